@@ -1,0 +1,2 @@
+//! The nanochat binary.
+fn main() {}
