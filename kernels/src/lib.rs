@@ -1,1 +1,49 @@
-//! `kernels`.
+//! Every numerical operation of nanochat, once as definition and once as fast code.
+//!
+//! One folder per operation: `mod.rs` (formula, shapes, checks, registry entry), `reference.rs` (the definition: naive
+//! loops in f64), `cpu.rs` (the fast version). A kernel sees memory through [`View`]s and knows nothing of tensors,
+//! gradients or models. Reading order: [`view`], [`rms_norm`], [`matmul`], then whatever you are curious about.
+//!
+//! Call an operation through its module's function, e.g. `rms_norm::rms_norm_fwd(backend, …)`: it checks the arguments
+//! once for all backends and then dispatches.
+
+pub mod backend;
+pub mod check;
+pub mod element;
+pub mod error;
+pub mod par;
+pub mod philox;
+pub mod portable;
+pub mod registry;
+pub mod simd;
+pub mod view;
+
+pub use backend::{Cpu, Reference};
+pub use element::{Bf16, DType, Element, Float};
+pub use error::{KernelError, Result};
+pub use registry::KernelInfo;
+pub use view::{Buffer, Layout, Space, View, ViewMut};
+
+/// Makes the modules, the supertraits of [`Backend`] and the list of registry tables from one line per operation.
+macro_rules! ops {
+    ($($module:ident: $op:ident),* $(,)?) => {
+        $(pub mod $module;)*
+
+        /// One implementation of every operation: nothing but the list of the operations' traits.
+        pub trait Backend: Send + Sync $(+ $module::$op)* {}
+        impl<B: Send + Sync $(+ $module::$op)*> Backend for B {}
+
+        /// The registry tables, one per operation folder.
+        pub static TABLES: &[(&str, &[KernelInfo])] = &[$((stringify!($module), $module::KERNELS)),*];
+    };
+}
+
+// The operations. Each line is a folder, and the trait it declares.
+ops! {
+    rms_norm: RmsNorm,
+}
+
+/// Every kernel of every operation.
+pub fn kernels() -> impl Iterator<Item = &'static KernelInfo> {
+    TABLES.iter().flat_map(|(_, table)| table.iter())
+}

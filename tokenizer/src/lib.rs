@@ -1,1 +1,2 @@
-//! `tokenizer`.
+//! t
+pub mod split;

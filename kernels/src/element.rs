@@ -1,0 +1,221 @@
+//! The number types kernels work on, and how numbers are rounded into them.
+//!
+//! Storage is f32, bf16, i32 (ids and positions) or, on the reference backend alone, f64. Arithmetic is f32 or wider
+//! everywhere; a result is rounded once, to nearest with ties to even. Read next: [`crate::view`].
+
+use std::fmt;
+
+/// What one element of a buffer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DType {
+    /// IEEE binary32.
+    F32,
+    /// The upper half of a binary32: 8 exponent bits, 7 mantissa bits.
+    Bf16,
+    /// Signed 32-bit integers: token ids, positions, page numbers.
+    I32,
+    /// IEEE binary64, on the reference backend only.
+    F64,
+}
+
+impl DType {
+    /// Bytes per element.
+    pub const fn size(self) -> usize {
+        match self {
+            DType::Bf16 => 2,
+            DType::F32 | DType::I32 => 4,
+            DType::F64 => 8,
+        }
+    }
+    /// Is this a type that carries gradients?
+    pub const fn is_float(self) -> bool {
+        !matches!(self, DType::I32)
+    }
+    /// Half the spacing of numbers near 1: the largest relative error of one rounding.
+    pub const fn unit_roundoff(self) -> f64 {
+        match self {
+            DType::F32 => 1.0 / (1u64 << 24) as f64,
+            DType::Bf16 => 1.0 / 256.0,
+            DType::I32 => 0.0,
+            DType::F64 => 1.0 / (1u64 << 53) as f64,
+        }
+    }
+    /// `v` rounded into this dtype and read back.
+    pub fn round(self, v: f64) -> f64 {
+        match self {
+            DType::F32 => v as f32 as f64,
+            DType::Bf16 => Bf16::from_f64(v).to_f32() as f64,
+            DType::I32 => v as i32 as f64,
+            DType::F64 => v,
+        }
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DType::F32 => "f32",
+            DType::Bf16 => "bf16",
+            DType::I32 => "i32",
+            DType::F64 => "f64",
+        })
+    }
+}
+
+/// bfloat16, as its bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Bf16(pub u16);
+
+impl Bf16 {
+    /// Round to nearest, ties to even; NaN stays NaN (made quiet), overflow becomes infinity.
+    #[inline(always)]
+    pub fn from_f32(v: f32) -> Self {
+        let bits = v.to_bits();
+        if v.is_nan() {
+            return Bf16((bits >> 16) as u16 | 0x40);
+        }
+        // Adding 0x7fff plus the lowest kept bit carries into the kept half exactly when rounding up is right.
+        let round = 0x7fff + ((bits >> 16) & 1);
+        Bf16((bits.wrapping_add(round) >> 16) as u16)
+    }
+    /// Round an f64 once. Going through a nearest-rounded f32 would round twice, so the f32 in between is rounded *to odd*:
+    /// truncated, with its lowest bit set if anything was lost. That bit is far below bf16's and decides no tie wrongly.
+    pub fn from_f64(v: f64) -> Self {
+        let near = v as f32;
+        if near as f64 == v || !near.is_finite() {
+            return Bf16::from_f32(near);
+        }
+        let bits = near.to_bits();
+        let truncated = if (near as f64).abs() > v.abs() { bits - 1 } else { bits };
+        Bf16::from_f32(f32::from_bits(truncated | 1))
+    }
+    /// Exact.
+    #[inline(always)]
+    pub fn to_f32(self) -> f32 {
+        f32::from_bits((self.0 as u32) << 16)
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+    impl Sealed for i32 {}
+    impl Sealed for super::Bf16 {}
+}
+
+/// A Rust type that a buffer can hold. Every bit pattern of these types is a valid value.
+pub trait Element: sealed::Sealed + Copy + Send + Sync + Default + 'static {
+    /// The matching run-time tag.
+    const DTYPE: DType;
+    /// Widen exactly.
+    fn to_f64(self) -> f64;
+    /// Round once, to nearest even.
+    fn from_f64(v: f64) -> Self;
+}
+
+/// An element that the fast kernels load into, and round from, f32.
+pub trait Float: Element {
+    /// Widen exactly.
+    fn to_f32(self) -> f32;
+    /// Round once, to nearest even.
+    fn from_f32(v: f32) -> Self;
+}
+
+impl Element for f32 {
+    const DTYPE: DType = DType::F32;
+    fn to_f64(self) -> f64 {
+        self as f64
+    }
+    fn from_f64(v: f64) -> Self {
+        v as f32
+    }
+}
+impl Float for f32 {
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        self
+    }
+    #[inline(always)]
+    fn from_f32(v: f32) -> Self {
+        v
+    }
+}
+impl Element for Bf16 {
+    const DTYPE: DType = DType::Bf16;
+    fn to_f64(self) -> f64 {
+        self.to_f32() as f64
+    }
+    fn from_f64(v: f64) -> Self {
+        Bf16::from_f64(v)
+    }
+}
+impl Float for Bf16 {
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        Bf16::to_f32(self)
+    }
+    #[inline(always)]
+    fn from_f32(v: f32) -> Self {
+        Bf16::from_f32(v)
+    }
+}
+impl Element for f64 {
+    const DTYPE: DType = DType::F64;
+    fn to_f64(self) -> f64 {
+        self
+    }
+    fn from_f64(v: f64) -> Self {
+        v
+    }
+}
+impl Element for i32 {
+    const DTYPE: DType = DType::I32;
+    fn to_f64(self) -> f64 {
+        self as f64
+    }
+    fn from_f64(v: f64) -> Self {
+        v as i32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bf16_survives_a_round_trip() {
+        for bits in 0..=u16::MAX {
+            let wide = Bf16(bits).to_f32();
+            let back = Bf16::from_f32(wide);
+            assert_eq!(back, Bf16::from_f64(wide as f64));
+            if wide.is_nan() {
+                assert!(back.to_f32().is_nan());
+            } else {
+                assert_eq!(back.0, bits);
+            }
+        }
+    }
+
+    #[test]
+    fn ties_between_neighbours_go_to_the_even_one() {
+        for bits in 0..0x7f7fu16 {
+            let (lo, hi) = (Bf16(bits).to_f32() as f64, Bf16(bits + 1).to_f32() as f64);
+            let tie = 0.5 * (lo + hi);
+            let even = if bits % 2 == 0 { bits } else { bits + 1 };
+            assert_eq!(Bf16::from_f64(tie).0, even);
+            assert_eq!(Bf16::from_f32(tie as f32).0, even);
+            // A hair on either side of the tie, finer than f32 can hold, decides.
+            assert_eq!(Bf16::from_f64(tie - tie * 1e-15).0, bits);
+            assert_eq!(Bf16::from_f64(tie + tie * 1e-15).0, bits + 1);
+        }
+    }
+
+    #[test]
+    fn overflow_is_infinity_and_nan_stays_nan() {
+        assert_eq!(Bf16::from_f32(f32::MAX).to_f32(), f32::INFINITY);
+        assert_eq!(Bf16::from_f64(1e300).to_f32(), f32::INFINITY);
+        assert!(Bf16::from_f32(f32::from_bits(0x7f80_0001)).to_f32().is_nan());
+    }
+}

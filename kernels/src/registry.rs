@@ -1,0 +1,165 @@
+//! The registry of kernels: what a test or benchmark must know about each one.
+//!
+//! Every op folder has a `KERNELS` table of [`KernelInfo`]. From it alone the check runner draws shapes, layouts,
+//! magnitudes and dtypes, runs the kernel on a device and on [`crate::Reference`] in f64, and compares; benchmarks read
+//! `cost`; the book prints `doc`. Adding a kernel to its table is all that is needed to be tested everywhere.
+
+use crate::backend::Backend;
+use crate::element::DType;
+use crate::error::Result;
+use crate::view::{View, ViewMut};
+
+/// How an argument is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Read.
+    In,
+    /// Written whatever it held (it is filled with NaN before the call, to prove that).
+    Out,
+    /// Read and written.
+    InOut,
+}
+
+/// What values an argument is drawn from.
+#[derive(Clone, Debug)]
+pub enum Draw {
+    /// Normal, times the magnitude under test, plus an offset now and then (means far from zero); the case's dtype.
+    Normal,
+    /// As `Normal`, but kept in f32 (f64 on the reference) whatever the case's dtype: statistics, states, tables.
+    NormalF32,
+    /// Uniform in `[lo, hi)`, never scaled; kept in f32.
+    Uniform(f64, f64),
+    /// Integers in `0..n`; negative `lo` allows an ignore index of −1.
+    Ids {
+        /// Smallest value.
+        lo: i32,
+        /// One past the largest.
+        hi: i32,
+    },
+    /// Exactly these integers (page tables, positions).
+    Exact(Vec<i32>),
+    /// The output named by this function of the inputs before it: statistics that another kernel would have saved.
+    Derived(fn(&[Vec<f64>], &[f64]) -> Vec<f64>),
+    /// As `Derived`, rounded to the case's dtype instead of kept in f32.
+    DerivedRounded(fn(&[Vec<f64>], &[f64]) -> Vec<f64>),
+}
+
+/// One argument of a sample.
+#[derive(Clone, Debug)]
+pub struct Arg {
+    /// Its name in the kernel's signature.
+    pub name: &'static str,
+    /// Read, written or both.
+    pub role: Role,
+    /// Shape.
+    pub dims: Vec<usize>,
+    /// Values (for `Out`: only whether it is f32-kept or of the case's dtype matters).
+    pub draw: Draw,
+}
+
+/// One call: arguments in the kernel's order, inputs and outputs mixed as they come, and scalar parameters.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// What makes this shape interesting.
+    pub label: &'static str,
+    /// Arguments.
+    pub args: Vec<Arg>,
+    /// Scalar parameters, as `run` expects them.
+    pub scalars: Vec<f64>,
+}
+
+/// Work done by one call.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Floating-point operations.
+    pub flops: f64,
+    /// Bytes that must be read and written at least once.
+    pub bytes: f64,
+}
+
+/// Arguments as `run` gets them: `ins` are the `In` arguments in order, `outs` the `Out` and `InOut` ones in order.
+pub type Run = fn(&dyn Backend, &[View<'_>], &mut [ViewMut<'_>], &[f64]) -> Result<()>;
+
+/// `Σ|terms|` of every output element, outputs in order, from all non-output inputs in order (`InOut` included, as the
+/// values before the call), each as f64 in logical order, and the sample.
+pub type Magnitude = fn(&[Vec<f64>], &Sample) -> Vec<Vec<f64>>;
+
+/// Everything the harness knows about one kernel.
+pub struct KernelInfo {
+    /// `rms_norm_fwd`.
+    pub name: &'static str,
+    /// The formula, in one line.
+    pub doc: &'static str,
+    /// Shapes to try: at least one odd, one with a single row, one empty, one real.
+    pub samples: fn() -> Vec<Sample>,
+    /// Call it.
+    pub run: Run,
+    /// Input magnitudes that reach every branch.
+    pub scales: &'static [f64],
+    /// Dtypes of the case (f32 and bf16 for most).
+    pub dtypes: &'static [DType],
+    /// Are inputs with permuted and padded strides accepted everywhere (`Any`), with a unit last stride (`Rows`), or not?
+    pub layouts: Layouts,
+    /// Allowed error, in units of f32 roundoff of `Σ|terms|`, beyond half an ulp of the result's dtype.
+    pub tolerance: f64,
+    /// Intermediate roundings to the case's dtype that the definition allows, in units of its roundoff of `Σ|terms|`.
+    pub roundings: f64,
+    /// `Σ|terms|`; `None` means the magnitude of the value itself.
+    pub magnitude: Option<Magnitude>,
+    /// Floating-point operations and bytes of a sample, at `bytes_per_element`.
+    pub cost: fn(&Sample, f64) -> Cost,
+}
+
+/// Layouts an op accepts for its case-dtype arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layouts {
+    /// Any strides.
+    Any,
+    /// Any leading strides, unit last stride; others are refused with `NonContiguous`.
+    Rows,
+    /// Contiguous only; others are refused with `NonContiguous`.
+    Contiguous,
+}
+
+impl Arg {
+    /// An input.
+    pub fn input(name: &'static str, dims: &[usize], draw: Draw) -> Arg {
+        Arg { name, role: Role::In, dims: dims.to_vec(), draw }
+    }
+    /// An output of the case's dtype.
+    pub fn out(name: &'static str, dims: &[usize]) -> Arg {
+        Arg { name, role: Role::Out, dims: dims.to_vec(), draw: Draw::Normal }
+    }
+    /// An output kept in f32.
+    pub fn out_f32(name: &'static str, dims: &[usize]) -> Arg {
+        Arg { name, role: Role::Out, dims: dims.to_vec(), draw: Draw::NormalF32 }
+    }
+    /// An argument that is updated.
+    pub fn inout(name: &'static str, dims: &[usize], draw: Draw) -> Arg {
+        Arg { name, role: Role::InOut, dims: dims.to_vec(), draw }
+    }
+    /// Number of elements.
+    pub fn numel(&self) -> usize {
+        self.dims.iter().product()
+    }
+}
+
+impl Sample {
+    /// A sample without scalars.
+    pub fn new(label: &'static str, args: Vec<Arg>) -> Sample {
+        Sample { label, args, scalars: Vec::new() }
+    }
+    /// With scalar parameters.
+    pub fn with(mut self, scalars: &[f64]) -> Sample {
+        self.scalars = scalars.to_vec();
+        self
+    }
+    /// Shape of argument `name`; empty if there is none.
+    pub fn dims(&self, name: &str) -> &[usize] {
+        self.args.iter().find(|a| a.name == name).map_or(&[], |a| &a.dims)
+    }
+    /// Elements of all arguments together.
+    pub fn elements(&self) -> f64 {
+        self.args.iter().map(|a| a.numel() as f64).sum()
+    }
+}

@@ -1,0 +1,101 @@
+//! Which vector instructions the CPU kernels use: found at run time, or lowered on request (`--simd`).
+//!
+//! The level is part of what "same device" means: different levels may round sums differently, so checkpoints record it.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// A set of vector instructions, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Simd {
+    /// Plain Rust, compiled for the baseline of the target.
+    Scalar = 1,
+    /// AVX2 with FMA, 8 f32 lanes.
+    Avx2 = 2,
+    /// AVX-512 F/BW/DQ/VL, 16 f32 lanes.
+    Avx512 = 3,
+}
+
+static LEVEL: AtomicU8 = AtomicU8::new(0);
+
+/// The best level this machine has.
+pub fn detected() -> Simd {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let avx512 = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl");
+        if avx2 && avx512 {
+            return Simd::Avx512;
+        }
+        if avx2 {
+            return Simd::Avx2;
+        }
+    }
+    Simd::Scalar
+}
+
+/// The level in use.
+#[inline]
+pub fn level() -> Simd {
+    match LEVEL.load(Ordering::Relaxed) {
+        1 => Simd::Scalar,
+        2 => Simd::Avx2,
+        3 => Simd::Avx512,
+        _ => {
+            let level = detected();
+            LEVEL.store(level as u8, Ordering::Relaxed);
+            level
+        }
+    }
+}
+
+/// Ask for a level. Returns what is in use afterwards: never more than the machine has.
+pub fn set_level(want: Simd) -> Simd {
+    let level = want.min(detected());
+    LEVEL.store(level as u8, Ordering::Relaxed);
+    level
+}
+
+impl Simd {
+    /// `scalar`, `avx2`, `avx512`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Simd::Scalar => "scalar",
+            Simd::Avx2 => "avx2",
+            Simd::Avx512 => "avx512",
+        }
+    }
+    /// The level called `name`.
+    pub fn from_name(name: &str) -> Option<Simd> {
+        [Simd::Scalar, Simd::Avx2, Simd::Avx512].into_iter().find(|s| s.name() == name)
+    }
+}
+
+/// Run `f` compiled for the level in use: LLVM inlines the closure into a function with the wider instructions enabled and
+/// vectorises its loops with them. Only lane-wise arithmetic changes speed; Rust never fuses or reorders floating-point
+/// operations on its own, so the bits are the same at every level (explicit FMA kernels are the exception).
+#[inline(always)]
+pub fn vectorize<R>(f: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+        fn avx512<R>(f: impl FnOnce() -> R) -> R {
+            f()
+        }
+        #[target_feature(enable = "avx2,fma")]
+        fn avx2<R>(f: impl FnOnce() -> R) -> R {
+            f()
+        }
+        match level() {
+            // SAFETY: `level` never exceeds what the machine was found to have.
+            Simd::Avx512 => return unsafe { avx512(f) },
+            // SAFETY: as above.
+            Simd::Avx2 => return unsafe { avx2(f) },
+            Simd::Scalar => {}
+        }
+    }
+    f()
+}

@@ -1,0 +1,82 @@
+//! `cargo xtask ci`: everything a change must pass, in the order that fails soonest.
+
+use crate::command::{Command, Context, Outcome, no_arguments};
+use crate::goldens::Goldens;
+use crate::steps::{self, Step, Work};
+use crate::tools::{cargo, need_component};
+use crate::{fmt, test, tidy};
+use std::process::Command as Process;
+
+/// The row of the command table.
+pub const COMMAND: Command = Command {
+    name: "ci",
+    summary: "everything a change must pass: fmt, clippy, docs, tidy, test",
+    args: "",
+    help: "
+Steps, in order; the first failure stops the run and names the command that repeats it:
+
+    fmt      every Rust file is formatted
+    clippy   no warning in any target
+    doc      the documentation builds without a warning
+    tidy     the project's own rules (cargo xtask tidy --list)
+    test     every test (cargo xtask test)
+
+Needs the components rustfmt and clippy; where one is missing, `rustup component add` is tried.
+NANOCHAT_GOLDENS works as in `cargo xtask test`.",
+    run,
+};
+
+fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
+    if let Some(usage) = no_arguments(COMMAND.name, args) {
+        return Ok(usage);
+    }
+    need_component("fmt", "rustfmt")?;
+    need_component("clippy", "clippy")?;
+    let goldens = Goldens::from_env()?;
+    println!("{}", goldens.notice());
+    let mut steps = vec![
+        program(context, "fmt", &["fmt", "--all", "--check"]),
+        fmt::check_step(context),
+        program(context, "clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        doc(context),
+        tidy::step(context),
+    ];
+    steps.push(test::step(context, &goldens, &[]));
+    Ok(steps::run(steps))
+}
+
+fn program<'a>(context: &Context, name: &'a str, args: &[&str]) -> Step<'a> {
+    let mut process = cargo();
+    process.args(args).current_dir(&context.root);
+    Step { name, rerun: format!("cargo {}", args.join(" ")), work: Work::Program(process) }
+}
+
+fn doc<'a>(context: &Context) -> Step<'a> {
+    let flags = doc_flags(std::env::var("RUSTDOCFLAGS").ok().as_deref());
+    let mut process: Process = cargo();
+    process.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", &flags).current_dir(&context.root);
+    let rerun = format!("RUSTDOCFLAGS=\"{flags}\" cargo doc --workspace --no-deps");
+    Step { name: "doc", rerun, work: Work::Program(process) }
+}
+
+/// What the user set, and warnings as errors.
+fn doc_flags(set: Option<&str>) -> String {
+    format!("{} -D warnings", set.unwrap_or("")).trim_start().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ci_takes_no_argument() {
+        let context = Context::find().unwrap();
+        assert!(matches!(run(&context, &["fast".to_string()]), Ok(Outcome::Usage(_))));
+    }
+
+    #[test]
+    fn documentation_flags_of_the_user_are_kept() {
+        assert_eq!(doc_flags(None), "-D warnings");
+        assert_eq!(doc_flags(Some("--cfg docsrs")), "--cfg docsrs -D warnings");
+    }
+}
