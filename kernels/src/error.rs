@@ -82,7 +82,9 @@ pub enum KernelError {
         what: String,
     },
     /// A view would reach past the end of its buffer.
-    #[error("a view of shape {dims:?} and strides {strides:?} at offset {offset} needs {needs} elements, the buffer has {has}")]
+    #[error(
+        "a view of shape {dims:?} and strides {strides:?} at offset {offset} needs {needs} elements, the buffer has {has}"
+    )]
     ViewOutOfBounds {
         /// Shape.
         dims: Vec<usize>,

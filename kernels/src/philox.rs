@@ -104,7 +104,10 @@ mod tests {
         let mean = x.iter().sum::<f64>() / n;
         let var = x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
         let kurt = x.iter().map(|v| (v - mean).powi(4)).sum::<f64>() / n / var.powi(2);
-        assert!(mean.abs() < 0.013 && (var - 1.0).abs() < 0.018 && (kurt - 3.0).abs() < 0.07, "{mean} {var} {kurt}");
+        assert!(
+            mean.abs() < 0.013 && (var - 1.0).abs() < 0.018 && (kurt - 3.0).abs() < 0.07,
+            "{mean} {var} {kurt}"
+        );
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub fn ln(x: f64) -> f64 {
 /// The argument is reduced by multiples of π/2 held in three parts (Cody and Waite 1980); on [−π/4, π/4] the Taylor series.
 pub fn sin_cos(x: f64) -> (f64, f64) {
     // π/2 as a sum of three numbers; the first two have 33 significant bits, so k times them is exact.
-    const P1: f64 = 1.570_796_326_734_125_614_2;
-    const P2: f64 = 6.077_100_506_303_965_976_6e-11;
+    const P1: f64 = 1.570_796_326_734_125_6;
+    const P2: f64 = 6.077_100_506_303_966e-11;
     const P3: f64 = 2.022_266_248_795_950_6e-21;
     let k = (x * std::f64::consts::FRAC_2_PI).round();
     let r = ((x - k * P1) - k * P2) - k * P3;
@@ -51,8 +51,8 @@ pub fn sin_cos(x: f64) -> (f64, f64) {
 
 /// `exp(x)` for |x| < 700; relative error below 4e-16·(1 + |x|). By 2^k·e^r with |r| ≤ ln2/2 and the power series.
 pub fn exp(x: f64) -> f64 {
-    const LN2_HI: f64 = 0.693_147_180_369_123_816_49; // 33 bits: k times it is exact
-    const LN2_LO: f64 = 1.908_214_929_270_587_700_02e-10;
+    const LN2_HI: f64 = 0.693_147_180_369_123_8; // 33 bits: k times it is exact
+    const LN2_LO: f64 = 1.908_214_929_270_587_7e-10;
     let k = (x * std::f64::consts::LOG2_E).round();
     let r = (x - k * LN2_HI) - k * LN2_LO;
     let mut series = 1.0;

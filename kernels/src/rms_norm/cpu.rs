@@ -53,7 +53,8 @@ fn forward<T: Float>(x: &View, eps: f32, y: &mut ViewMut, rstd: &mut ViewMut) ->
         for (i, rstd) in rstd.iter_mut().enumerate() {
             let x = row(x, &x_layout, first + i, c);
             // SAFETY: rows of an output are disjoint (checked), lie in bounds, and each belongs to one task.
-            let y = unsafe { std::slice::from_raw_parts_mut(y.get().add(y_layout.row_position(first + i)), c) };
+            let y =
+                unsafe { std::slice::from_raw_parts_mut(y.get().add(y_layout.row_position(first + i)), c) };
             let mean_square = row_sum(c, |i| x[i].to_f32() * x[i].to_f32()) / c as f32;
             *rstd = 1.0 / (mean_square + eps).sqrt();
             for (y, x) in y.iter_mut().zip(x) {

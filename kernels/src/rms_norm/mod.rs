@@ -31,7 +31,14 @@ pub fn rms_norm_fwd(b: &dyn Backend, x: View, eps: f64, y: ViewMut, rstd: ViewMu
     check::dtype(OP, "x", x.dtype(), FLOATS)?;
     check::dims(OP, "y", y.dims(), x.dims())?;
     check::dtype(OP, "y", y.dtype(), &[x.dtype()])?;
-    rows_and_stats(OP, x.dims(), &[("x", x.layout()), ("y", y.layout())], rstd.dims(), rstd.dtype(), x.dtype())?;
+    rows_and_stats(
+        OP,
+        x.dims(),
+        &[("x", x.layout()), ("y", y.layout())],
+        rstd.dims(),
+        rstd.dtype(),
+        x.dtype(),
+    )?;
     check::contiguous(OP, "rstd", rstd.layout())?;
     check::output(OP, "y", &y, &[("x", &x)])?;
     check::output(OP, "rstd", &rstd, &[("x", &x)])?;
@@ -158,5 +165,5 @@ fn backward_sample(label: &'static str, dims: &[usize]) -> Sample {
             Arg::inout("dx", dims, Draw::Normal),
         ],
     )
-    .with(&[if dims.len() % 2 == 0 { 1.0 } else { 0.0 }])
+    .with(&[if dims.len().is_multiple_of(2) { 1.0 } else { 0.0 }])
 }
