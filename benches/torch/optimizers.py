@@ -1,9 +1,10 @@
 """Classic Muon, and the split of parameters between it and AdamW.
 
-AdamW (the library's own: one fused kernel where it runs, else a loop over tensor lists) moves the embedding and the head. Muon
-moves every matrix of the blocks: it averages gradients like momentum SGD, then replaces the
-average by a nearby matrix with singular values close to one, found with five Newton-Schulz
-iterations (Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural networks").
+AdamW (the library's own: one fused kernel where it runs, else a loop over tensor lists) moves the
+embedding and the head. Muon moves every matrix of the blocks: it averages gradients like momentum
+SGD, then replaces the average by a nearby matrix with singular values close to one, found with
+five Newton-Schulz iterations (Jordan et al., 2024, "Muon: an optimizer for hidden layers in
+neural networks").
 
 Read next: `train_classic.py`.
 """

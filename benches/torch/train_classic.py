@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import json
 import math
-import os
 import resource
 import statistics
 import sys
@@ -125,7 +124,8 @@ def serve(trainer: Trainer):
     """Answers "step N" with one JSON line of N times, until "quit" or the end of input.
 
     Between requests the process blocks on stdin, so that another implementation can be measured
-    on an idle machine. The other fields let the driver refuse to compare unlike runs.
+    on an idle machine. `tokens_per_step` lets the driver refuse to
+    compare batches of unlike size.
     """
     tokens_per_step = trainer.args.batch * trainer.args.seq_len
     for line in sys.stdin:
@@ -142,8 +142,6 @@ def serve(trainer: Trainer):
 
 def main():
     args = parse_args()
-    # Before the first parallel region: some libraries read the environment, not our setting.
-    os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))
     try:
         trainer = Trainer(args)
     except ValueError as e:

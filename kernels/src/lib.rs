@@ -11,6 +11,7 @@ pub mod backend;
 pub mod check;
 pub mod element;
 pub mod error;
+pub mod fast_math;
 pub mod par;
 pub mod philox;
 pub mod portable;
@@ -41,6 +42,23 @@ macro_rules! ops {
 // The operations. Each line is a folder, and the trait it declares.
 ops! {
     rms_norm: RmsNorm,
+    matmul: Matmul,
+    muon: Muon,
+    copy: CopyCast,
+    unary: Unary,
+    binary: Binary,
+    accumulate: Accumulate,
+    reduce: Reduce,
+    relu_squared: ReluSquared,
+    embedding: Embedding,
+    cross_entropy: CrossEntropy,
+    rope: Rope,
+    attention: Attention,
+    paged_attention: PagedAttention,
+    adamw: AdamW,
+    top_k: TopK,
+    sample: Sample,
+    random: Random,
 }
 
 /// Every kernel of every operation.

@@ -29,6 +29,23 @@ pub fn unit_f32(word: u32) -> f32 {
     (word >> 8) as f32 * (1.0 / (1 << 24) as f32)
 }
 
+/// A standard normal number from two random words (Box & Muller 1958), with this crate's own logarithm and cosine, so that
+/// initial weights have the same bits on every platform.
+fn box_muller(a: u32, b: u32) -> f64 {
+    let u = (a as f64 + 0.5) / 4_294_967_296.0; // in (0, 1): the logarithm is finite
+    let v = b as f64 / 4_294_967_296.0;
+    (-2.0 * crate::portable::ln(u)).sqrt() * crate::portable::sin_cos(v * std::f64::consts::TAU).1
+}
+
+/// Standard normal number `index` of `stream` under `seed`: words `2·index` and `2·index + 1`.
+pub fn normal_at(seed: u64, stream: u64, index: u64) -> f64 {
+    let block = index / 2;
+    let ctr = [block as u32, (block >> 32) as u32, stream as u32, (stream >> 32) as u32];
+    let words = philox4x32(ctr, [seed as u32, (seed >> 32) as u32]);
+    let at = 2 * (index % 2) as usize;
+    box_muller(words[at], words[at + 1])
+}
+
 /// A walk along one stream, for host code: data order, initial weights, test cases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Philox {
@@ -70,12 +87,10 @@ impl Philox {
             }
         }
     }
-    /// Standard normal by the polar form of Box and Muller's method, from two words and this crate's own logarithm,
-    /// sine and cosine, so that initial weights have the same bits on every platform.
+    /// Standard normal, from two words.
     pub fn normal(&mut self) -> f64 {
-        let u = (self.next_u32() as f64 + 0.5) / 4_294_967_296.0; // in (0, 1): the logarithm is finite
-        let v = self.next_u32() as f64 / 4_294_967_296.0;
-        (-2.0 * crate::portable::ln(u)).sqrt() * crate::portable::sin_cos(v * std::f64::consts::TAU).1
+        let (a, b) = (self.next_u32(), self.next_u32());
+        box_muller(a, b)
     }
 }
 

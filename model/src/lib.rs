@@ -1,1 +1,23 @@
-//! `model`.
+//! GPT: what the network computes, its weights, its cache, and how tokens are drawn from it.
+//!
+//! Reading order: [`config`] (shapes), [`gpt`] (weights and forward pass), [`cache`] (decoding), [`generate`] (drawing
+//! tokens), [`weights`] (files). Nothing here knows about optimizers or training data.
+
+pub mod block;
+pub mod cache;
+pub mod config;
+pub mod error;
+pub mod generate;
+pub mod gpt;
+pub mod init;
+pub mod observe;
+pub mod rotary;
+pub mod scaling;
+pub mod weights;
+
+pub use cache::KvCache;
+pub use config::{ConfigError, Family, GptConfig};
+pub use error::{ModelError, Result};
+pub use gpt::{Gpt, GptOptions};
+pub use observe::Observer;
+pub use rotary::{RopeTable, RotaryTables};

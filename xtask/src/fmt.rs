@@ -58,6 +58,6 @@ mod tests {
     #[test]
     fn only_the_check_flag_is_known() {
         let context = Context::find().unwrap();
-        assert!(matches!(run(&context, &["--chekc".to_string()]), Ok(Outcome::Usage(_))));
+        assert!(matches!(run(&context, &["--no-such-flag".to_string()]), Ok(Outcome::Usage(_))));
     }
 }

@@ -171,13 +171,13 @@ mod tests {
 
     #[test]
     fn the_table_has_a_line_per_step_and_a_total() {
-        let row = |name: &str, state, millis| Row {
-            name: name.into(),
-            state,
-            time: Duration::from_millis(millis),
-        };
-        let rows =
-            [row("fmt", State::Passed, 1500), row("clippy", State::Failed, 187_000), row("test", State::NotRun, 0)];
+        let row =
+            |name: &str, state, millis| Row { name: name.into(), state, time: Duration::from_millis(millis) };
+        let rows = [
+            row("fmt", State::Passed, 1500),
+            row("clippy", State::Failed, 187_000),
+            row("test", State::NotRun, 0),
+        ];
         let want = "  fmt     passed       1.5 s\n  clippy  FAILED   3 min 07 s\n  test    not run\n  \
                     total            3 min 09 s";
         assert_eq!(table(&rows, Duration::from_secs(189)), want);

@@ -43,7 +43,8 @@ pub fn step<'a>(context: &Context, goldens: &Goldens, args: &[String]) -> Step<'
 
 fn process(args: &[String]) -> Process {
     let ours = args.iter().take_while(|a| *a != "--");
-    let one_package = |a: &String| a.starts_with("--package") || (a.starts_with("-p") && !a.starts_with("--"));
+    let one_package =
+        |a: &String| a.starts_with("--package") || (a.starts_with("-p") && !a.starts_with("--"));
     let mut process = cargo();
     process.arg("test");
     if !ours.clone().any(one_package) {

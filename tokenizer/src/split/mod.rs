@@ -1,10 +1,10 @@
 //! Splitting text into pieces: the first step of everything else in this crate.
 //!
-//! Merges never cross a piece, so the pieces decide what a token can look like: a word with its leading space, up to two
-//! digits, a run of punctuation, a run of white space. nanochat writes the rule as one regular expression, [`PATTERN`].
-//! Regex engines need look-ahead and possessive quantifiers for it and are the bottleneck of most tokenizers, so here
-//! the seven alternatives are one small scanner that looks at each character once or twice. `tests/split_oracle.rs`
-//! compares it with a regex engine.
+//! Merges never cross a piece, so the pieces decide what a token can look like: a word with its leading space, up to
+//! two digits, a run of punctuation, a run of white space. nanochat writes the rule as one regular expression,
+//! [`PATTERN`]. Regex engines need look-ahead and possessive quantifiers for it and are the bottleneck of most
+//! tokenizers, so here the seven alternatives are one small scanner that looks at each character once or twice.
+//! `tests/split_oracle.rs` compares it with a regex engine.
 //!
 //! Read next: `class.rs` (kinds of characters), then [`crate::train`] or `bpe/`.
 
@@ -107,9 +107,8 @@ fn run_end(text: &[u8], mut at: usize, class: Class) -> usize {
 fn contraction_end(text: &[u8], at: usize) -> Option<usize> {
     let lower = |i: usize| text.get(at + i).map(|byte| byte | 0x20);
     match (lower(0)?, lower(1)) {
-        (b's' | b'd' | b'm' | b't', _) | (b'l', Some(b'l')) | (b'v' | b'r', Some(b'e')) => {
-            Some(at + if matches!(lower(0), Some(b's' | b'd' | b'm' | b't')) { 1 } else { 2 })
-        }
+        (b's' | b'd' | b'm' | b't', _) => Some(at + 1),
+        (b'l', Some(b'l')) | (b'v' | b'r', Some(b'e')) => Some(at + 2),
         _ => text[at..].starts_with("ſ".as_bytes()).then_some(at + "ſ".len()),
     }
 }

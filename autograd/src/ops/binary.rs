@@ -1,0 +1,83 @@
+//! Elementwise functions of two arguments with broadcasting. A broadcast operand's gradient is summed back to its shape.
+//!
+//! `a + b`: (dy, dy). `a − b`: (dy, −dy). `a·b`: (dy·b, dy·a). `a/b`: (dy/b, −dy·y/b) with y the quotient.
+
+use crate::{AutogradError, GradSlot, Op, Result, Var, apply};
+use kernels::binary::BinaryOp;
+use kernels::unary::UnaryOp;
+use tensor::Tensor;
+
+/// The operation.
+pub struct Binary(pub BinaryOp);
+
+impl Op<2, 1> for Binary {
+    const NAME: &'static str = "binary";
+    /// First operand (or, for a quotient, the result) and second operand, as far as the gradients asked for read them.
+    type Saved = (Option<Tensor>, Option<Tensor>);
+
+    fn forward(&self, [a, b]: [&Tensor; 2], needs: [bool; 2]) -> Result<([Tensor; 1], Self::Saved)> {
+        let y = a.binary(self.0, b)?;
+        let saved = match self.0 {
+            BinaryOp::Add | BinaryOp::Sub => (None, None),
+            BinaryOp::Mul => (needs[1].then(|| a.clone()), needs[0].then(|| b.clone())),
+            BinaryOp::Div => (needs[1].then(|| y.clone()), Some(b.clone())),
+            _ if needs == [false, false] => (None, None),
+            _ => return Err(AutogradError::NoGradient { op: "max/min of two tensors" }),
+        };
+        Ok(([y], saved))
+    }
+    fn vjp(&self, (a, b): Self::Saved, [dy]: [Option<&Tensor>; 1], [da, db]: [Option<&GradSlot>; 2]) -> Result<()> {
+        let Some(dy) = dy else { return Ok(()) };
+        let to = |slot: &GradSlot, g: Tensor| slot.add(g.sum_to(slot.dims())?);
+        match (self.0, a, b) {
+            (BinaryOp::Add | BinaryOp::Sub, ..) => {
+                da.map_or(Ok(()), |s| to(s, dy.clone()))?;
+                let sign = if matches!(self.0, BinaryOp::Sub) { dy.unary(UnaryOp::Neg)? } else { dy.clone() };
+                db.map_or(Ok(()), |s| to(s, sign))
+            }
+            (BinaryOp::Mul, a, b) => {
+                if let (Some(s), Some(b)) = (da, b) {
+                    to(s, dy.mul(&b)?)?;
+                }
+                if let (Some(s), Some(a)) = (db, a) {
+                    to(s, dy.mul(&a)?)?;
+                }
+                Ok(())
+            }
+            (BinaryOp::Div, y, Some(b)) => {
+                if let Some(s) = da {
+                    to(s, dy.div(&b)?)?;
+                }
+                if let (Some(s), Some(y)) = (db, y) {
+                    to(s, dy.mul(&y)?.div(&b)?.unary(UnaryOp::Neg)?)?;
+                }
+                Ok(())
+            }
+            _ => Err(AutogradError::NoGradient { op: "binary" }),
+        }
+    }
+}
+
+impl Var {
+    /// Apply an elementwise function of two broadcast operands.
+    pub fn binary(&self, op: BinaryOp, rhs: &Var) -> Result<Var> {
+        let [y] = apply(Binary(op), [self, rhs])?;
+        Ok(y)
+    }
+    /// `a + b`
+    pub fn add(&self, rhs: &Var) -> Result<Var> {
+        self.binary(BinaryOp::Add, rhs)
+    }
+    /// `a − b`
+    pub fn sub(&self, rhs: &Var) -> Result<Var> {
+        self.binary(BinaryOp::Sub, rhs)
+    }
+    /// `a · b`
+    pub fn mul(&self, rhs: &Var) -> Result<Var> {
+        self.binary(BinaryOp::Mul, rhs)
+    }
+    /// `a / b`
+    pub fn div(&self, rhs: &Var) -> Result<Var> {
+        self.binary(BinaryOp::Div, rhs)
+    }
+}

@@ -1,0 +1,60 @@
+//! A linear layer without bias: `y = x·Wᵀ`, W stored (out, in).
+//!
+//! Gradients: `dx = dy·W`, `dW = dyᵀ·x`. With bf16 activations the f32 master weight is rounded to bf16 for the products,
+//! and `dW` is summed and kept in f32, straight into the weight's slot.
+
+use crate::{AutogradError, GradSlot, Op, Result, Var, apply};
+use tensor::{Tensor, TensorError};
+
+/// The operation.
+pub struct Linear;
+
+/// (…, C) as (rows, C).
+pub(crate) fn flat(x: &Tensor) -> Result<Tensor> {
+    let c = x.dim(x.rank() - 1);
+    let rows = x.numel().checked_div(c).unwrap_or(0);
+    Ok(x.contiguous()?.reshape(&[rows, c])?)
+}
+
+impl Op<2, 1> for Linear {
+    const NAME: &'static str = "linear";
+    /// `x` as (rows, in) if W needs a gradient; W in the activations' dtype if x needs one.
+    type Saved = (Option<Tensor>, Option<Tensor>);
+
+    fn forward(&self, [x, w]: [&Tensor; 2], needs: [bool; 2]) -> Result<([Tensor; 1], Self::Saved)> {
+        let (&[out, input], true) = (w.dims(), x.rank() >= 1 && x.dim(x.rank() - 1) == w.dim(1)) else {
+            let (lhs, rhs) = (x.dims().to_vec(), w.dims().to_vec());
+            return Err(AutogradError::Tensor(TensorError::Shape { op: "linear", lhs, rhs }));
+        };
+        let w = w.cast(x.dtype())?;
+        let dims = [&x.dims()[..x.rank() - 1], &[out]].concat();
+        let x = if input == 0 { x.reshape(&[dims[..dims.len() - 1].iter().product(), 0])? } else { flat(x)? };
+        let y = x.matmul(&w.transpose(0, 1)?)?.reshape(&dims)?;
+        Ok(([y], (needs[1].then_some(x), needs[0].then_some(w))))
+    }
+    fn vjp(&self, (x, w): Self::Saved, [dy]: [Option<&Tensor>; 1], [dx, dw]: [Option<&GradSlot>; 2]) -> Result<()> {
+        let Some(dy) = dy else { return Ok(()) };
+        let dy = flat(dy)?;
+        if let (Some(dx), Some(w)) = (dx, w) {
+            dx.add_matmul(&dy, &w)?;
+        }
+        if let (Some(dw), Some(x)) = (dw, x) {
+            dw.add_matmul(&dy.transpose(0, 1)?, &x)?;
+        }
+        Ok(())
+    }
+}
+
+impl Var {
+    /// `x·Wᵀ`: (…, in) × (out, in) → (…, out).
+    pub fn linear(&self, w: &Var) -> Result<Var> {
+        let [y] = apply(Linear, [self, w])?;
+        Ok(y)
+    }
+    /// [`Var::linear`] as a matmul with a transposed view.
+    pub fn linear_composite(&self, w: &Var) -> Result<Var> {
+        let (lead, c) = self.dims().split_at(self.dims().len() - 1);
+        let rows = self.reshape(&[lead.iter().product(), c[0]])?;
+        rows.matmul(&w.cast(self.dtype())?.transpose(0, 1)?)?.reshape(&[lead, &[w.dims()[0]]].concat())
+    }
+}

@@ -1,0 +1,19 @@
+//! The differentiable operations, one idea per file: the formula, its gradient derived in the doc comment, both in code.
+//!
+//! Every file has its entry in [`crate::registry::OPS`].
+
+pub mod attention;
+pub mod binary;
+pub mod cast;
+pub mod cat;
+pub mod checkpoint;
+pub mod embedding;
+pub mod linear;
+pub mod lm_head_loss;
+pub mod matmul;
+pub mod reduce;
+pub mod relu_squared;
+pub mod rms_norm;
+pub mod rope;
+pub mod unary;
+pub mod views;

@@ -1,0 +1,161 @@
+//! The place where a gradient lives.
+//!
+//! A vector-Jacobian product does not return gradients, it *adds* them to slots: `dx += …`. So a weight's gradient grows in
+//! one persistent buffer over all micro-batches (a matmul with beta = 1 writes it directly), and a value used twice needs
+//! no special case. A slot adds through `&self`, because two inputs of an operation may be the same variable.
+
+use crate::error::{AutogradError, Result};
+use std::cell::RefCell;
+use tensor::{DType, Device, Layout, Tensor, ViewMut};
+
+/// One gradient: shape, dtype and device are those of the value it belongs to; the dtype of a weight's slot is f32.
+pub struct GradSlot {
+    dims: Vec<usize>,
+    dtype: DType,
+    device: Device,
+    /// Keep the buffer when the gradient is read: for weights.
+    persistent: bool,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    buffer: Option<Tensor>,
+    /// Does the buffer hold a gradient? If not, the next addition overwrites it.
+    filled: bool,
+}
+
+impl GradSlot {
+    /// An empty slot for a value like `t`; takes memory when something is added.
+    pub fn like(t: &Tensor) -> GradSlot {
+        GradSlot {
+            dims: t.dims().to_vec(),
+            dtype: t.dtype(),
+            device: t.device(),
+            persistent: false,
+            state: RefCell::default(),
+        }
+    }
+    /// A slot for a weight: its buffer, once made, stays.
+    pub fn persistent(t: &Tensor) -> GradSlot {
+        GradSlot { persistent: true, ..GradSlot::like(t) }
+    }
+    /// Shape of the value.
+    pub fn dims(&self) -> &[usize] {
+        &self.dims
+    }
+    /// Has anything been added since the last `clear`?
+    pub fn is_filled(&self) -> bool {
+        self.state.borrow().filled
+    }
+    /// The gradient, if any: another handle on it.
+    pub fn get(&self) -> Option<Tensor> {
+        let state = self.state.borrow();
+        if state.filled { state.buffer.clone() } else { None }
+    }
+    /// The gradient, if any, leaving the slot empty (a persistent buffer stays).
+    pub fn take(&self) -> Option<Tensor> {
+        let mut state = self.state.borrow_mut();
+        if !std::mem::take(&mut state.filled) {
+            return None;
+        }
+        if self.persistent { state.buffer.clone() } else { state.buffer.take() }
+    }
+    /// Forget the gradient, keep the memory: the next addition starts from zero without a pass over it.
+    pub fn clear(&self) {
+        self.state.borrow_mut().filled = false;
+    }
+    /// Multiply the gradient by `factor`, in place: for clipping.
+    pub fn scale(&self, factor: f64) -> Result<()> {
+        let mut state = self.state.borrow_mut();
+        if let (true, Some(t)) = (state.filled, state.buffer.as_mut()) {
+            let scaled = t.affine(factor, 0.0)?;
+            t.copy_from(&scaled)?;
+        }
+        Ok(())
+    }
+    fn fits(&self, got: &[usize]) -> Result<()> {
+        if got.iter().product::<usize>() == self.dims.iter().product::<usize>() {
+            return Ok(());
+        }
+        Err(AutogradError::GradientShape { got: got.to_vec(), want: self.dims.clone() })
+    }
+
+    /// `dx += g`. An empty slot without a buffer takes `g` over without copying.
+    pub fn add(&self, g: Tensor) -> Result<()> {
+        self.fits(g.dims())?;
+        let movable = {
+            let state = self.state.borrow();
+            !state.filled && state.buffer.is_none() && g.dtype() == self.dtype && !self.persistent
+        };
+        if movable {
+            let g = g.contiguous()?.reshape(&self.dims)?;
+            *self.state.borrow_mut() = State { buffer: Some(g), filled: true };
+            return Ok(());
+        }
+        let g = if g.dims() == self.dims { g } else { g.contiguous()?.reshape(&self.dims)? };
+        self.with(|buffer, filled| {
+            if filled { buffer.accumulate(1.0, &g)? } else { buffer.copy_from(&g)? }
+            Ok(())
+        })
+    }
+
+    /// `dx += alpha · x`, with `alpha` a one-element tensor.
+    pub fn add_scaled(&self, alpha: &Tensor, x: &Tensor) -> Result<()> {
+        self.fits(x.dims())?;
+        let x = x.reshape(&self.dims)?;
+        self.with(|buffer, filled| {
+            if !filled {
+                buffer.fill(0.0)?;
+            }
+            Ok(buffer.accumulate_scaled(alpha, &x)?)
+        })
+    }
+
+    /// `dx += a·b`, straight into the slot: a matmul with beta 0 or 1, summed in f32.
+    pub fn add_matmul(&self, a: &Tensor, b: &Tensor) -> Result<()> {
+        let (m, n) = (a.dim(a.rank() - 2), b.dim(b.rank() - 1));
+        let dims = [&a.dims()[..a.rank() - 2], &[m, n]].concat();
+        self.fits(&dims)?;
+        let (av, bv) = (a.view(), b.view());
+        self.add_with(|out, accumulate| {
+            let out = out.with_layout(Layout::contiguous(&dims)?)?;
+            let beta = if accumulate { 1.0 } else { 0.0 };
+            kernels::matmul::matmul(a.device().backend(), av, bv, out, 1.0, beta)
+        })
+    }
+
+    /// Let a kernel write the slot: `f(buffer, accumulate)` must overwrite, or add if `accumulate`. The buffer is
+    /// contiguous, of the slot's shape and dtype.
+    pub fn add_with(&self, f: impl FnOnce(ViewMut<'_>, bool) -> kernels::Result<()>) -> Result<()> {
+        self.with(|buffer, filled| f(buffer.view_mut()?, filled).map_err(AutogradError::kernel))
+    }
+
+    /// As [`GradSlot::add_with`] for kernels that can only add: an empty slot is zeroed first.
+    pub fn add_to_zeroed(&self, f: impl FnOnce(&mut Tensor) -> Result<()>) -> Result<()> {
+        self.with(|buffer, filled| {
+            if !filled {
+                buffer.fill(0.0)?;
+            }
+            f(buffer)
+        })
+    }
+
+    /// Give `f` the buffer, made or made private where needed, and mark the slot filled.
+    fn with(&self, f: impl FnOnce(&mut Tensor, bool) -> Result<()>) -> Result<()> {
+        let mut state = self.state.borrow_mut();
+        let filled = state.filled;
+        let mut buffer = match state.buffer.take() {
+            Some(buffer) => buffer,
+            None => Tensor::uninit(&self.dims, self.dtype, self.device)?,
+        };
+        if buffer.view_mut().is_err() {
+            // Someone else still reads this memory (a residual hands one gradient to both its inputs): write a copy.
+            buffer = if filled { buffer.copied()? } else { buffer.uninit_like()? };
+        }
+        let result = f(&mut buffer, filled);
+        state.buffer = Some(buffer);
+        state.filled = filled || result.is_ok();
+        result
+    }
+}

@@ -1,0 +1,104 @@
+//! Adding into a tensor: `y += α·x`.
+//!
+//! How gradients of several uses of one value come together, and how residual branches join. `α` is a number, or a
+//! one-element tensor that stays where it is (a learned scale, a clipping factor). `x` and `y` may differ in dtype: a bf16
+//! gradient is added to an f32 total. Computed in f32, rounded once. Where to read next: `cpu.rs`.
+
+mod cpu;
+mod reference;
+
+use crate::check::{self, FLOATS};
+use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
+use crate::{Backend, DType, Result, View, ViewMut};
+
+/// Both kinds of `α`.
+pub trait Accumulate {
+    /// See [`accumulate`].
+    fn accumulate(&self, alpha: f64, x: View, y: ViewMut) -> Result<()>;
+    /// See [`accumulate_scaled`].
+    fn accumulate_scaled(&self, alpha: View, x: View, y: ViewMut) -> Result<()>;
+}
+
+/// `y += alpha·x`. Same dims, any strides, any float dtypes.
+pub fn accumulate(b: &dyn Backend, alpha: f64, x: View, y: ViewMut) -> Result<()> {
+    const OP: &str = "accumulate";
+    same_dims_floats(OP, &x, &y)?;
+    check::output(OP, "y", &y, &[("x", &x)])?;
+    b.accumulate(alpha, x, y)
+}
+
+/// `y += alpha[0]·x`. `alpha`: one element, f32 (f64 when `y` is f64); the rest as in [`accumulate`].
+pub fn accumulate_scaled(b: &dyn Backend, alpha: View, x: View, y: ViewMut) -> Result<()> {
+    const OP: &str = "accumulate_scaled";
+    same_dims_floats(OP, &x, &y)?;
+    if alpha.numel() != 1 {
+        check::dims(OP, "alpha", alpha.dims(), &[1])?;
+    }
+    check::dtype(OP, "alpha", alpha.dtype(), &[check::accumulator(y.dtype())])?;
+    check::output(OP, "y", &y, &[("alpha", &alpha), ("x", &x)])?;
+    b.accumulate_scaled(alpha, x, y)
+}
+
+fn same_dims_floats(op: &'static str, x: &View, y: &ViewMut) -> Result<()> {
+    check::dims(op, "x", x.dims(), y.dims())?;
+    check::dtype(op, "x", x.dtype(), FLOATS)?;
+    check::dtype(op, "y", y.dtype(), FLOATS)
+}
+
+/// Registry entries.
+pub const KERNELS: &[KernelInfo] = &[
+    KernelInfo {
+        name: "accumulate",
+        doc: "y += α·x",
+        samples: || samples(&[]),
+        run: |b, ins, outs, s| accumulate(b, s[0], ins[0], outs[0].reborrow()),
+        scales: &[1.0, 1e-4],
+        dtypes: &[DType::F32, DType::Bf16],
+        layouts: Layouts::Any,
+        tolerance: 3.0, // the product, the sum, and α itself
+        roundings: 0.0,
+        magnitude: Some(|x, s| vec![sizes(s.scalars[0], &x[0], &x[1])]),
+        cost: |s, bytes| Cost { flops: 2.0 * numel(s, "y"), bytes: bytes * 3.0 * numel(s, "y") },
+    },
+    KernelInfo {
+        name: "accumulate_scaled",
+        doc: "y += α[0]·x",
+        samples: || samples(&[Arg::input("alpha", &[1], Draw::Uniform(-2.0, 2.0))]),
+        run: |b, ins, outs, _| accumulate_scaled(b, ins[0], ins[1], outs[0].reborrow()),
+        scales: &[1.0, 1e-4],
+        dtypes: &[DType::F32, DType::Bf16],
+        layouts: Layouts::Any,
+        tolerance: 2.0,
+        roundings: 0.0,
+        magnitude: Some(|x, _| vec![sizes(x[0][0], &x[1], &x[2])]),
+        cost: |s, bytes| Cost { flops: 2.0 * numel(s, "y"), bytes: bytes * 3.0 * numel(s, "y") },
+    },
+];
+
+const SHAPES: &[(&str, &[usize])] = &[
+    ("a scalar", &[]),
+    ("one row", &[1, 9]),
+    ("odd", &[3, 5, 7]),
+    ("empty", &[4, 0]),
+    ("d4.hidden", &[2, 64, 256]),
+];
+
+fn samples(first: &[Arg]) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for &(label, dims) in SHAPES {
+        for (x, y) in [(Draw::Normal, Draw::Normal), (Draw::Normal, Draw::NormalF32), (Draw::NormalF32, Draw::Normal)] {
+            let mut args = first.to_vec();
+            args.extend([Arg::input("x", dims, x), Arg::inout("y", dims, y)]);
+            samples.push(Sample::new(label, args).with(&[-0.7]));
+        }
+    }
+    samples
+}
+
+fn sizes(alpha: f64, x: &[f64], y: &[f64]) -> Vec<f64> {
+    x.iter().zip(y).map(|(x, y)| (alpha * x).abs() + y.abs()).collect()
+}
+
+fn numel(s: &Sample, arg: &str) -> f64 {
+    s.dims(arg).iter().product::<usize>() as f64
+}

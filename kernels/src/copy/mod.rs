@@ -1,0 +1,92 @@
+//! Copies that change layout and dtype: `y = x`, and `y = value`.
+//!
+//! `contiguous()`, `cast()`, uploads and zeroing of gradients are all this op. Any strides on either side (a stride of 0
+//! on the input repeats an element), any pair of dtypes; every element is rounded once, to nearest even. Conversions to
+//! i32 truncate towards zero and saturate. This is the one CPU op that also takes f64, for host code that makes or reads
+//! numbers in it. Where to read next: `cpu.rs`, which copies rows where it can and tiles where axes are swapped.
+
+mod cpu;
+mod reference;
+
+use crate::check;
+use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
+use crate::{Backend, DType, Result, View, ViewMut};
+
+/// Copying and filling.
+pub trait CopyCast {
+    /// See [`copy`].
+    fn copy(&self, x: View, y: ViewMut) -> Result<()>;
+    /// See [`fill`].
+    fn fill(&self, value: f64, y: ViewMut) -> Result<()>;
+}
+
+/// `y = x`, converted to `y`'s dtype. Same dims, any strides, any dtypes.
+pub fn copy(b: &dyn Backend, x: View, y: ViewMut) -> Result<()> {
+    const OP: &str = "copy";
+    check::dims(OP, "y", y.dims(), x.dims())?;
+    check::output(OP, "y", &y, &[("x", &x)])?;
+    b.copy(x, y)
+}
+
+/// `y = value`, converted to `y`'s dtype. Any strides.
+pub fn fill(b: &dyn Backend, value: f64, y: ViewMut) -> Result<()> {
+    check::output("fill", "y", &y, &[])?;
+    b.fill(value, y)
+}
+
+/// Registry entries.
+pub const KERNELS: &[KernelInfo] = &[
+    KernelInfo {
+        name: "copy",
+        doc: "y = x, in another layout or dtype",
+        samples: copy_samples,
+        run: |b, ins, outs, _| copy(b, ins[0], outs[0].reborrow()),
+        scales: &[1.0, 1e-30, 1e30],
+        dtypes: &[DType::F32, DType::Bf16],
+        layouts: Layouts::Any,
+        tolerance: 0.0,
+        roundings: 0.0,
+        magnitude: None,
+        cost: |s, bytes| Cost { flops: 0.0, bytes: bytes * s.elements() },
+    },
+    KernelInfo {
+        name: "fill",
+        doc: "y = value",
+        samples: || {
+            let sample = |&(label, dims): &(&'static str, &[usize])| {
+                Sample::new(label, vec![Arg::out("y", dims)]).with(&[0.3])
+            };
+            SHAPES.iter().map(sample).collect()
+        },
+        run: |b, _, outs, s| fill(b, s[0], outs[0].reborrow()),
+        scales: &[1.0],
+        dtypes: &[DType::F32, DType::Bf16],
+        layouts: Layouts::Any,
+        tolerance: 0.0,
+        roundings: 0.0,
+        magnitude: None,
+        cost: |s, bytes| Cost { flops: 0.0, bytes: bytes * s.elements() },
+    },
+];
+
+const SHAPES: &[(&str, &[usize])] = &[
+    ("a scalar", &[]),
+    ("one element", &[1]),
+    ("odd", &[3, 5, 7]),
+    ("empty", &[3, 0, 2]),
+    ("five axes", &[2, 3, 1, 5, 4]),
+    ("a plane with ragged tiles", &[67, 131]),
+    ("d4 queries", &[2, 64, 2, 128]),
+];
+
+fn copy_samples() -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for &(label, dims) in SHAPES {
+        samples.push(Sample::new(label, vec![Arg::input("x", dims, Draw::Normal), Arg::out("y", dims)]));
+        samples.push(Sample::new(label, vec![Arg::input("x", dims, Draw::NormalF32), Arg::out("y", dims)]));
+        samples.push(Sample::new(label, vec![Arg::input("x", dims, Draw::Normal), Arg::out_f32("y", dims)]));
+        let ids = Draw::Ids { lo: -1, hi: 70_000 };
+        samples.push(Sample::new(label, vec![Arg::input("x", dims, ids), Arg::out("y", dims)]));
+    }
+    samples
+}

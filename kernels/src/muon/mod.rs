@@ -1,0 +1,176 @@
+//! The two kernels of Muon (Jordan et al. 2024, "Muon: an optimizer for hidden layers"): momentum, and the
+//! orthogonalisation of the update by a Newton–Schulz iteration.
+//!
+//! Momentum is an average with Nesterov's look-ahead: `buf += (1−μ)(g − buf)`, `u = (1−μ)·g + μ·buf`.
+//!
+//! Newton–Schulz sends every singular value of its argument towards 1 and keeps the singular vectors, with nothing but
+//! matrix products. After scaling `X = G / (‖G‖_F + 1e-7)`, so that singular values lie in [0, 1], each step is
+//!
+//! `A = X·Xᵀ`, `B = b·A + c·A·A`, `X ← a·X + B·X`, with (a, b, c) = (3.4445, −4.7750, 2.0315):
+//!
+//! the odd polynomial `a·s + b·s³ + c·s⁵` on every singular value s. The coefficients trade exact convergence for a steep
+//! start: after five steps small values have grown up to 3.4445⁵ ≈ 485 times and the others lie between about 0.7 and 1.2.
+//! A tall matrix is transposed first, so that A is the smaller of the two possible squares.
+//! Where to read next: `reference.rs` for exactly this, `cpu.rs` for the version on top of [`crate::matmul`].
+
+mod cpu;
+mod reference;
+#[cfg(test)]
+mod tests;
+
+use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
+use crate::{Backend, DType, Result, View, ViewMut, check};
+
+/// Momentum and orthogonalisation.
+pub trait Muon {
+    /// See [`muon_momentum`].
+    fn muon_momentum(&self, buf: ViewMut, g: View, u: ViewMut, momentum: f64) -> Result<()>;
+    /// See [`newton_schulz`].
+    fn newton_schulz(&self, g: View, o: ViewMut, scratch: ViewMut, steps: usize, bf16: bool) -> Result<()>;
+}
+
+/// Coefficients of the quintic polynomial.
+const COEFFICIENTS: [f64; 3] = [3.4445, -4.7750, 2.0315];
+/// Added to the norm, so that a zero matrix stays zero.
+const NORM_EPS: f64 = 1e-7;
+/// Kept in f32, or f64 on the reference.
+const WIDE: &[DType] = &[DType::F32, DType::F64];
+
+/// `buf ← buf + (1−μ)(g − buf)`, then `u = (1−μ)·g + μ·buf`; all contiguous, f32, of one shape.
+pub fn muon_momentum(b: &dyn Backend, buf: ViewMut, g: View, u: ViewMut, momentum: f64) -> Result<()> {
+    const OP: &str = "muon_momentum";
+    check::dtype(OP, "g", g.dtype(), WIDE)?;
+    check::contiguous(OP, "g", g.layout())?;
+    for (arg, out) in [("buf", &buf), ("u", &u)] {
+        check::dims(OP, arg, out.dims(), g.dims())?;
+        check::dtype(OP, arg, out.dtype(), &[g.dtype()])?;
+        check::contiguous(OP, arg, out.layout())?;
+        check::output(OP, arg, out, &[("g", &g)])?;
+    }
+    check::disjoint(OP, "u", &buf, &u)?;
+    check::parameter(OP, (0.0..=1.0).contains(&momentum), || format!("momentum is {momentum}, not in 0..=1"))?;
+    b.muon_momentum(buf, g, u, momentum)
+}
+
+/// Elements of scratch memory [`newton_schulz`] needs for an (rows, cols) matrix: two matrices of that size and three
+/// squares of the shorter side.
+pub fn newton_schulz_scratch(rows: usize, cols: usize) -> usize {
+    let s = rows.min(cols);
+    2 * rows * cols + 3 * s * s
+}
+
+/// `o` = `g` with its singular values sent towards 1 by `steps` Newton–Schulz steps (Muon uses 5). Zero gives zero.
+///
+/// `g`, `o`: (R, C), f32, contiguous; `scratch`: (at least [`newton_schulz_scratch`]), contents irrelevant before and
+/// after. With `bf16`, the scaled matrix, every product and every sum of the iteration are rounded to bf16, which is
+/// what running the iteration on bf16 tensors gives; sums inside a product stay f32.
+pub fn newton_schulz(
+    b: &dyn Backend,
+    g: View,
+    o: ViewMut,
+    scratch: ViewMut,
+    steps: usize,
+    bf16: bool,
+) -> Result<()> {
+    const OP: &str = "newton_schulz";
+    check::dtype(OP, "g", g.dtype(), WIDE)?;
+    check::rank(OP, "g", g.dims(), 2, "(R, C)")?;
+    check::dims(OP, "o", o.dims(), g.dims())?;
+    check::contiguous(OP, "g", g.layout())?;
+    for (arg, out) in [("o", &o), ("scratch", &scratch)] {
+        check::dtype(OP, arg, out.dtype(), &[g.dtype()])?;
+        check::contiguous(OP, arg, out.layout())?;
+        check::output(OP, arg, out, &[("g", &g)])?;
+    }
+    check::disjoint(OP, "scratch", &o, &scratch)?;
+    check::rank(OP, "scratch", scratch.dims(), 1, "one dimension")?;
+    let (has, needs) = (scratch.numel(), newton_schulz_scratch(g.dims()[0], g.dims()[1]));
+    check::parameter(OP, has >= needs, || format!("scratch has {has} elements, {needs} are needed"))?;
+    b.newton_schulz(g, o, scratch, steps, bf16)
+}
+
+/// Registry entries.
+pub const KERNELS: &[KernelInfo] = &[
+    KernelInfo {
+        name: "muon_momentum",
+        doc: "buf += (1−μ)(g − buf); u = (1−μ)·g + μ·buf",
+        samples: || {
+            [("one element", &[1, 1][..]), ("empty", &[0, 4]), ("odd", &[7, 33]), ("d4.mlp_up", &[1024, 256])]
+                .map(|(label, dims)| {
+                    let args = vec![
+                        Arg::inout("buf", dims, Draw::NormalF32),
+                        Arg::input("g", dims, Draw::NormalF32),
+                        Arg::out_f32("u", dims),
+                    ];
+                    Sample::new(label, args).with(&[0.95])
+                })
+                .to_vec()
+        },
+        run: |b, ins, outs, s| {
+            let [buf, u] = outs else { unreachable!("two outputs") };
+            muon_momentum(b, buf.reborrow(), ins[0], u.reborrow(), s[0])
+        },
+        scales: &[1.0, 1e-4],
+        dtypes: &[DType::F32],
+        layouts: Layouts::Contiguous,
+        tolerance: 4.0,
+        roundings: 0.0,
+        magnitude: Some(|x, _| {
+            let terms: Vec<f64> = x[0].iter().zip(&x[1]).map(|(a, b)| a.abs() + b.abs()).collect();
+            vec![terms.clone(), terms]
+        }),
+        cost: |s, _| Cost { flops: 5.0 * s.elements() / 3.0, bytes: 20.0 * s.elements() / 3.0 },
+    },
+    KernelInfo {
+        name: "newton_schulz",
+        doc: "steps of X ← a·X + (b·A + c·A²)·X, A = X·Xᵀ",
+        samples: schulz_samples,
+        run: |b, ins, outs, s| {
+            let [o, scratch] = outs else { unreachable!("two outputs") };
+            newton_schulz(b, ins[0], o.reborrow(), scratch.reborrow(), s[0] as usize, s[1] != 0.0)
+        },
+        scales: &[1.0, 1e-3, 0.0],
+        dtypes: &[DType::F32],
+        layouts: Layouts::Contiguous,
+        // Rounding errors of the first step grow with the small singular values: 485 times in five steps.
+        tolerance: 485.0,
+        roundings: 0.0,
+        magnitude: Some(|_, s| {
+            // The result has entries below 1.3. In bf16, sums that fall close to the middle of two bf16 numbers are
+            // rounded differently when they are formed in f32 and in f64, each by one unit of bf16.
+            let one = if s.scalars[1] != 0.0 { 256.0 } else { 1.0 };
+            let elements = |arg| s.dims(arg).iter().product();
+            vec![vec![one; elements("g")], vec![f64::INFINITY; elements("scratch")]]
+        }),
+        cost: |s, _| {
+            let (rows, cols) = (s.dims("g")[0] as f64, s.dims("g")[1] as f64);
+            let short = rows.min(cols);
+            let flops = s.scalars[0] * (4.0 * short * rows * cols + 2.0 * short.powi(3));
+            Cost { flops, bytes: 8.0 * rows * cols }
+        },
+    },
+];
+
+fn schulz_samples() -> Vec<Sample> {
+    let cases: [(&str, usize, usize, bool); 8] = [
+        ("one element", 1, 1, false),
+        ("empty", 0, 5, false),
+        ("one row", 1, 40, false),
+        ("square", 32, 32, false),
+        ("tall", 48, 17, false),
+        ("wide", 17, 48, false),
+        ("wide, in bf16", 17, 48, true),
+        ("d4.attn_proj", 256, 256, false),
+    ];
+    cases
+        .map(|(label, rows, cols, bf16)| {
+            let args = vec![
+                Arg::input("g", &[rows, cols], Draw::NormalF32),
+                Arg::out_f32("o", &[rows, cols]),
+                // The kernel may leave anything here; the magnitude above accepts it.
+                Arg::inout("scratch", &[newton_schulz_scratch(rows, cols)], Draw::NormalF32),
+            ];
+            Sample::new(label, args).with(&[5.0, if bf16 { 1.0 } else { 0.0 }])
+        })
+        .to_vec()
+}

@@ -1,0 +1,62 @@
+//! The definition of Muon's momentum and of the Newton–Schulz iteration.
+
+use super::{COEFFICIENTS, Muon, NORM_EPS};
+use crate::{DType, KernelError, Reference, Result, View, ViewMut};
+
+impl Muon for Reference {
+    fn muon_momentum(&self, mut buf: ViewMut, g: View, mut u: ViewMut, momentum: f64) -> Result<()> {
+        let wrong = |arg| KernelError::WrongSpace { op: "muon_momentum", arg };
+        let g = g.to_f64().ok_or(wrong("g"))?;
+        let mut bufs = buf.as_view().to_f64().ok_or(wrong("buf"))?;
+        let mut us = vec![0.0; g.len()];
+        for i in 0..g.len() {
+            bufs[i] += (1.0 - momentum) * (g[i] - bufs[i]);
+            us[i] = (1.0 - momentum) * g[i] + momentum * bufs[i];
+        }
+        buf.store_f64(&bufs);
+        u.store_f64(&us);
+        Ok(())
+    }
+
+    fn newton_schulz(&self, g: View, mut o: ViewMut, _: ViewMut, steps: usize, bf16: bool) -> Result<()> {
+        let (rows, cols) = (g.dims()[0], g.dims()[1]);
+        let g = g.to_f64().ok_or(KernelError::WrongSpace { op: "newton_schulz", arg: "g" })?;
+        let (s, l) = (rows.min(cols), rows.max(cols));
+        let round = |v: f64| if bf16 { DType::Bf16.round(v) } else { v };
+        // Where element (i, j) of the wide matrix lives in g and o.
+        let at = |i: usize, j: usize| if rows > cols { j * cols + i } else { i * cols + j };
+        let mut x = vec![0.0; s * l];
+        for i in 0..s * l {
+            x[i] = round(g[at(i / l, i % l)]);
+        }
+        let norm = round(round(x.iter().map(|x| x * x).sum::<f64>().sqrt()) + NORM_EPS);
+        x.iter_mut().for_each(|x| *x = round(*x / norm));
+        for _ in 0..steps {
+            let a = product(s, l, s, |i, k| x[i * l + k], |k, j| x[j * l + k], round);
+            let ca: Vec<f64> = a.iter().map(|a| round(COEFFICIENTS[2] * a)).collect();
+            let caa = product(s, s, s, |i, k| ca[i * s + k], |k, j| a[k * s + j], round);
+            let b: Vec<f64> =
+                a.iter().zip(&caa).map(|(a, caa)| round(round(COEFFICIENTS[1] * a) + caa)).collect();
+            let bx = product(s, s, l, |i, k| b[i * s + k], |k, j| x[k * l + j], round);
+            x.iter_mut().zip(&bx).for_each(|(x, bx)| *x = round(round(COEFFICIENTS[0] * *x) + bx));
+        }
+        let mut os = vec![0.0; s * l];
+        for i in 0..s * l {
+            os[at(i / l, i % l)] = x[i];
+        }
+        o.store_f64(&os);
+        Ok(())
+    }
+}
+
+/// Σ_k a(i, k)·b(k, j), each element rounded.
+fn product(
+    m: usize,
+    k: usize,
+    n: usize,
+    a: impl Fn(usize, usize) -> f64,
+    b: impl Fn(usize, usize) -> f64,
+    round: impl Fn(f64) -> f64,
+) -> Vec<f64> {
+    (0..m * n).map(|at| round((0..k).map(|l| a(at / n, l) * b(l, at % n)).sum())).collect()
+}

@@ -1,0 +1,135 @@
+//! Elementwise functions of one tensor: `y = f(x)`.
+//!
+//! Computed in f32 and rounded once. NaN gives NaN (also through `Relu`), as do the logarithm and the square root of a
+//! negative number. Where to read next: `cpu.rs`.
+
+mod cpu;
+mod reference;
+
+use crate::check::{self, FLOATS};
+use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
+use crate::{Backend, DType, Result, View, ViewMut};
+
+/// Which function.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum UnaryOp {
+    /// `−x`
+    Neg,
+    /// `eˣ`
+    Exp,
+    /// `ln x`
+    Ln,
+    /// `√x`
+    Sqrt,
+    /// `1/√x`
+    Rsqrt,
+    /// `1/x`
+    Reciprocal,
+    /// `tanh x`
+    Tanh,
+    /// `1 / (1 + e⁻ˣ)`
+    Sigmoid,
+    /// `max(x, 0)`
+    Relu,
+    /// `x²`
+    Square,
+    /// `|x|`
+    Abs,
+    /// `scale·x + shift`
+    Affine {
+        /// The factor.
+        scale: f64,
+        /// Added after scaling.
+        shift: f64,
+    },
+}
+
+/// Elementwise functions of one argument.
+pub trait Unary {
+    /// See [`unary`].
+    fn unary(&self, op: UnaryOp, x: View, y: ViewMut) -> Result<()>;
+}
+
+/// `y = f(x)`. Same dims and dtype, any strides.
+pub fn unary(b: &dyn Backend, op: UnaryOp, x: View, y: ViewMut) -> Result<()> {
+    const OP: &str = "unary";
+    check::dtype(OP, "x", x.dtype(), FLOATS)?;
+    check::dims(OP, "y", y.dims(), x.dims())?;
+    check::dtype(OP, "y", y.dtype(), &[x.dtype()])?;
+    check::output(OP, "y", &y, &[("x", &x)])?;
+    b.unary(op, x, y)
+}
+
+macro_rules! entry {
+    ($name:literal, $doc:literal, $op:expr, $samples:ident, $scales:expr, $tolerance:expr, $magnitude:expr) => {
+        KernelInfo {
+            name: $name,
+            doc: $doc,
+            samples: $samples,
+            run: |b, ins, outs, _| unary(b, $op, ins[ins.len() - 1], outs[0].reborrow()),
+            scales: $scales,
+            dtypes: &[DType::F32, DType::Bf16],
+            layouts: Layouts::Any,
+            tolerance: $tolerance,
+            roundings: 0.0,
+            magnitude: $magnitude,
+            cost: |s, bytes| Cost { flops: s.elements() / 2.0, bytes: bytes * s.elements() },
+        }
+    };
+}
+
+const AFFINE: (f64, f64) = (1.7, -0.3);
+
+/// Registry entries, one per function.
+pub const KERNELS: &[KernelInfo] = &[
+    entry!("unary_neg", "y = −x", UnaryOp::Neg, any, &[1.0], 0.0, None),
+    entry!("unary_exp", "y = eˣ", UnaryOp::Exp, any, &[1.0, 15.0, 1e-4], 4.0, None),
+    entry!("unary_ln", "y = ln x", UnaryOp::Ln, positive, &[1.0, 30.0], 2.0, None),
+    entry!("unary_sqrt", "y = √x", UnaryOp::Sqrt, positive, &[1.0, 30.0], 1.0, None),
+    entry!("unary_rsqrt", "y = 1/√x", UnaryOp::Rsqrt, positive, &[1.0, 30.0], 3.0, None),
+    entry!("unary_reciprocal", "y = 1/x", UnaryOp::Reciprocal, positive, &[1.0, 30.0], 1.0, None),
+    entry!("unary_tanh", "y = tanh x", UnaryOp::Tanh, any, &[1.0, 10.0, 1e-4], 6.0, None),
+    entry!("unary_sigmoid", "y = 1/(1 + e⁻ˣ)", UnaryOp::Sigmoid, any, &[1.0, 10.0, 1e-4], 6.0, None),
+    entry!("unary_relu", "y = max(x, 0)", UnaryOp::Relu, any, &[1.0, 0.0], 0.0, None),
+    entry!("unary_square", "y = x²", UnaryOp::Square, any, &[1.0, 1e-4], 1.0, None),
+    entry!("unary_abs", "y = |x|", UnaryOp::Abs, any, &[1.0], 0.0, None),
+    entry!(
+        "unary_affine",
+        "y = scale·x + shift",
+        UnaryOp::Affine { scale: AFFINE.0, shift: AFFINE.1 },
+        any,
+        &[1.0, 1e-4],
+        3.0, // two roundings, and those of scale and shift
+        Some(|x, _| vec![x[0].iter().map(|v| (AFFINE.0 * v).abs() + AFFINE.1.abs()).collect()])
+    ),
+];
+
+const SHAPES: &[(&str, &[usize])] = &[
+    ("a scalar", &[]),
+    ("one row", &[1, 9]),
+    ("odd", &[3, 5, 7]),
+    ("empty", &[0, 8]),
+    ("a vector and a tail", &[7, 33]),
+    ("d4.hidden", &[2, 64, 256]),
+];
+
+fn any() -> Vec<Sample> {
+    let sample = |&(label, dims): &(&'static str, &[usize])| {
+        Sample::new(label, vec![Arg::input("x", dims, Draw::Normal), Arg::out("y", dims)])
+    };
+    SHAPES.iter().map(sample).collect()
+}
+
+/// The function's argument is the last input: the square of a normal, kept away from zero.
+fn positive() -> Vec<Sample> {
+    let square = Draw::DerivedRounded(|ins, _| ins[0].iter().map(|v| v * v + 1e-3).collect());
+    let sample = |&(label, dims): &(&'static str, &[usize])| {
+        let args = vec![
+            Arg::input("root", dims, Draw::Normal),
+            Arg::input("x", dims, square.clone()),
+            Arg::out("y", dims),
+        ];
+        Sample::new(label, args)
+    };
+    SHAPES.iter().map(sample).collect()
+}

@@ -1,0 +1,116 @@
+//! One transformer block: `x += Attention(norm(x))`, then `x += MLP(norm(x))`.
+//!
+//! The same code serves training (causal attention over the whole sequence) and decoding (attention over the cache).
+
+use crate::cache::KvCache;
+use crate::config::GptConfig;
+use crate::error::Result;
+use crate::observe::Observer;
+use crate::rotary::RotaryTables;
+use autograd::Var;
+use autograd::ops::attention::attention;
+use tensor::{AttentionParams, Tensor};
+
+/// The weights of a block, in file order.
+pub struct BlockWeights {
+    /// (H·D, C)
+    pub c_q: Var,
+    /// (Hk·D, C)
+    pub c_k: Var,
+    /// (Hk·D, C)
+    pub c_v: Var,
+    /// (C, C)
+    pub attn_proj: Var,
+    /// (4C, C)
+    pub c_fc: Var,
+    /// (C, 4C)
+    pub mlp_proj: Var,
+}
+
+/// What a block needs besides its input and weights.
+pub struct BlockContext<'a> {
+    /// Shapes.
+    pub config: &'a GptConfig,
+    /// Rotary tables.
+    pub rotary: &'a RotaryTables,
+    /// Absolute positions, i32 (B, T).
+    pub positions: &'a Tensor,
+    /// Which block this is.
+    pub layer: usize,
+}
+
+impl BlockContext<'_> {
+    fn see(&self, observer: &mut dyn Observer, what: &str, value: &Var) {
+        observer.see(&format!("block{}.{what}", self.layer), value);
+    }
+}
+
+/// `x` (B, T, C) through one block.
+pub fn block(
+    mut x: Var,
+    w: &BlockWeights,
+    ctx: &BlockContext<'_>,
+    cache: Option<&mut KvCache>,
+    observer: &mut dyn Observer,
+) -> Result<Var> {
+    let eps = f64::from(ctx.config.norm_eps);
+    ctx.see(observer, "in", &x);
+    let h = x.rms_norm(eps)?;
+    ctx.see(observer, "attn_norm", &h);
+    let a = self_attention(&h, w, ctx, cache, observer)?;
+    drop(h);
+    x = x.add(&a)?;
+    ctx.see(observer, "after_attn", &x);
+    drop(a);
+
+    let h = x.rms_norm(eps)?;
+    ctx.see(observer, "mlp_norm", &h);
+    let fc = h.linear(&w.c_fc)?; // (B, T, 4C)
+    ctx.see(observer, "fc", &fc);
+    let fc = fc.relu_squared()?;
+    ctx.see(observer, "relu2", &fc);
+    let m = fc.linear(&w.mlp_proj)?;
+    ctx.see(observer, "mlp_proj", &m);
+    x = x.add(&m)?;
+    ctx.see(observer, "out", &x);
+    Ok(x)
+}
+
+fn self_attention(
+    h: &Var,
+    w: &BlockWeights,
+    ctx: &BlockContext<'_>,
+    cache: Option<&mut KvCache>,
+    observer: &mut dyn Observer,
+) -> Result<Var> {
+    let config = ctx.config;
+    let eps = f64::from(config.norm_eps);
+    let (b, t, d) = (h.dims()[0], h.dims()[1], config.head_dim());
+    let q = h.linear(&w.c_q)?.reshape(&[b, t, config.n_head, d])?; // (B, T, H, D)
+    let k = h.linear(&w.c_k)?.reshape(&[b, t, config.n_kv_head, d])?; // (B, T, Hk, D)
+    let v = h.linear(&w.c_v)?.reshape(&[b, t, config.n_kv_head, d])?;
+    for (name, x) in [("q", &q), ("k", &k), ("v", &v)] {
+        ctx.see(observer, name, x);
+    }
+    let q = q.rope(ctx.positions, &ctx.rotary.cos, &ctx.rotary.sin)?;
+    let k = k.rope(ctx.positions, &ctx.rotary.cos, &ctx.rotary.sin)?;
+    ctx.see(observer, "q_rope", &q);
+    ctx.see(observer, "k_rope", &k);
+    let (q, k) = (q.rms_norm(eps)?, k.rms_norm(eps)?);
+    ctx.see(observer, "q_norm", &q);
+    ctx.see(observer, "k_norm", &k);
+
+    let p = AttentionParams { scale: 1.0 / (d as f32).sqrt(), window: None };
+    let o = match cache {
+        None => attention(&q, &k, &v, p)?,
+        Some(cache) => {
+            cache.append(ctx.layer, k.value(), v.value(), ctx.positions)?;
+            let (keys, values, table) = cache.layer(ctx.layer);
+            Var::constant(q.value().paged_attention(keys, values, table, ctx.positions, p)?)
+        }
+    };
+    ctx.see(observer, "attn", &o);
+    let y = o.reshape(&[b, t, config.n_embd])?.linear(&w.attn_proj)?;
+    ctx.see(observer, "attn_proj", &y);
+    Ok(y)
+}

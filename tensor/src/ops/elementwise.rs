@@ -1,0 +1,73 @@
+//! Elementwise functions, with broadcasting by stride 0.
+
+use crate::{Result, Tensor, TensorError};
+use kernels::binary::{self, BinaryOp};
+use kernels::unary::{self, UnaryOp};
+
+/// The shape two operands broadcast to: right-aligned, size 1 stretches.
+fn broadcast(op: &'static str, a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
+    let rank = a.len().max(b.len());
+    let at = |d: &[usize], i: usize| if i + d.len() < rank { 1 } else { d[i + d.len() - rank] };
+    (0..rank)
+        .map(|i| match (at(a, i), at(b, i)) {
+            (x, y) if x == y => Ok(x),
+            (1, y) => Ok(y),
+            (x, 1) => Ok(x),
+            _ => Err(TensorError::Shape { op, lhs: a.to_vec(), rhs: b.to_vec() }),
+        })
+        .collect()
+}
+
+impl Tensor {
+    /// `y = f(x)`, elementwise.
+    pub fn unary(&self, op: UnaryOp) -> Result<Tensor> {
+        let mut y = self.uninit_like()?;
+        unary::unary(self.device().backend(), op, self.view(), y.view_mut()?)?;
+        Ok(y)
+    }
+    /// `y = a ∘ b`, elementwise; both of one dtype; shapes broadcast.
+    pub fn binary(&self, op: BinaryOp, rhs: &Tensor) -> Result<Tensor> {
+        self.same_device("binary", &[rhs])?;
+        let dims = broadcast("binary", self.dims(), rhs.dims())?;
+        let (a, b) = (self.expand(&dims)?, rhs.expand(&dims)?);
+        let mut y = Tensor::uninit(&dims, self.dtype(), self.device())?;
+        binary::binary(self.device().backend(), op, a.view(), b.view(), y.view_mut()?)?;
+        Ok(y)
+    }
+    /// `a + b`
+    pub fn add(&self, rhs: &Tensor) -> Result<Tensor> {
+        self.binary(BinaryOp::Add, rhs)
+    }
+    /// `a − b`
+    pub fn sub(&self, rhs: &Tensor) -> Result<Tensor> {
+        self.binary(BinaryOp::Sub, rhs)
+    }
+    /// `a · b`
+    pub fn mul(&self, rhs: &Tensor) -> Result<Tensor> {
+        self.binary(BinaryOp::Mul, rhs)
+    }
+    /// `a / b`
+    pub fn div(&self, rhs: &Tensor) -> Result<Tensor> {
+        self.binary(BinaryOp::Div, rhs)
+    }
+    /// `scale · x + shift`
+    pub fn affine(&self, scale: f64, shift: f64) -> Result<Tensor> {
+        self.unary(UnaryOp::Affine { scale, shift })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Device, Tensor, TensorError};
+
+    #[test]
+    fn shapes_broadcast_from_the_right() {
+        let a = Tensor::from_slice(&[1.0f32, 2.0, 3.0], &[3, 1], Device::Cpu).unwrap();
+        let b = Tensor::from_slice(&[10.0f32, 20.0], &[2], Device::Cpu).unwrap();
+        let y = a.add(&b).unwrap();
+        assert_eq!(y.dims(), [3, 2]);
+        assert_eq!(y.to_f64_vec(), [11.0, 21.0, 12.0, 22.0, 13.0, 23.0]);
+        let c = Tensor::from_slice(&[0.0f32; 3], &[3], Device::Cpu).unwrap();
+        assert!(matches!(b.add(&c), Err(TensorError::Shape { .. })));
+    }
+}

@@ -1,0 +1,51 @@
+//! Reductions over any axes; reduced axes stay, with size 1.
+
+use crate::{Result, Tensor, TensorError};
+use kernels::reduce::{self, ReduceOp};
+
+impl Tensor {
+    /// Reduce over `axes`. The result has size 1 there; sums are kept in f32 and rounded once.
+    pub fn reduce(&self, op: ReduceOp, axes: &[usize]) -> Result<Tensor> {
+        let mut dims = self.dims().to_vec();
+        for &axis in axes {
+            *dims.get_mut(axis).ok_or(TensorError::OutOfRange {
+                op: "reduce",
+                axis,
+                start: 0,
+                end: 0,
+                dims: self.dims().to_vec(),
+            })? = 1;
+        }
+        let mut y = Tensor::uninit(&dims, self.dtype(), self.device())?;
+        reduce::reduce(self.device().backend(), op, self.view(), y.view_mut()?)?;
+        Ok(y)
+    }
+    /// Σ over `axes`.
+    pub fn sum(&self, axes: &[usize]) -> Result<Tensor> {
+        self.reduce(ReduceOp::Sum, axes)
+    }
+    /// max over `axes`.
+    pub fn max(&self, axes: &[usize]) -> Result<Tensor> {
+        self.reduce(ReduceOp::Max, axes)
+    }
+    /// Σ x² over all elements, on the host.
+    pub fn sum_squares(&self) -> Result<f64> {
+        let mut y = Tensor::uninit(&vec![1; self.rank()], self.accumulator(), self.device())?;
+        reduce::reduce(self.device().backend(), ReduceOp::SumSquares, self.view(), y.view_mut()?)?;
+        y.item()
+    }
+    /// Sum down to `dims`: the gradient of broadcasting `dims` up to this shape.
+    pub fn sum_to(&self, dims: &[usize]) -> Result<Tensor> {
+        if self.dims() == dims {
+            return Ok(self.clone());
+        }
+        let new = self.rank().checked_sub(dims.len()).ok_or(TensorError::Shape {
+            op: "sum_to",
+            lhs: self.dims().to_vec(),
+            rhs: dims.to_vec(),
+        })?;
+        let axes: Vec<usize> =
+            (0..self.rank()).filter(|&a| a < new || (dims[a - new] == 1 && self.dims()[a] != 1)).collect();
+        self.sum(&axes)?.reshape(dims)
+    }
+}

@@ -1,0 +1,11 @@
+//! The optimizers of the classic generation: AdamW for embedding and head, Muon for the matrices of the blocks.
+
+mod adamw;
+mod clip;
+mod muon;
+mod optimizer;
+
+pub use adamw::AdamWState;
+pub use clip::clip_grad_norm;
+pub use muon::{MuonState, NsDtype};
+pub use optimizer::{Hyper, Optimizer, StepSettings};

@@ -1,0 +1,127 @@
+//! Rule: every kernel folder is in the list macro of `kernels/src/lib.rs`, and every differentiable operation is in the
+//! registry of `autograd`. Reason: tests, benchmarks and the book's table are made from the registries, so an operation
+//! that is not in one is an operation that nothing tests.
+
+use super::lex::words;
+use super::tree::{Finding, SourceFile, Tree};
+use std::collections::BTreeSet;
+
+/// The rule in one line.
+pub const RULE: &str = "every kernel folder is in `ops!`, every autograd op file is in the registry";
+
+/// Folders of the kernels that hold machinery, not an operation.
+const MACHINERY: &[&str] = &["cuda"];
+
+/// Looks for folders and files that no registry names.
+pub fn check(tree: &Tree) -> Vec<Finding> {
+    let mut findings = kernels(tree);
+    findings.extend(autograd(tree));
+    findings
+}
+
+/// Kernel folders against the list macro, and each folder against its parts.
+fn kernels(tree: &Tree) -> Vec<Finding> {
+    let listed = tree.get("kernels/src/lib.rs").map(|lib| listed_in_macro(&lib.code)).unwrap_or_default();
+    let mut findings = Vec::new();
+    for file in tree.rust() {
+        let inside = file.path.strip_prefix("kernels/src/").and_then(|p| p.strip_suffix("/mod.rs"));
+        let Some(folder) = inside.filter(|f| !f.contains('/') && !MACHINERY.contains(f)) else { continue };
+        if !listed.contains(folder) {
+            findings
+                .push(file.finding(1, format!("`{folder}` is not in the `ops!` list of kernels/src/lib.rs")));
+        }
+        let has = |part: &str| {
+            let stem = part.trim_end_matches(".rs");
+            let base = format!("kernels/src/{folder}");
+            tree.get(&format!("{base}/{part}")).is_some() || tree.exists(&format!("{base}/{stem}"))
+        };
+        for part in ["reference.rs", "cpu.rs"].into_iter().filter(|part| !has(part)) {
+            findings.push(file.finding(1, format!("`{folder}` has no {part}: every operation has one")));
+        }
+    }
+    findings
+}
+
+/// The words inside `ops! { … }` calls; the macro's definition does not count.
+fn listed_in_macro(code: &str) -> BTreeSet<&str> {
+    let mut listed = BTreeSet::new();
+    for call in code.split("ops!").skip(1) {
+        let Some(open) = call.find(['{', '(', '[']).filter(|at| call[..*at].trim().is_empty()) else {
+            continue;
+        };
+        let close = call[open..].find(['}', ')', ']']).map_or(call.len(), |at| open + at);
+        listed.extend(words(&call[open..close]));
+    }
+    listed
+}
+
+/// Operation files against the text of the registry, wherever under `autograd/src/registry` it stands.
+fn autograd(tree: &Tree) -> Vec<Finding> {
+    let is_registry = |f: &&SourceFile| f.path.starts_with("autograd/src/registry");
+    let named: BTreeSet<&str> = tree.rust().filter(is_registry).flat_map(|f| words(&f.code)).collect();
+    let mut findings = Vec::new();
+    for file in tree.rust() {
+        let inside = file.path.strip_prefix("autograd/src/ops/");
+        let Some(inside) = inside.filter(|p| !matches!(file.name(), "mod.rs" | "tests.rs") && !p.is_empty())
+        else {
+            continue;
+        };
+        let module = inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs");
+        if !named.contains(module) {
+            findings.push(
+                file.finding(1, format!("operation `{module}` is not in OPS (autograd/src/registry.rs)")),
+            );
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(files: &[(&str, &str)]) -> Vec<String> {
+        check(&Tree::of(files)).into_iter().map(|f| f.message).collect()
+    }
+
+    const PARTS: [(&str, &str); 3] = [
+        ("kernels/src/rms_norm/mod.rs", ""),
+        ("kernels/src/rms_norm/reference.rs", ""),
+        ("kernels/src/rms_norm/cpu.rs", ""),
+    ];
+
+    fn with_lib(lib: &str) -> Vec<(&str, &str)> {
+        PARTS.into_iter().chain([("kernels/src/lib.rs", lib)]).collect()
+    }
+
+    #[test]
+    fn a_kernel_folder_must_be_listed() {
+        assert_eq!(
+            found(&with_lib("macro_rules! ops { ($($op:ident),*) => {} }\nops! { matmul, rms_norm }\n")),
+            [""; 0]
+        );
+        assert_eq!(found(&with_lib("ops! { matmul } // rms_norm\nuse rms_norm::x;\n")).len(), 1);
+    }
+
+    #[test]
+    fn the_definition_of_the_macro_lists_nothing() {
+        assert_eq!(found(&with_lib("macro_rules! ops { (rms_norm) => {} }\n")).len(), 1);
+    }
+
+    #[test]
+    fn a_kernel_without_its_definition_is_found_and_a_folder_of_parts_is_fine() {
+        let lib = ("kernels/src/lib.rs", "ops! { add, dot }");
+        let files = [lib, ("kernels/src/add/mod.rs", ""), ("kernels/src/add/cpu/mod.rs", "")];
+        assert_eq!(found(&files), ["`add` has no reference.rs: every operation has one"]);
+        assert_eq!(found(&[lib, ("kernels/src/cuda/mod.rs", "")]), [""; 0], "machinery is no operation");
+    }
+
+    #[test]
+    fn an_autograd_operation_must_be_registered() {
+        let op = ("autograd/src/ops/softcap.rs", "");
+        assert_eq!(found(&[op, ("autograd/src/registry.rs", "use ops::softcap;")]), [""; 0]);
+        assert_eq!(found(&[op, ("autograd/src/registry/losses.rs", "softcap::INFO,")]), [""; 0]);
+        assert_eq!(found(&[op, ("autograd/src/registry.rs", "// softcap")]).len(), 1);
+        assert_eq!(found(&[("autograd/src/ops/mod.rs", "")]), [""; 0]);
+    }
+}
