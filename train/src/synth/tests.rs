@@ -82,7 +82,7 @@ fn conversations_ask_every_phrasing_about_other_subjects() {
 
 /// The operands that training texts put before the model: two numbers that open a sum, a problem or a user's turn. A result
 /// beside an operand (`10 - 7 = 3` has a 7 beside a 3) is not a pair.
-fn trained_operands() -> HashSet<(u32, u32)> {
+fn trained_operands() -> BTreeMap<(u32, u32), String> {
     let documents = SYNTH.documents.iter().chain(&SYNTH.validation_documents);
     let mut texts: Vec<String> = documents
         .flat_map(|d| d.lines())
@@ -101,8 +101,11 @@ fn trained_operands() -> HashSet<(u32, u32)> {
             }
         }
     }
-    let pairs = texts.iter().map(|t| numbers(t)).filter(|n| n.len() >= 2);
-    pairs.map(|n| (n[0].min(n[1]), n[0].max(n[1]))).collect()
+    let pair = |text: String| {
+        let n = numbers(&text);
+        (n.len() >= 2).then(|| ((n[0].min(n[1]), n[0].max(n[1])), text))
+    };
+    texts.into_iter().filter_map(pair).collect()
 }
 
 #[test]

@@ -14,12 +14,18 @@ enum Class {
 /// The text with comments and literals blanked, and the text with only string and character literals blanked.
 pub fn masks(text: &str) -> (String, String) {
     let classes = classify(text.as_bytes());
-    let keep = |wanted: &[Class]| {
-        let bytes = text.bytes().zip(&classes);
-        let kept = bytes.map(|(b, class)| if b == b'\n' || wanted.contains(class) { b } else { b' ' });
-        String::from_utf8_lossy(&kept.collect::<Vec<u8>>()).into_owned()
-    };
-    (keep(&[Class::Code]), keep(&[Class::Code, Class::Comment]))
+    (keep(text, &classes, &[Class::Code]), keep(text, &classes, &[Class::Code, Class::Comment]))
+}
+
+/// The text with comments blanked, literals kept.
+pub fn without_comments(text: &str) -> String {
+    keep(text, &classify(text.as_bytes()), &[Class::Code, Class::Literal])
+}
+
+fn keep(text: &str, classes: &[Class], wanted: &[Class]) -> String {
+    let bytes = text.bytes().zip(classes);
+    let kept = bytes.map(|(b, class)| if b == b'\n' || wanted.contains(class) { b } else { b' ' });
+    String::from_utf8_lossy(&kept.collect::<Vec<u8>>()).into_owned()
 }
 
 /// The words of a line: identifiers and keywords, in order.
@@ -137,6 +143,7 @@ mod tests {
         assert_eq!(code("a // b\nc /* d /* e */ f */ g"), "a c g");
         assert_eq!(code(r#"let s = "x \" // y"; z"#), "let s = ; z");
         assert_eq!(code("r#\"a \" b\"# c br\"d\" e"), "c e");
+        assert_eq!(without_comments("\"a // b\" // c").trim(), "\"a // b\"");
     }
 
     #[test]

@@ -1,0 +1,167 @@
+//! Pretraining: predict the next token of documents.
+
+use super::looping::Stage;
+use crate::bpb::BitsPerByte;
+use crate::data::{Batch, TokenStream, stream};
+use crate::error::{Result, TrainError};
+use crate::optim::StepSettings;
+use crate::schedule::{Trapezoid, classic_muon_momentum};
+use model::Gpt;
+use model::generate::{Sampling, generate};
+use serde::{Deserialize, Serialize};
+use tensor::Device;
+use tokenizer::Tokenizer;
+
+/// Options that decide the course of a pretraining run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BaseOptions {
+    /// Rows per micro-batch, B.
+    pub device_batch_size: usize,
+    /// Tokens per optimizer step; a multiple of B·T.
+    pub total_batch_size: usize,
+    /// Optimizer steps.
+    pub num_iterations: usize,
+    /// Share of steps with rising learning rate.
+    pub warmup_ratio: f64,
+    /// Share of steps with falling learning rate.
+    pub warmdown_ratio: f64,
+    /// Where the learning rate ends, as a share of its peak.
+    pub final_lr_frac: f64,
+    /// Tokens validated per evaluation.
+    pub eval_tokens: usize,
+    /// Order of documents.
+    pub seed: u64,
+}
+
+/// The stage.
+pub struct Base {
+    options: BaseOptions,
+    schedule: Trapezoid,
+    train: TokenStream,
+    validation: Option<TokenStream>,
+    tokenizer: Tokenizer,
+    token_bytes: Vec<u32>,
+    sequence_len: usize,
+    device: Device,
+    /// Beginnings to continue when samples are shown.
+    pub prompts: Vec<String>,
+}
+
+impl Base {
+    /// From documents. `sequence_len` is the model's T.
+    pub fn new(
+        options: BaseOptions,
+        documents: &[String],
+        validation: &[String],
+        tokenizer: &Tokenizer,
+        sequence_len: usize,
+        device: Device,
+    ) -> Result<Base> {
+        micro_batches(&options, sequence_len)?;
+        let schedule = Trapezoid::classic(
+            options.num_iterations as u64,
+            options.warmup_ratio,
+            options.warmdown_ratio,
+            options.final_lr_frac,
+        );
+        let train = TokenStream::new(documents, tokenizer, Some(options.seed))?;
+        let validation = match validation.is_empty() {
+            true => None,
+            false => Some(TokenStream::new(validation, tokenizer, None)?),
+        };
+        Ok(Base {
+            schedule,
+            train,
+            validation,
+            token_bytes: tokenizer.token_bytes(),
+            tokenizer: tokenizer.clone(),
+            sequence_len,
+            device,
+            options,
+            prompts: Vec::new(),
+        })
+    }
+    /// Training tokens per epoch.
+    pub fn tokens_per_epoch(&self) -> usize {
+        self.train.tokens_per_epoch()
+    }
+}
+
+fn micro_batches(options: &BaseOptions, t: usize) -> Result<usize> {
+    let micro = options.device_batch_size * t;
+    if micro == 0 || options.total_batch_size == 0 || options.total_batch_size % micro != 0 {
+        let total = options.total_batch_size;
+        let near = (total / micro.max(1)).max(1) * micro;
+        return Err(TrainError::Config(format!(
+            "total batch size {total} is not a multiple of device batch size {} × sequence length {t} = {micro}; use {near} or {}",
+            options.device_batch_size,
+            near + micro,
+        )));
+    }
+    Ok(options.total_batch_size / micro)
+}
+
+/// Bits per byte over about `tokens` tokens of a stream, from its beginning.
+pub fn evaluate_stream(
+    gpt: &Gpt,
+    stream: &mut TokenStream,
+    token_bytes: &[u32],
+    b: usize,
+    tokens: usize,
+) -> Result<BitsPerByte> {
+    let (t, device) = (gpt.config().sequence_len, gpt.options().device);
+    stream.seek(stream::Position::default());
+    let available = tokens.min(stream.tokens_per_epoch());
+    let mut sums = BitsPerByte::default();
+    for _ in 0..(available / (b * t)).max(1) {
+        sums.add(gpt, &stream.next(b, t, device)?, token_bytes)?;
+    }
+    Ok(sums)
+}
+
+impl Stage for Base {
+    fn name(&self) -> &'static str {
+        "base"
+    }
+    fn next_batch(&mut self) -> Result<Batch> {
+        self.train.next(self.options.device_batch_size, self.sequence_len, self.device)
+    }
+    fn micro_batches(&self) -> usize {
+        self.options.total_batch_size / (self.options.device_batch_size * self.sequence_len)
+    }
+    fn position(&self) -> serde_json::Value {
+        serde_json::json!(self.train.position())
+    }
+    fn seek(&mut self, position: &serde_json::Value) -> Result<()> {
+        let position = serde_json::from_value(position.clone());
+        self.train.seek(position.map_err(|e| TrainError::Config(format!("loader position: {e}")))?);
+        Ok(())
+    }
+    fn settings(&self, step: usize) -> StepSettings {
+        StepSettings {
+            lr_multiplier: self.schedule.lr_multiplier(step as u64),
+            muon_momentum: classic_muon_momentum(step as u64),
+        }
+    }
+    fn evaluate(&mut self, gpt: &Gpt) -> Result<BitsPerByte> {
+        match &mut self.validation {
+            Some(v) => {
+                evaluate_stream(gpt, v, &self.token_bytes, self.options.device_batch_size, self.options.eval_tokens)
+            }
+            None => Ok(BitsPerByte::default()),
+        }
+    }
+    fn samples(&mut self, gpt: &Gpt) -> Result<Vec<(String, String)>> {
+        let mut out = Vec::new();
+        for prompt in &self.prompts {
+            let ids = self.tokenizer.encode_between(Some(self.tokenizer.bos()), prompt, None);
+            let bos = self.tokenizer.bos();
+            let mut text = generate(gpt, &ids, 48, Sampling::greedy(), |id| id != bos)?;
+            if text.last() == Some(&bos) {
+                text.pop();
+            }
+            out.push((prompt.clone(), self.tokenizer.decode(&text)?));
+        }
+        Ok(out)
+    }
+}
