@@ -158,7 +158,11 @@ def main():
         print("set NANOCHAT_GOLDENS to the folder of reference data", file=sys.stderr)
         sys.exit(2)
     torch.set_num_threads(1)
-    checks = [(check_model, "model/g1/*"), (check_optimizers, "optimizer/g1/synthetic"), (check_curve, "train_curve/g1/*")]
+    checks = [
+        (check_model, "model/g1/*"),
+        (check_optimizers, "optimizer/g1/synthetic"),
+        (check_curve, "train_curve/g1/*"),
+    ]
     for check, pattern in checks:
         cases = sorted(Path(root).glob(pattern))
         if not cases:

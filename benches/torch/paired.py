@@ -108,8 +108,9 @@ def compare(ours: Side, torch: Side, args) -> list:
             # A thread pool may spin for some milliseconds after its last work before it sleeps.
             time.sleep(args.settle)
             results[side.name] = side.run(args.steps)
-        if ours.tokens_per_step != torch.tokens_per_step and None not in (ours.tokens_per_step, torch.tokens_per_step):
-            raise Failed(f"unlike runs: {ours.tokens_per_step} and {torch.tokens_per_step} tokens a step")
+        sizes = (ours.tokens_per_step, torch.tokens_per_step)
+        if None not in sizes and sizes[0] != sizes[1]:
+            raise Failed(f"unlike runs: {sizes[0]} and {sizes[1]} tokens a step")
         ratio = results["torch"]["median_ms"] / results["ours"]["median_ms"]
         rounds.append({"ratio": ratio, **results})
         busy = [results[s]["other_cores"] for s in ("ours", "torch")]

@@ -124,8 +124,7 @@ def serve(trainer: Trainer):
     """Answers "step N" with one JSON line of N times, until "quit" or the end of input.
 
     Between requests the process blocks on stdin, so that another implementation can be measured
-    on an idle machine. `tokens_per_step` lets the driver refuse to
-    compare batches of unlike size.
+    on an idle machine. `tokens_per_step` lets the driver refuse to compare unlike batches.
     """
     tokens_per_step = trainer.args.batch * trainer.args.seq_len
     for line in sys.stdin:

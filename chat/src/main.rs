@@ -1,2 +1,82 @@
-//! The nanochat binary.
-fn main() {}
+//! `nanochat`: one binary for the whole way from text to a talking model.
+//!
+//! This file is the table of commands; each command is a file in `commands/`. Exit codes: 0 done, 1 failed check or run,
+//! 2 bad usage.
+
+mod commands;
+mod globals;
+mod output;
+
+use clap::{Parser, Subcommand};
+use globals::Globals;
+use std::process::ExitCode;
+
+/// Train, evaluate and talk to a small language model, on an engine written from scratch.
+#[derive(Parser)]
+#[command(name = "nanochat", version, about, max_term_width = 100)]
+#[command(after_help = "Examples:\n  nanochat demo                      the whole path on a generated corpus, then a chat prompt\n  nanochat demo --text novel.txt     the same on your own text\n  nanochat train base --depth 4      pretrain on the data set made by `nanochat data`\n  nanochat chat -p 'Who are you?'    one question, one answer")]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything below, small: generate data, train, fine-tune, examine, chat
+    Demo(commands::demo::Args),
+    /// Train and use a tokenizer
+    #[command(subcommand)]
+    Tok(commands::tok::Command),
+    /// Make data sets
+    #[command(subcommand)]
+    Data(commands::data::Command),
+    /// Train a model
+    #[command(subcommand)]
+    Train(commands::train::Command),
+    /// Evaluate a model
+    #[command(subcommand)]
+    Eval(commands::eval::Command),
+    /// Talk to a model in the terminal
+    Chat(commands::chat::Args),
+    /// Compare with reference dumps of the original
+    Parity(commands::parity::Args),
+    /// Check every kernel and every gradient against its definition
+    Selftest(commands::selftest::Args),
+    /// One training step of a fresh model, every intermediate value explained
+    Trace(commands::trace::Args),
+    /// Measure speed
+    #[command(subcommand)]
+    Bench(commands::bench::Command),
+    /// What this machine has and what would be used
+    Doctor(commands::doctor::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse(); // exits with 2 on bad usage
+    let run = || -> anyhow::Result<ExitCode> {
+        cli.globals.apply()?;
+        match &cli.command {
+            Command::Demo(args) => commands::demo::run(args, &cli.globals),
+            Command::Tok(command) => commands::tok::run(command, &cli.globals),
+            Command::Data(command) => commands::data::run(command, &cli.globals),
+            Command::Train(command) => commands::train::run(command, &cli.globals),
+            Command::Eval(command) => commands::eval::run(command, &cli.globals),
+            Command::Chat(args) => commands::chat::run(args, &cli.globals),
+            Command::Parity(args) => commands::parity::run(args, &cli.globals),
+            Command::Selftest(args) => commands::selftest::run(args, &cli.globals),
+            Command::Trace(args) => commands::trace::run(args, &cli.globals),
+            Command::Bench(command) => commands::bench::run(command, &cli.globals),
+            Command::Doctor(args) => commands::doctor::run(args, &cli.globals),
+        }
+    };
+    match run() {
+        Ok(code) => code,
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS, // the reader has seen enough
+        Err(error) => {
+            output::error(&format!("error: {error:#}"));
+            ExitCode::from(globals::exit_code(&error))
+        }
+    }
+}

@@ -40,6 +40,12 @@ impl DType {
             DType::F64 => 1.0 / (1u64 << 53) as f64,
         }
     }
+    /// Half the spacing of this dtype's numbers around `v >= 0`, subnormals included: the error of one correct rounding.
+    pub fn half_ulp(self, v: f64) -> f64 {
+        let smallest_normal = if self == DType::F64 { -1022 } else { -126 }; // f32 and bf16 have the same exponents
+        let exponent = ((v.to_bits() >> 52) & 0x7ff) as i32 - 1023;
+        if v.is_finite() { self.unit_roundoff() * 2f64.powi(exponent.max(smallest_normal)) } else { 0.0 }
+    }
     /// `v` rounded into this dtype and read back.
     pub fn round(self, v: f64) -> f64 {
         match self {
@@ -210,6 +216,14 @@ mod tests {
             assert_eq!(Bf16::from_f64(tie - tie * 1e-15).0, bits);
             assert_eq!(Bf16::from_f64(tie + tie * 1e-15).0, bits + 1);
         }
+    }
+
+    #[test]
+    fn half_an_ulp_is_the_distance_of_a_tie_from_its_neighbours() {
+        assert_eq!([1.0, 1.99, 2.0].map(|v| DType::Bf16.half_ulp(v) * 256.0), [1.0, 1.0, 2.0]);
+        assert_eq!(DType::F32.half_ulp(0.0), 2f64.powi(-150));
+        assert_eq!(DType::Bf16.half_ulp(1e-45), 2f64.powi(-134));
+        assert_eq!(DType::I32.half_ulp(7.0), 0.0);
     }
 
     #[test]

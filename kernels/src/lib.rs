@@ -10,13 +10,16 @@
 pub mod backend;
 pub mod check;
 pub mod element;
+pub(crate) mod elementwise;
 pub mod error;
 pub mod fast_math;
 pub mod par;
 pub mod philox;
 pub mod portable;
 pub mod registry;
+pub(crate) mod runs;
 pub mod simd;
+pub mod verify;
 pub mod view;
 
 pub use backend::{Cpu, Reference};

@@ -36,6 +36,31 @@ impl Sampling {
     }
 }
 
+/// The probability of every token: softmax of `logits / temperature` over the `top_k` largest (exactly that many; ties go
+/// to the lowest index), 0 elsewhere. Temperature 0 is certain of the largest. This is the distribution that
+/// [`kernels::sample`] draws from, which never writes it down.
+pub fn sampling_probabilities(logits: &[f32], temperature: f64, top_k: Option<usize>) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    order.sort_by(|&i, &j| {
+        let descending = logits[j].partial_cmp(&logits[i]);
+        descending.unwrap_or(logits[j].is_nan().cmp(&logits[i].is_nan())).then(i.cmp(&j))
+    });
+    order.truncate(top_k.filter(|&k| k > 0).unwrap_or(logits.len()));
+    let mut p = vec![0.0; logits.len()];
+    let Some(&first) = order.first() else { return p };
+    if temperature == 0.0 {
+        p[first] = 1.0;
+        return p;
+    }
+    let max = f64::from(logits[first]);
+    for &i in &order {
+        p[i] = ((f64::from(logits[i]) - max) / temperature).exp();
+    }
+    let total: f64 = p.iter().sum();
+    p.iter_mut().for_each(|p| *p /= total);
+    p
+}
+
 /// Draws one token per row and call.
 pub struct Sampler {
     sampling: Sampling,

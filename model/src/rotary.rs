@@ -1,7 +1,8 @@
 //! The tables of rotary angles: `cos(t·base^(−2j/D))` and sin, for t < P and j < D/2.
 //!
-//! The frequency and the angle are rounded to f32 as in the original (at position 1000 this moves the angle by some 1e-5,
-//! so it matters for reproducing numbers); cos and sin are then computed in f64 and rounded once.
+//! The power, its reciprocal (the frequency) and the angle are rounded to f32 as in the original (at position 1000 this
+//! moves the angle by some 1e-5, so it matters for reproducing numbers); cos and sin are then computed in f64 and rounded
+//! once.
 
 use crate::error::Result;
 use kernels::{Bf16, portable};
@@ -26,10 +27,11 @@ pub struct RotaryTables {
     pub sin: Tensor,
 }
 
-/// `base^(−2j/D)` in f32.
+/// `1 / base^(2j/D)`, the power and the quotient each rounded to f32.
 pub fn inverse_frequency(base: f32, j: usize, head_dim: usize) -> f32 {
     let exponent = (2 * j) as f32 / head_dim as f32;
-    portable::exp(-(exponent as f64) * portable::ln(base as f64)) as f32
+    let power = portable::exp(exponent as f64 * portable::ln(base as f64)) as f32;
+    1.0 / power
 }
 
 impl RotaryTables {

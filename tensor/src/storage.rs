@@ -2,7 +2,7 @@
 
 use crate::memory::{self, CACHE_LIMIT};
 use crate::{Device, Result, TensorError};
-use kernels::{Buffer, Space};
+use kernels::{Buffer, DType, Layout as KernelLayout, Space, View, ViewMut};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 
 /// Cache-line and vector-register alignment.
@@ -69,6 +69,17 @@ impl Storage {
     /// What kernels need to know about the block.
     pub fn buffer(&self) -> Buffer {
         Buffer { address: self.address, bytes: self.bytes, space: Space::Host }
+    }
+    /// A view of the block, for reading while it is borrowed.
+    pub fn view(&self, dtype: DType, layout: KernelLayout) -> kernels::Result<View<'_>> {
+        // SAFETY: the block lives as long as `self` is borrowed, is initialised and aligned to 64 bytes; writers need
+        // `&mut self`, so nobody writes meanwhile.
+        unsafe { View::from_buffer(self.buffer(), dtype, layout) }
+    }
+    /// A view of the block, for writing.
+    pub fn view_mut(&mut self, dtype: DType, layout: KernelLayout) -> kernels::Result<ViewMut<'_>> {
+        // SAFETY: as above, and the mutable borrow makes this the only access.
+        unsafe { ViewMut::from_buffer(self.buffer(), dtype, layout) }
     }
     /// The device whose memory this is.
     pub fn device(&self) -> Device {

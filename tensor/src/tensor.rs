@@ -60,18 +60,16 @@ impl Tensor {
     }
     /// For kernels that read.
     pub fn view(&self) -> View<'_> {
-        // SAFETY: the storage lives as long as `self` is borrowed, is always initialised and aligned to 64 bytes; writers
-        // need the only handle (`view_mut`), so nobody writes meanwhile.
-        let view = unsafe { View::from_buffer(self.storage.buffer(), self.dtype, self.layout) };
+        let view = self.storage.view(self.dtype, self.layout);
         view.unwrap_or_else(|e| unreachable!("a tensor's layout lies inside its storage: {e}"))
     }
     /// For kernels that write: refused while anyone else holds the storage.
     pub fn view_mut(&mut self) -> Result<ViewMut<'_>> {
-        if Arc::get_mut(&mut self.storage).is_none() {
-            return Err(TensorError::SharedStorage { others: Arc::strong_count(&self.storage) - 1 });
+        let others = Arc::strong_count(&self.storage) - 1;
+        match Arc::get_mut(&mut self.storage) {
+            Some(storage) => Ok(storage.view_mut(self.dtype, self.layout)?),
+            None => Err(TensorError::SharedStorage { others }),
         }
-        // SAFETY: ours is the only handle, borrowed mutably for as long as the view lives.
-        Ok(unsafe { ViewMut::from_buffer(self.storage.buffer(), self.dtype, self.layout) }?)
     }
     /// Do two tensors share memory?
     pub fn same_storage(&self, other: &Tensor) -> bool {

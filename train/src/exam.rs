@@ -2,7 +2,7 @@
 //! guessing would score.
 
 use crate::engine::batch::answer_all;
-use crate::engine::tokens::spoken;
+use crate::engine::tools::ToolTokens;
 use crate::error::Result;
 use crate::synth::TestQuestion;
 use model::Gpt;
@@ -82,4 +82,20 @@ pub fn take(
 /// The kind of a question as reports name it.
 fn kind_name(test: &TestQuestion) -> String {
     serde_json::json!(test.kind).as_str().unwrap_or("other").to_string()
+}
+
+/// The words of an answer: its text without tool calls and their results.
+pub fn spoken(tokenizer: &Tokenizer, ids: &[u32]) -> String {
+    let mut words = Vec::new();
+    let mut inside = false;
+    for &id in ids {
+        match tokenizer.as_special(id) {
+            Some(Special::PythonStart | Special::OutputStart) => inside = true,
+            Some(Special::PythonEnd | Special::OutputEnd) => inside = false,
+            Some(_) => {}
+            None if !inside => words.push(id),
+            None => {}
+        }
+    }
+    ToolTokens::decode(tokenizer, &words)
 }

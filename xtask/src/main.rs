@@ -9,6 +9,7 @@
 //! Read next: `command.rs` (the table's row), `steps.rs` (how commands run programs), `ci.rs` (what gets checked).
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a terminal program talks on the terminal
 
+mod bench_vs_torch;
 mod book;
 mod ci;
 mod command;
@@ -24,8 +25,15 @@ use command::{Command, Context, Outcome};
 use std::process::ExitCode;
 
 /// Every command, in the order `help` prints them.
-const COMMANDS: &[Command] =
-    &[test::COMMAND, ci::COMMAND, tidy::COMMAND, fmt::COMMAND, lint::COMMAND, book::COMMAND];
+const COMMANDS: &[Command] = &[
+    test::COMMAND,
+    ci::COMMAND,
+    tidy::COMMAND,
+    fmt::COMMAND,
+    lint::COMMAND,
+    book::COMMAND,
+    bench_vs_torch::COMMAND,
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

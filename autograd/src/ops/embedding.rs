@@ -22,7 +22,7 @@ impl Op<1, 1> for Embedding {
     fn vjp(&self, (): (), [dy]: [Option<&Tensor>; 1], [dw]: [Option<&GradSlot>; 1]) -> Result<()> {
         let (Some(dy), Some(dw)) = (dy, dw) else { return Ok(()) };
         let dy = super::linear::flat(dy)?;
-        let ids = self.ids.reshape(&[self.ids.numel()])?;
+        let ids = self.ids.contiguous()?.reshape(&[self.ids.numel()])?;
         dw.add_to_zeroed(|table| {
             let backend = table.device().backend();
             embedding_bwd(backend, dy.view(), ids.view(), table.view_mut()?).map_err(crate::AutogradError::kernel)

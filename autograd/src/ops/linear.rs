@@ -11,9 +11,8 @@ pub struct Linear;
 
 /// (…, C) as (rows, C).
 pub(crate) fn flat(x: &Tensor) -> Result<Tensor> {
-    let c = x.dim(x.rank() - 1);
-    let rows = x.numel().checked_div(c).unwrap_or(0);
-    Ok(x.contiguous()?.reshape(&[rows, c])?)
+    let (lead, c) = x.dims().split_at(x.rank().saturating_sub(1)); // a product of sizes: C may be 0
+    Ok(x.contiguous()?.reshape(&[lead.iter().product(), c.first().copied().unwrap_or(1)])?)
 }
 
 impl Op<2, 1> for Linear {
@@ -22,13 +21,13 @@ impl Op<2, 1> for Linear {
     type Saved = (Option<Tensor>, Option<Tensor>);
 
     fn forward(&self, [x, w]: [&Tensor; 2], needs: [bool; 2]) -> Result<([Tensor; 1], Self::Saved)> {
-        let (&[out, input], true) = (w.dims(), x.rank() >= 1 && x.dim(x.rank() - 1) == w.dim(1)) else {
+        let (&[out, _], true) = (w.dims(), x.rank() >= 1 && x.dim(x.rank() - 1) == w.dim(1)) else {
             let (lhs, rhs) = (x.dims().to_vec(), w.dims().to_vec());
             return Err(AutogradError::Tensor(TensorError::Shape { op: "linear", lhs, rhs }));
         };
         let w = w.cast(x.dtype())?;
         let dims = [&x.dims()[..x.rank() - 1], &[out]].concat();
-        let x = if input == 0 { x.reshape(&[dims[..dims.len() - 1].iter().product(), 0])? } else { flat(x)? };
+        let x = flat(x)?;
         let y = x.matmul(&w.transpose(0, 1)?)?.reshape(&dims)?;
         Ok(([y], (needs[1].then_some(x), needs[0].then_some(w))))
     }

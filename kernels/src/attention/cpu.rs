@@ -1,11 +1,33 @@
-//! Attention on the CPU, one query at a time.
+//! Attention on the CPU: tiles of 64 queries × 64 keys and an online softmax (Milakov & Gimelshein 2018,
+//! arXiv:1805.02867).
+//!
+//! A task takes one head and up to eight query tiles. Key tiles pass from left to right, each packed once for all of the
+//! task's queries; tiles beyond the diagonal or outside the window are skipped. Per query three things are carried along:
+//! the largest score so far, and Σ exp and Σ exp·v relative to it. When a larger score comes, both sums shrink by the
+//! difference. Only tiles that the diagonal or the window's edge cuts are masked. Memory: O(64·8·D) per thread.
+//!
+//! Scores are kept as (keys, queries): a query is then a vector lane, and the maximum and the sum over its keys are plain
+//! element-by-element loops, with nothing to reduce inside a vector.
+//! Read next: `mask.rs` for what is skipped, `tile.rs` for the products, `backward.rs`.
 
-use super::{Attention, AttentionParams, Shape};
+use super::mask::Mask;
+use super::pack::{Head, TILE, all_finite, padded, with_scratch};
+use super::{Attention, AttentionParams, Shape, backward};
 use crate::check::host;
-use crate::{Bf16, Cpu, DType, Float, Result, View, ViewMut, portable};
+use crate::fast_math::exp_flushed_f32;
+use crate::{Bf16, Cpu, DType, Float, Result, View, ViewMut, par, portable, simd};
+use std::ops::Range;
 
 impl Attention for Cpu {
-    fn attention_fwd(&self, q: View, k: View, v: View, p: AttentionParams, mut o: ViewMut, mut lse: ViewMut) -> Result<()> {
+    fn attention_fwd(
+        &self,
+        q: View,
+        k: View,
+        v: View,
+        p: AttentionParams,
+        mut o: ViewMut,
+        mut lse: ViewMut,
+    ) -> Result<()> {
         match q.dtype() {
             DType::Bf16 => forward::<Bf16>(&q, &k, &v, p, &mut o, &mut lse),
             _ => forward::<f32>(&q, &k, &v, p, &mut o, &mut lse),
@@ -19,70 +41,177 @@ impl Attention for Cpu {
         accumulate: bool,
     ) -> Result<()> {
         match inputs[0].dtype() {
-            DType::Bf16 => backward::<Bf16>(&inputs, p, &mut outputs, accumulate),
-            _ => backward::<f32>(&inputs, p, &mut outputs, accumulate),
+            DType::Bf16 => backward::backward::<Bf16>(&inputs, p, &mut outputs, accumulate),
+            _ => backward::backward::<f32>(&inputs, p, &mut outputs, accumulate),
         }
     }
 }
 
-fn widen<T: Float>(op: &'static str, arg: &'static str, x: &View) -> Result<Vec<f32>> {
-    let base = host(op, arg, x.base::<T>())?;
-    Ok((0..x.numel()).map(|i| base[x.layout().position(i)].to_f32()).collect())
-}
+/// Query tiles per task.
+const CHUNK: usize = 8;
 
-fn forward<T: Float>(q: &View, k: &View, v: &View, p: AttentionParams, o: &mut ViewMut, lse: &mut ViewMut) -> Result<()> {
+fn forward<T: Float>(
+    q: &View,
+    k: &View,
+    v: &View,
+    p: AttentionParams,
+    o: &mut ViewMut,
+    lse: &mut ViewMut,
+) -> Result<()> {
     const OP: &str = "attention_fwd";
     let s = Shape::new(q.dims(), k.dims());
-    let (q, k, v) = (widen::<T>(OP, "q", q)?, widen::<T>(OP, "k", k)?, widen::<T>(OP, "v", v)?);
-    let layout = *o.layout();
-    let o = host(OP, "o", o.base_mut::<T>())?;
-    let lse = host(OP, "lse", lse.as_mut_slice::<f32>())?;
-    for (b, i, h) in s.queries() {
-        let q = &q[s.q(b, i, h)..][..s.d];
-        let score = |j| p.scale * q.iter().zip(&k[s.kv(b, j, h)..][..s.d]).map(|(q, k)| q * k).sum::<f32>();
-        let scores: Vec<f32> = p.visible(i).map(score).collect();
-        let max = scores.iter().fold(f32::NEG_INFINITY, |m, &s| m.max(s));
-        let weights: Vec<f32> = scores.iter().map(|s| (s - max).exp()).collect();
-        let sum: f32 = weights.iter().sum();
-        lse[(b * s.h + h) * s.t + i] = max + portable::ln(sum as f64) as f32;
-        for d in 0..s.d {
-            let sum_v: f32 = p.visible(i).zip(&weights).map(|(j, w)| w * v[s.kv(b, j, h) + d]).sum();
-            o[layout.position(s.q(b, i, h) + d)] = T::from_f32(sum_v / sum);
-        }
+    if o.numel() == 0 {
+        lse_of_nothing(&s, host(OP, "lse", lse.as_mut_slice::<f32>())?, p);
+        return Ok(());
     }
+    let (q_layout, k_layout, v_layout, o_layout) = (*q.layout(), *k.layout(), *v.layout(), *o.layout());
+    let q = host(OP, "q", q.base::<T>())?;
+    let (k, v) = (host(OP, "k", k.base::<T>())?, host(OP, "v", v.base::<T>())?);
+    let o = par::SharedPtr::new(host(OP, "o", o.base_mut::<T>())?);
+    let lse = par::SharedPtr::new(host(OP, "lse", lse.as_mut_slice::<f32>())?);
+    let tiles = s.t.div_ceil(TILE);
+    let chunks = tiles.div_ceil(CHUNK);
+    par::for_each_task(s.b * s.h * chunks, |task| {
+        // Later chunks see more keys: the long tasks come first.
+        let (chunk, head) = (chunks - 1 - task / (s.b * s.h), task % (s.b * s.h));
+        let (b, h) = (head / s.h, head % s.h);
+        let kv_head = h / (s.h / s.kv_heads);
+        let chunk = Chunk {
+            q: (q, Head::new(&q_layout, b, h)),
+            k: (k, Head::new(&k_layout, b, kv_head)),
+            v: (v, Head::new(&v_layout, b, kv_head)),
+            tiles: chunk * CHUNK..((chunk + 1) * CHUNK).min(tiles),
+            p,
+        };
+        let o_head = Head::new(&o_layout, b, h);
+        chunk.run(|t, sum, max, total| {
+            // SAFETY: query (b, t, h) belongs to this task alone.
+            let (o, lse) = unsafe { (o_head.of_output(o, t), &mut *lse.get().add(head * s.t + t)) };
+            for (o, s) in o.iter_mut().zip(sum) {
+                *o = T::from_f32(s / total);
+            }
+            *lse = if total.is_finite() { max + portable::ln(total.into()) as f32 } else { total };
+        });
+    });
     Ok(())
 }
 
-fn backward<T: Float>(inputs: &[View; 6], p: AttentionParams, out: &mut [ViewMut; 3], accumulate: bool) -> Result<()> {
-    const OP: &str = "attention_bwd";
-    let s = Shape::new(inputs[0].dims(), inputs[1].dims());
-    let lse = host(OP, "lse", inputs[4].as_slice::<f32>())?;
-    let wide = |i: usize| widen::<T>(OP, "an argument", &inputs[i]);
-    let (q, k, v, o, d_o) = (wide(0)?, wide(1)?, wide(2)?, wide(3)?, wide(5)?);
-    let (mut dq, mut dk, mut dv) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
-    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f32>();
-    for (b, i, h) in s.queries() {
-        let row = s.q(b, i, h);
-        let (q, d_o) = (&q[row..row + s.d], &d_o[row..row + s.d]);
-        let delta = dot(d_o, &o[row..row + s.d]);
-        for j in p.visible(i) {
-            let key = s.kv(b, j, h);
-            let weight = (p.scale * dot(q, &k[key..key + s.d]) - lse[(b * s.h + h) * s.t + i]).exp();
-            let d_score = p.scale * weight * (dot(d_o, &v[key..key + s.d]) - delta);
-            for d in 0..s.d {
-                dv[key + d] += weight * d_o[d];
-                dq[row + d] += d_score * k[key + d];
-                dk[key + d] += d_score * q[d];
+/// With D = 0 every score is an empty sum.
+fn lse_of_nothing(s: &Shape, lse: &mut [f32], p: AttentionParams) {
+    for (row, lse) in lse.iter_mut().enumerate() {
+        *lse = portable::ln(p.visible(row % s.t.max(1)).count() as f64) as f32;
+    }
+}
+
+/// One task: the query tiles `tiles` of one head.
+struct Chunk<'a, T> {
+    q: (&'a [T], Head),
+    k: (&'a [T], Head),
+    v: (&'a [T], Head),
+    tiles: Range<usize>,
+    p: AttentionParams,
+}
+
+impl<T: Float> Chunk<'_, T> {
+    /// Calls `finish(t, Σ exp·v, largest score, Σ exp)` for every query.
+    fn run(&self, finish: impl Fn(usize, &[f32], f32, f32)) {
+        let (d, width) = (self.q.1.d, padded(self.q.1.d));
+        let (rows, tile) = (self.tiles.len() * TILE, TILE * width);
+        let columns = d * TILE;
+        let sizes = [self.tiles.len() * columns, rows * width, rows, rows, tile, tile, TILE * TILE];
+        with_scratch(sizes, |[q, sums, max, total, k, v, scores]| {
+            for (q, i) in q.chunks_exact_mut(columns).zip(self.tiles.clone()) {
+                self.q.1.pack_columns(self.q.0, i, q);
             }
+            sums.fill(0.0);
+            max.fill(f32::NEG_INFINITY);
+            total.fill(0.0);
+            for j in self.p.visible(self.tiles.start * TILE).start() / TILE..self.tiles.end {
+                self.k.1.pack_rows(self.k.0, j, k);
+                self.v.1.pack_rows(self.v.0, j, v);
+                let finite = all_finite(v);
+                for i in Mask::query_tiles(self.p, j, self.tiles.end) {
+                    let Some(at) = i.checked_sub(self.tiles.start) else { continue };
+                    let mask = Mask::new(self.p, i, j);
+                    let sums = &mut sums[at * tile..][..tile];
+                    let (max, total) = (&mut max[at * TILE..][..TILE], &mut total[at * TILE..][..TILE]);
+                    mask.scores(k, &q[at * columns..], width, d, scores);
+                    online_softmax(&mask, self.p.scale, scores, max, total, sums);
+                    mask.add_over_keys(scores, v, width, finite, sums);
+                }
+            }
+            for t in self.tiles.start * TILE..(self.tiles.end * TILE).min(self.q.1.t) {
+                let at = t - self.tiles.start * TILE;
+                finish(t, &sums[at * width..][..d], max[at], total[at]);
+            }
+        });
+    }
+}
+
+/// Turn a tile of products q·k into weights `exp(scale·q·k − max)`, and bring the sums so far to the new maximum.
+fn online_softmax(
+    mask: &Mask,
+    scale: f32,
+    scores: &mut [f32],
+    max: &mut [f32],
+    total: &mut [f32],
+    sums: &mut [f32],
+) {
+    let (rows, _) = scores.as_chunks_mut::<TILE>();
+    let mut decay = [1.0; TILE];
+    simd::vectorize(
+        #[inline(always)]
+        || {
+            if mask.is_full() {
+                rows.iter_mut().for_each(|row| row.iter_mut().for_each(|s| *s *= scale));
+            } else {
+                let (first, end) = mask.key_bounds();
+                for (c, row) in (0u32..).zip(rows.iter_mut()) {
+                    for r in 0..TILE {
+                        let visible = (c >= first[r]) & (c < end[r]);
+                        row[r] = if visible { row[r] * scale } else { f32::NEG_INFINITY };
+                    }
+                }
+            }
+            for at in (0..TILE).step_by(LANES) {
+                let lanes = at..at + LANES;
+                softmax_lanes(rows, at, &mut max[lanes.clone()], &mut total[lanes.clone()], &mut decay[lanes]);
+            }
+            let width = sums.len() / TILE;
+            for (sum, decay) in sums.chunks_exact_mut(width).zip(decay) {
+                if decay != 1.0 {
+                    sum.iter_mut().for_each(|s| *s *= decay);
+                }
+            }
+        },
+    );
+}
+
+/// Queries that are worked on at once.
+const LANES: usize = 16;
+
+/// Scores of queries `at..at + LANES` to weights relative to the new maximum; `decay` is what their old sums shrink by.
+#[inline(always)]
+fn softmax_lanes(rows: &mut [[f32; TILE]], at: usize, max: &mut [f32], total: &mut [f32], decay: &mut [f32]) {
+    let mut new_max: [f32; LANES] = std::array::from_fn(|i| max[i]);
+    for row in rows.iter() {
+        for i in 0..LANES {
+            new_max[i] = if row[at + i] > new_max[i] { row[at + i] } else { new_max[i] };
         }
     }
-    for (out, grad) in out.iter_mut().zip([dq, dk, dv]) {
-        let layout = *out.layout();
-        let out = host(OP, "a gradient", out.base_mut::<T>())?;
-        for (i, g) in grad.into_iter().enumerate() {
-            let at = layout.position(i);
-            out[at] = T::from_f32(if accumulate { out[at].to_f32() + g } else { g });
+    // Nothing but −∞ so far: subtract nothing, so that −∞ − (−∞) does not make a NaN of a zero weight.
+    let shift = new_max.map(|m| if m == f32::NEG_INFINITY { 0.0 } else { m });
+    let mut sum = [0.0; LANES];
+    for row in rows.iter_mut() {
+        for i in 0..LANES {
+            let weight = exp_flushed_f32(row[at + i] - shift[i]);
+            sum[i] += weight;
+            row[at + i] = weight;
         }
     }
-    Ok(())
+    for i in 0..LANES {
+        decay[i] = exp_flushed_f32(max[i] - shift[i]);
+        total[i] = total[i] * decay[i] + sum[i];
+        max[i] = new_max[i];
+    }
 }

@@ -13,9 +13,13 @@
 //! Where to read next: `reference.rs` for the loops, `cpu.rs` for tiles and the online softmax, then
 //! [`crate::paged_attention`] for decoding with a cache.
 
+mod backward;
 mod cpu;
+mod mask;
+mod pack;
 mod reference;
 mod samples;
+mod tile;
 #[cfg(test)]
 mod tests;
 
@@ -130,7 +134,7 @@ fn check_shapes(op: &'static str, q: &View, kv: &[check::Arg], p: AttentionParam
 
 /// Every key/value head must serve the same number of query heads.
 pub(crate) fn check_heads(op: &'static str, heads: usize, kv_heads: usize) -> Result<()> {
-    let ok = if kv_heads == 0 { heads == 0 } else { heads.is_multiple_of(kv_heads) };
+    let ok = (heads == 0) == (kv_heads == 0) && (kv_heads == 0 || heads.is_multiple_of(kv_heads));
     check::parameter(op, ok, || format!("{heads} query heads cannot share {kv_heads} key/value heads evenly"))
 }
 

@@ -1,9 +1,11 @@
-//! The matrix product on the CPU.
+//! From views to products of two matrices: dtypes, leading dimensions, and who gets the threads.
 
-use super::strided::span;
+use super::block::{self, Product};
+use super::kernel;
+use super::strided::{Lanes, Target};
 use super::{Mat, MatMut, Matmul, sizes};
 use crate::check::host;
-use crate::{Bf16, Cpu, DType, Element, Float, Result, View, ViewMut, par};
+use crate::{Bf16, Cpu, DType, Float, Layout, Result, View, ViewMut, par};
 
 impl Matmul for Cpu {
     fn matmul(&self, a: View, b: View, mut c: ViewMut, alpha: f32, beta: f32) -> Result<()> {
@@ -15,35 +17,95 @@ impl Matmul for Cpu {
     }
 }
 
+/// Multiply-adds of one matrix of a batch above which the threads share it, instead of each taking matrices of its own.
+const SHARE: usize = 1 << 25;
+
+/// The matrices of a batch. Row and column strides, and the strides of the leading dimensions.
+struct Batch {
+    m: usize,
+    k: usize,
+    n: usize,
+    a: [usize; 2],
+    b: [usize; 2],
+    c: [usize; 2],
+    /// Size, and strides in a, b and c, of each leading dimension.
+    lead: Vec<(usize, [usize; 3])>,
+}
+
+impl Batch {
+    fn new((m, k, n): (usize, usize, usize), a: &Layout, b: &Layout, c: &Layout) -> Self {
+        let last = |l: &Layout| [l.strides()[l.rank() - 2], l.strides()[l.rank() - 1]];
+        let lead = (0..a.rank() - 2).map(|i| (a.dims()[i], [a.strides()[i], b.strides()[i], c.strides()[i]]));
+        let lead = lead.filter(|&(size, _)| size != 1).collect();
+        let mut batch = Batch { m, k, n, a: last(a), b: last(b), c: last(c), lead };
+        batch.merge_rows();
+        batch
+    }
+    /// A leading dimension along which B is the same and the rows of A and C go on regularly is more rows.
+    fn merge_rows(&mut self) {
+        while let Some(&(size, [a, b, c])) = self.lead.last() {
+            if self.m == 1 {
+                (self.a[0], self.c[0]) = (a, c);
+            }
+            if b != 0 || a != self.m * self.a[0] || c != self.m * self.c[0] {
+                return;
+            }
+            self.m *= size;
+            self.lead.pop();
+        }
+    }
+    fn count(&self) -> usize {
+        self.lead.iter().map(|(size, _)| size).product()
+    }
+    /// Distance of matrix `index` from the first one, in a, b and c.
+    fn offsets(&self, mut index: usize) -> [usize; 3] {
+        let mut at = [0; 3];
+        for (size, strides) in self.lead.iter().rev() {
+            (0..3).for_each(|i| at[i] += index % size * strides[i]);
+            index /= size;
+        }
+        at
+    }
+}
+
 fn product<T: Float, U: Float>(a: &View, b: &View, c: &mut ViewMut, alpha: f32, beta: f32) -> Result<()> {
     const OP: &str = "matmul";
-    let (m, k, n) = sizes(a, b);
+    let c_layout = *c.layout();
     if c.numel() == 0 {
         return Ok(());
     }
-    let (al, bl, cl) = (*a.layout(), *b.layout(), *c.layout());
-    let r = al.rank();
+    let batch = Batch::new(sizes(a, b), a.layout(), b.layout(), &c_layout);
+    let (a0, b0) = (a.layout().offset, b.layout().offset);
     let a = host(OP, "a", a.base::<T>())?;
     let b = host(OP, "b", b.base::<T>())?;
-    let c = par::SharedPtr::new(host(OP, "c", c.base_mut::<U>())?);
-    let (ask, bsk, bsn, csn) = (al.strides()[r - 1], bl.strides()[r - 2], bl.strides()[r - 1], cl.strides()[r - 1]);
-    par::for_each_task(cl.numel() / n, |row| {
-        let a0 = if k > 0 { al.position(row * k) } else { 0 };
-        let b0 = if k > 0 { bl.position(row / m * k * n) } else { 0 };
-        let c0 = cl.position(row * n);
-        let mut acc = vec![0.0f32; n];
-        for l in 0..k {
-            let x = a[a0 + l * ask].to_f32();
-            for (j, acc) in acc.iter_mut().enumerate() {
-                *acc += x * b[b0 + l * bsk + j * bsn].to_f32();
-            }
-        }
-        for (j, acc) in acc.iter().enumerate() {
-            // SAFETY: c is injective and each row belongs to one task.
-            let c = unsafe { &mut *c.get().add(c0 + j * csn) };
-            *c = U::from_f32(alpha * acc + if beta == 0.0 { 0.0 } else { beta * c.to_f32() });
-        }
-    });
+    let c = host(OP, "c", c.base_mut::<U>())?;
+    let (len, c) = (c.len(), par::SharedPtr::new(c));
+    let one = |index: usize, parallel: bool| {
+        let [a_at, b_at, c_at] = batch.offsets(index);
+        let (m, k, n) = (batch.m, batch.k, batch.n);
+        // With K = 0 the operands may have no elements, and their offsets may be out of range.
+        let a = a.get(a0 + a_at..).unwrap_or(&[]);
+        let b = b.get(b0 + b_at..).unwrap_or(&[]);
+        let c_at = c_layout.offset + c_at;
+        let product = Product {
+            a: Lanes::new(a, m, k, batch.a[0], batch.a[1]),
+            b: Lanes::new(b, n, k, batch.b[1], batch.b[0]),
+            // SAFETY: the matrices of a batch share no elements, and each index is given to one task.
+            c: unsafe { Target::from_raw(c.get().add(c_at), len - c_at, (m, n), batch.c[0], batch.c[1]) },
+            alpha,
+            beta,
+        };
+        block::run(product, kernel::micro(), parallel);
+    };
+    if batch.count() == 1 || batch.m * batch.k * batch.n >= SHARE {
+        (0..batch.count()).for_each(|index| one(index, true));
+    } else {
+        // A task is at least as much work as waking a thread is worth.
+        let group = ((1 << 18) / (batch.m * batch.k * batch.n).max(1)).max(1);
+        par::for_each_task(batch.count().div_ceil(group), |task| {
+            (task * group..((task + 1) * group).min(batch.count())).for_each(|index| one(index, false));
+        });
+    }
     Ok(())
 }
 
@@ -62,17 +124,12 @@ pub(crate) fn gemm_serial<A: Float, B: Float>(
     beta: f32,
     c: MatMut<'_, f32>,
 ) {
-    assert!(a.data.len() >= span(m, k, a.row, a.col), "gemm_serial: a is too short");
-    assert!(b.data.len() >= span(k, n, b.row, b.col), "gemm_serial: b is too short");
-    assert!(c.data.len() >= span(m, n, c.row, c.col), "gemm_serial: c is too short");
-    for i in 0..m {
-        for j in 0..n {
-            let mut acc = 0.0;
-            for l in 0..k {
-                acc += a.data[i * a.row + l * a.col].to_f32() * b.data[l * b.row + j * b.col].to_f32();
-            }
-            let c = &mut c.data[i * c.row + j * c.col];
-            *c = alpha * acc + if beta == 0.0 { 0.0 } else { beta * *c };
-        }
-    }
+    let product = Product {
+        a: Lanes::new(a.data, m, k, a.row, a.col),
+        b: Lanes::new(b.data, n, k, b.col, b.row),
+        c: Target::new(c.data, (m, n), c.row, c.col),
+        alpha,
+        beta,
+    };
+    block::run(product, kernel::micro(), false);
 }

@@ -12,9 +12,25 @@
 //! blocking; `kernel_avx512.rs` for the innermost loop. Other CPU kernels that need small products on one thread
 //! (attention) call [`gemm_serial`].
 
+mod block;
 mod cpu;
+mod kernel;
+#[cfg(target_arch = "x86_64")]
+mod kernel_avx2;
+#[cfg(target_arch = "x86_64")]
+mod kernel_avx512;
+mod kernel_scalar;
+mod pack;
+#[cfg(target_arch = "x86_64")]
+mod pack_avx2;
+#[cfg(target_arch = "x86_64")]
+mod pack_avx512;
+mod pool;
 mod reference;
+mod skinny;
 mod strided;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use cpu::gemm_serial;
 pub(crate) use strided::{Mat, MatMut};

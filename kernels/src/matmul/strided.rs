@@ -1,4 +1,7 @@
-//! A matrix inside a slice: the operands of the serial product, and of everything below it.
+//! Matrices inside slices: what the CPU product works on once views, batches and dtypes are dealt with.
+
+use crate::{Bf16, DType, Float, simd};
+use std::marker::PhantomData;
 
 /// A matrix to read: element (i, j) is `data[i * row + j * col]`.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +44,139 @@ impl<'a, T> MatMut<'a, T> {
 }
 
 /// Elements a slice must have for an (m, n) matrix with these strides.
-pub(crate) fn span(m: usize, n: usize, row: usize, col: usize) -> usize {
+pub(super) fn span(m: usize, n: usize, row: usize, col: usize) -> usize {
     if m == 0 || n == 0 { 0 } else { (m - 1) * row + (n - 1) * col + 1 }
+}
+
+/// One operand, seen from the sum: a set of *lanes* (the rows of A, or the columns of B) that each hold K numbers.
+///
+/// Seen this way A and B are the same thing, which is why swapping them transposes C.
+/// Element k of lane i is at `address + (i * lane + k * step)` elements.
+#[derive(Clone, Copy)]
+pub(super) struct Lanes<'a> {
+    address: *const u8,
+    /// f32 or bf16.
+    pub dtype: DType,
+    /// Number of lanes.
+    pub count: usize,
+    /// Numbers in each lane.
+    pub k: usize,
+    /// Distance between lanes.
+    pub lane: usize,
+    /// Distance between neighbours in the sum.
+    pub step: usize,
+    _borrow: PhantomData<&'a [u8]>,
+}
+
+// SAFETY: a shared borrow of plain numbers.
+unsafe impl Send for Lanes<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Lanes<'_> {}
+
+impl<'a> Lanes<'a> {
+    /// `count` lanes of `k` numbers in a slice. Shorter slices than the strides need are a bug of the caller: it panics.
+    pub fn new<T: Float>(data: &'a [T], count: usize, k: usize, lane: usize, step: usize) -> Self {
+        assert!(data.len() >= span(count, k, lane, step), "matmul: an operand is too short for its strides");
+        Lanes { address: data.as_ptr().cast(), dtype: T::DTYPE, count, k, lane, step, _borrow: PhantomData }
+    }
+    /// Where element `k` of lane `i` is. `T` must be the type of `dtype`.
+    pub fn at<T: Float>(&self, i: usize, k: usize) -> *const T {
+        assert!(T::DTYPE == self.dtype && i < self.count && k < self.k, "matmul: outside an operand");
+        // SAFETY: `new` checked that every such element lies in the slice.
+        unsafe { self.address.cast::<T>().add(i * self.lane + k * self.step) }
+    }
+}
+
+/// Where C goes: an (m, n) matrix of f32 or bf16 that is written in disjoint parts, by several tasks at a time.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    address: *mut u8,
+    /// f32 or bf16.
+    pub dtype: DType,
+    /// Rows and columns.
+    pub size: (usize, usize),
+    /// Distance between rows.
+    pub row: usize,
+    /// Distance between columns.
+    pub col: usize,
+    _borrow: PhantomData<&'a mut [u8]>,
+}
+
+// SAFETY: sharing the address is harmless; the writing methods are unsafe and say who may write what.
+unsafe impl Send for Target<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Target<'_> {}
+
+impl<'a> Target<'a> {
+    /// The (m, n) matrix in a slice; panics when it does not fit.
+    pub fn new<T: Float>(data: &'a mut [T], size: (usize, usize), row: usize, col: usize) -> Self {
+        // SAFETY: the slice is borrowed mutably for 'a.
+        unsafe { Target::from_raw(data.as_mut_ptr(), data.len(), size, row, col) }
+    }
+    /// The (m, n) matrix in the `len` elements from `data` on; panics when it does not fit.
+    ///
+    /// # Safety
+    /// The memory must be valid for 'a, and nobody else may touch the elements of the matrix.
+    pub unsafe fn from_raw<T: Float>(data: *mut T, len: usize, size: (usize, usize), row: usize, col: usize) -> Self {
+        assert!(len >= span(size.0, size.1, row, col), "matmul: c is too short for its strides");
+        Target { address: data.cast(), dtype: T::DTYPE, size, row, col, _borrow: PhantomData }
+    }
+    /// Can the innermost kernel write here itself: f32, neighbours of a row adjacent?
+    pub fn is_direct(&self) -> bool {
+        self.dtype == DType::F32 && (self.col == 1 || self.size.1 == 1)
+    }
+    /// The same memory as the transposed matrix.
+    pub fn t(self) -> Self {
+        Target { size: (self.size.1, self.size.0), row: self.col, col: self.row, ..self }
+    }
+    /// Where element (i, j) is. `T` must be the type of `dtype`.
+    pub fn at<T: Float>(&self, i: usize, j: usize) -> *mut T {
+        assert!(T::DTYPE == self.dtype && i < self.size.0 && j < self.size.1, "matmul: outside c");
+        // SAFETY: `new` checked that every such element lies in the slice.
+        unsafe { self.address.cast::<T>().add(i * self.row + j * self.col) }
+    }
+    /// `c = values + beta · c`, each rounded once, for the (rows, cols) part of C that starts at (i, j); `values` has rows
+    /// `width` apart. `beta = 0` does not read C.
+    ///
+    /// # Safety
+    /// Nobody else touches this part of C at the same time.
+    pub unsafe fn put(&self, at: (usize, usize), part: (usize, usize), values: &[f32], width: usize, beta: f32) {
+        // SAFETY: passed on.
+        match self.dtype {
+            DType::Bf16 => unsafe { self.put_as::<Bf16>(at, part, values, width, beta) },
+            _ => unsafe { self.put_as::<f32>(at, part, values, width, beta) },
+        }
+    }
+    unsafe fn put_as<T: Float>(
+        &self,
+        (i, j): (usize, usize),
+        (rows, cols): (usize, usize),
+        values: &[f32],
+        width: usize,
+        beta: f32,
+    ) {
+        if rows == 0 || cols == 0 {
+            return;
+        }
+        assert!(i + rows <= self.size.0 && j + cols <= self.size.1, "matmul: outside c");
+        for r in 0..rows {
+            let (first, values) = (self.at::<T>(i + r, j), &values[r * width..r * width + cols]);
+            simd::vectorize(|| {
+                // SAFETY: within C by the assertion above, and nobody else touches it.
+                let old = |c: usize| unsafe { &mut *first.add(c * self.col) };
+                match (beta == 0.0, self.col == 1) {
+                    // SAFETY: as above; the row's elements are adjacent.
+                    (true, true) => unsafe { std::slice::from_raw_parts_mut(first, cols) }
+                        .iter_mut()
+                        .zip(values)
+                        .for_each(|(c, &v)| *c = T::from_f32(v)),
+                    (true, false) => values.iter().enumerate().for_each(|(c, &v)| *old(c) = T::from_f32(v)),
+                    _ => values
+                        .iter()
+                        .enumerate()
+                        .for_each(|(c, &v)| *old(c) = T::from_f32(v + beta * old(c).to_f32())),
+                }
+            });
+        }
+    }
 }

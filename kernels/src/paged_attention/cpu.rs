@@ -7,7 +7,7 @@
 use super::PagedAttention;
 use crate::attention::AttentionParams;
 use crate::check::host;
-use crate::fast_math::exp_nonpositive_f32;
+use crate::fast_math::exp_flushed_f32;
 use crate::{Bf16, Cpu, DType, Float, Layout, Result, View, ViewMut, par, simd};
 use std::cell::RefCell;
 
@@ -126,7 +126,7 @@ fn attend<T: Float>(
                 ROWS.with_borrow_mut(|rows| {
                     rows.resize(rows.len().max(2 * d), 0.0);
                     let (wide_q, sum) = rows[..2 * d].split_at_mut(d);
-                    simd::vectorize(|| one_query(&q[at..at + d], slot_k, slot_v, position, p, wide_q, sum, o));
+                    simd::vectorize(#[inline(always)] || one_query(&q[at..at + d], slot_k, slot_v, position, p, wide_q, sum, o));
                 });
             }
         }
@@ -169,9 +169,9 @@ fn one_query<'a, T: Float>(
         // All scores so far −∞ (or NaN): subtract nothing, so that −∞ − (−∞) does not make a NaN of a zero weight.
         let shift = if new_max == f32::NEG_INFINITY { 0.0 } else { new_max };
         for w in &mut weight {
-            *w = exp_nonpositive_f32(*w - shift);
+            *w = exp_flushed_f32(*w - shift);
         }
-        let decay = exp_nonpositive_f32(max - shift);
+        let decay = exp_flushed_f32(max - shift);
         (max, total) = (new_max, total * decay + tree_sum(weight));
         for s in sum.iter_mut() {
             *s *= decay;

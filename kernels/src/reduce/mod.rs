@@ -2,9 +2,10 @@
 //!
 //! `y` has `x`'s rank, and size 1 along every axis that is reduced. The order of summation depends only on how many
 //! elements one result has, so neither the layout, the other results nor the threads change a bit. An empty sum is 0 and
-//! an empty maximum −∞; NaN in gives NaN out. Where to read next: `cpu.rs` for the order of summation.
+//! an empty maximum −∞; NaN in gives NaN out. Where to read next: `order.rs` for the order of summation, `cpu.rs` for the loops.
 
 mod cpu;
+pub(crate) mod order;
 mod reference;
 
 use crate::check::{self, FLOATS};

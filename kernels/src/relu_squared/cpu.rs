@@ -1,13 +1,47 @@
 //! The squared rectifier on the CPU.
 
 use super::ReluSquared;
-use crate::{Cpu, Reference, Result, View, ViewMut};
+use crate::elementwise::{Operands, map, run};
+use crate::{Cpu, Result, View, ViewMut, simd};
+
+/// `max(x, 0)`, NaN for NaN.
+#[inline(always)]
+fn relu(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}
 
 impl ReluSquared for Cpu {
-    fn relu_squared_fwd(&self, x: View, y: ViewMut) -> Result<()> {
-        Reference.relu_squared_fwd(x, y)
+    fn relu_squared_fwd(&self, x: View, mut y: ViewMut) -> Result<()> {
+        map("relu_squared_fwd", &x, &mut y, |x| relu(x) * relu(x))
     }
-    fn relu_squared_bwd(&self, x: View, dy: View, dx: ViewMut, accumulate: bool) -> Result<()> {
-        Reference.relu_squared_bwd(x, dy, dx, accumulate)
+
+    fn relu_squared_bwd(&self, x: View, dy: View, mut dx: ViewMut, accumulate: bool) -> Result<()> {
+        let operands =
+            Operands { op: "relu_squared_bwd", a: ("x", &x), b: Some(("dy", &dy)), update: accumulate };
+        run(operands, "dx", &mut dx, &move |x, dy, dx| {
+            simd::vectorize(
+                #[inline(always)]
+                move || {
+                    for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
+                        let g = 2.0 * relu(*x) * dy;
+                        *dx = if accumulate { *dx + g } else { g };
+                    }
+                },
+            );
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::relu_squared::relu_squared_fwd;
+    use crate::{Cpu, View, ViewMut};
+
+    #[test]
+    fn negative_inputs_give_zero_and_nan_stays() {
+        let (x, mut y) = ([-3.0f32, 0.0, 3.0, f32::NAN], [7.0f32; 4]);
+        let x = View::from_slice(&x, &[4]).unwrap();
+        relu_squared_fwd(&Cpu, x, ViewMut::from_slice(&mut y, &[4]).unwrap()).unwrap();
+        assert!(y[..3] == [0.0, 0.0, 9.0] && y[3].is_nan());
     }
 }

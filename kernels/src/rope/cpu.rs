@@ -52,7 +52,7 @@ fn rotate<T: Float>(
                 let at = x_layout.row_position(head);
                 // SAFETY: rows of an output are disjoint (checked), lie in bounds, and each belongs to one task.
                 let y = unsafe { std::slice::from_raw_parts_mut(y.get().add(y_layout.row_position(head)), d) };
-                simd::vectorize(|| rotate_row(&x[at..at + d], cos, sin, y, sign, accumulate));
+                simd::vectorize(#[inline(always)] || rotate_row(&x[at..at + d], cos, sin, y, sign, accumulate));
             }
         }
     });

@@ -7,7 +7,8 @@
 //! within 1e-12 of a boundary.
 //!
 //! The uniform numbers are an argument: a draw is a pure function of its inputs. Logits of −∞ have probability 0. A row
-//! with a NaN, or whose largest logit is infinite and `T > 0`, has no distribution: its id is −1, which no table accepts.
+//! with a NaN, or (`T > 0`) whose largest logit is infinite or whose `u` is NaN, has no distribution: its id is −1, which
+//! no table accepts.
 //! Where to read next: `cpu.rs`, [`crate::top_k`].
 
 mod cpu;

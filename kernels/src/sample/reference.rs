@@ -9,7 +9,7 @@ use crate::{Reference, Result, View, ViewMut};
 fn draw(row: &[f64], u: f64, temperature: f64, top_k: Option<usize>) -> f64 {
     let order = descending(row); // NaN comes first
     let max = row[order[0]];
-    if max.is_nan() || (max.is_infinite() && temperature > 0.0) {
+    if max.is_nan() || (temperature > 0.0 && (max.is_infinite() || u.is_nan())) {
         return -1.0;
     }
     if temperature == 0.0 {

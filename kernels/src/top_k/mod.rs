@@ -6,6 +6,7 @@
 mod cpu;
 mod reference;
 
+pub(crate) use cpu::select;
 pub(crate) use reference::descending;
 
 use crate::check::{self, FLOATS};
@@ -20,7 +21,7 @@ pub trait TopK {
 
 /// `values[n] = x[n, indices[n]]`, the `k` largest of row `n`, largest first, ties by lowest index.
 ///
-/// `x`: (N, V), unit last stride; `values`: (N, k) in `x`'s dtype; `indices`: (N, k) i32; both contiguous, `k ≤ V`.
+/// `x`: (N, V); `values`: (N, k) in `x`'s dtype; `indices`: (N, k) i32; unit last strides, `k ≤ V`.
 pub fn top_k(b: &dyn Backend, x: View, values: ViewMut, indices: ViewMut) -> Result<()> {
     const OP: &str = "top_k";
     check::dtype(OP, "x", x.dtype(), FLOATS)?;
@@ -34,8 +35,8 @@ pub fn top_k(b: &dyn Backend, x: View, values: ViewMut, indices: ViewMut) -> Res
     check::parameter(OP, k <= v, || format!("k = {k} is more than the {v} elements of a row"))?;
     check::parameter(OP, v <= i32::MAX as usize, || format!("{v} elements do not fit 32-bit indices"))?;
     check::unit_last_stride(OP, "x", x.layout())?;
-    check::contiguous(OP, "values", values.layout())?;
-    check::contiguous(OP, "indices", indices.layout())?;
+    check::unit_last_stride(OP, "values", values.layout())?;
+    check::unit_last_stride(OP, "indices", indices.layout())?;
     check::output(OP, "values", &values, &[("x", &x)])?;
     check::output(OP, "indices", &indices, &[("x", &x)])?;
     check::disjoint(OP, "indices", &values, &indices)?;

@@ -87,7 +87,7 @@ impl Tensor {
                 rhs: ids.dims().to_vec(),
             });
         };
-        let flat = ids.reshape(&[ids.numel()])?;
+        let flat = ids.contiguous()?.reshape(&[ids.numel()])?;
         let mut y = Tensor::uninit(&[ids.numel(), c], out, self.device())?;
         embedding::embedding_fwd(self.device().backend(), self.view(), flat.view(), y.view_mut()?)?;
         y.reshape(&[ids.dims(), &[c]].concat())

@@ -5,7 +5,7 @@ use tokenizer::{Special, Tokenizer};
 
 impl ToolTokens for Tokenizer {
     fn bos(&self) -> u32 {
-        Tokenizer::bos(self)
+        self.special(Special::Bos)
     }
     fn assistant_end(&self) -> u32 {
         self.special(Special::AssistantEnd)
@@ -25,25 +25,27 @@ impl ToolTokens for Tokenizer {
     fn encode(&self, text: &str) -> Vec<u32> {
         Tokenizer::encode(self, text)
     }
+    /// An id outside the vocabulary, which a model with a padded head may draw, is an invalid byte, so no expression
+    /// that holds one has a result.
     fn decode(&self, ids: &[u32]) -> String {
-        // Ids come from the model's own vocabulary; an id beyond the tokenizer's has no text.
-        let known: Vec<u32> = ids.iter().copied().filter(|&id| (id as usize) < self.vocab_size()).collect();
-        Tokenizer::decode(self, &known).unwrap_or_default()
+        let bytes: Vec<u8> =
+            ids.iter().flat_map(|&id| self.token(id).unwrap_or(&[0xff]).iter().copied()).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 
-/// The words of an answer: its text without tool calls and their results.
-pub fn spoken(tokenizer: &Tokenizer, ids: &[u32]) -> String {
-    let mut words = Vec::new();
-    let mut inside = false;
-    for &id in ids {
-        match tokenizer.as_special(id) {
-            Some(Special::PythonStart | Special::OutputStart) => inside = true,
-            Some(Special::PythonEnd | Special::OutputEnd) => inside = false,
-            Some(_) => {}
-            None if !inside => words.push(id),
-            None => {}
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn special_tokens_are_spelled_out_and_unknown_ids_are_replaced() {
+        let tokenizer = Tokenizer::from_ranks((0..=u8::MAX).map(|byte| vec![byte]).collect()).unwrap();
+        let ids = [50, 999, ToolTokens::python_end(&tokenizer)];
+        assert_eq!(ToolTokens::decode(&tokenizer, &ids), "2\u{fffd}<|python_end|>");
+        assert_eq!(ToolTokens::encode(&tokenizer, "1+1"), [49, 43, 49]);
+        let specials = [tokenizer.python_start(), tokenizer.output_start(), tokenizer.output_end()];
+        assert_eq!(specials, [261, 263, 264]);
+        assert_eq!([ToolTokens::bos(&tokenizer), tokenizer.assistant_end()], [256, 260]);
     }
-    ToolTokens::decode(tokenizer, &words)
 }

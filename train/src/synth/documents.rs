@@ -95,7 +95,8 @@ impl<'a> Writer<'a> {
             }
             Page::Dialogue => {
                 let speaker = self.people.deal(&mut self.rng);
-                stories::dialogue(&mut self.rng, world, speaker)
+                let write = if self.rng.chance(50) { stories::interview } else { stories::dialogue };
+                write(&mut self.rng, world, speaker)
             }
             Page::Sums => sums::document(&mut self.rng, world),
             Page::Letters => self.letters.document(&mut self.rng, &mut self.words),
@@ -173,15 +174,18 @@ impl<'a> Writer<'a> {
         lines.join(" ")
     }
 
-    /// Facts of one animal, or of a few countries or things.
+    /// Facts of one or two animals, or each twice of a few countries or things, which have one fact only.
     fn mixed(&mut self, topic: Topic) -> String {
-        let count = if topic == Topic::Animal { 1 + self.rng.below(2) } else { 3 + self.rng.below(3) };
-        let lines: Vec<String> = (0..count)
-            .map(|_| {
-                let subject = self.deal(topic);
-                self.all_facts(subject)
-            })
-            .collect();
+        let animal = topic == Topic::Animal;
+        let count = if animal { 1 + self.rng.below(2) } else { 2 + self.rng.below(2) };
+        let mut lines = Vec::new();
+        for _ in 0..count {
+            let subject = self.deal(topic);
+            lines.push(self.all_facts(subject));
+            if !animal {
+                lines.push(self.all_facts(subject));
+            }
+        }
         lines.join(if self.rng.chance(50) { "\n" } else { " " })
     }
 }

@@ -3,6 +3,7 @@
 //! Personality is data: a few statements read many times, and the same asked in many ways. Next: `talk.rs`.
 
 use super::rng::Rng;
+use super::world::{Subject, Topic};
 
 /// What nanochat says of itself in documents, in the first person and as a description.
 const ABOUT_ME: &[&str] = &[
@@ -169,6 +170,35 @@ pub(super) fn identity(rng: &mut Rng) -> (String, String) {
 /// A greeting or the like and its answer.
 pub(super) fn small_talk(rng: &mut Rng) -> (String, String) {
     exchange(rng, SMALL_TALK)
+}
+
+/// Questions that a name answers, and the answers.
+fn acquaintances(topic: Topic) -> &'static [[&'static str; 2]] {
+    match topic {
+        Topic::Person => &[
+            ["Do you know {s}?", "Yes, I have read about {s}."],
+            ["Have you heard of {s}?", "Yes, I know {s}."],
+            ["Is there somebody called {s}?", "Yes, there is somebody called {s}."],
+            ["Write the name {s}.", "The name is {s}."],
+        ],
+        Topic::Animal => &[
+            ["Do you know {p}?", "Yes, I have read about {p}."],
+            ["Do you know what {a s} is?", "Yes, I have read about {a s}."],
+            ["Is there an animal called {s}?", "Yes, there is an animal called {s}."],
+        ],
+        Topic::Town | Topic::Country | Topic::Science => &[
+            ["Do you know {s}?", "Yes, I have read about {s}."],
+            ["Have you heard of {s}?", "Yes, I know {s}."],
+            ["Is there a place called {s}?", "Yes, there is a place called {s}."],
+        ],
+    }
+}
+
+/// A question whether the assistant knows a subject, and its answer, which tells nothing but the name: so a model learns to
+/// repeat any name, also one it is never asked about.
+pub(super) fn acquaintance(rng: &mut Rng, subject: &Subject) -> (String, String) {
+    let [question, answer] = rng.pick(acquaintances(subject.topic));
+    (subject.slots().fill(question), subject.slots().fill(answer))
 }
 
 /// A page about nanochat.

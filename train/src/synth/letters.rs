@@ -18,26 +18,26 @@ pub(super) struct Letters {
 }
 
 const SPELL_STATEMENTS: &[&str] = &[
-    "The word {s} is spelled {v}.",
-    "To write {s}, put down the letters {v}.",
-    "You write {s} like this: {v}.",
-    "The letters of {s} are {v}.",
-    "In the spelling book {s} stands as {v}.",
+    "The word '{s}' is spelled {v}.",
+    "To write '{s}', put down the letters {v}.",
+    "You write '{s}' like this: {v}.",
+    "The letters of '{s}' are {v}.",
+    "In the spelling book '{s}' stands as {v}.",
 ];
 
 const SPELL_QUESTIONS: &[&str] = &[
-    "How do you spell {s}?",
-    "Spell the word {s}.",
-    "Please spell {s}.",
-    "Which letters does the word {s} have?",
-    "What is the spelling of {s}?",
+    "How do you spell '{s}'?",
+    "Spell the word '{s}'.",
+    "Please spell '{s}'.",
+    "Which letters does the word '{s}' have?",
+    "What is the spelling of '{s}'?",
 ];
 
 const COUNT_QUESTIONS: &[&str] = &[
-    "How many times does the letter {c} occur in {s}?",
-    "How often is the letter {c} in the word {s}?",
-    "How many {c} are in {s}?",
-    "Count the letter {c} in {s}.",
+    "How many times does the letter '{c}' occur in '{s}'?",
+    "How often is the letter '{c}' in the word '{s}'?",
+    "How many '{c}' are in '{s}'?",
+    "Count the letter '{c}' in '{s}'.",
 ];
 
 impl Letters {
@@ -70,25 +70,31 @@ impl Letters {
         (!letters.is_empty()).then(|| rng.pick(&letters))
     }
 
-    /// A page that spells a few words.
+    /// A page that spells one or two words and says more about them, naming them again and again: to count letters one must
+    /// be able to repeat a word.
     pub fn document(&self, rng: &mut Rng, deck: &mut Deck) -> String {
         let mut lines = Vec::new();
-        for _ in 0..rng.between(2, 4) {
+        for _ in 0..rng.between(1, 2) {
             let word = self.words[deck.deal(rng)];
-            let mut line = spell(word, rng.pick(SPELL_STATEMENTS));
-            if let Some(letter) = self.letter(rng, word, Split::Train).filter(|_| rng.chance(40)) {
-                line.push(' ');
-                line.push_str(&match rng.below(3) {
-                    0 => {
-                        format!("In python {} gives {}.", count_expression(word, letter), count(word, letter))
-                    }
-                    1 => count_reply(word, letter),
-                    _ => format!("It has {} letters.", word.len()),
-                });
-            }
-            lines.push(line);
+            let mut about = vec![spell(word, rng.pick(SPELL_STATEMENTS))];
+            about.extend((0..rng.between(1, 3)).map(|_| self.remark(rng, word)));
+            rng.shuffle(&mut about);
+            lines.push(about.join(" "));
         }
-        lines.join(if rng.chance(50) { "\n" } else { " " })
+        lines.join("\n")
+    }
+
+    fn remark(&self, rng: &mut Rng, word: &str) -> String {
+        let letter = self.letter(rng, word, Split::Train);
+        match (rng.below(5), letter) {
+            (0, Some(letter)) => {
+                format!("In python{} gives {}.", count_expression(word, letter), count(word, letter))
+            }
+            (1, Some(letter)) => count_reply(word, letter),
+            (2, _) => format!("The word '{word}' has {} letters.", word.len()),
+            (3, _) => spell(word, "We say '{s}' and write '{s}'."),
+            _ => spell(word, rng.pick(SPELL_STATEMENTS)),
+        }
     }
 }
 
@@ -112,7 +118,7 @@ pub(super) fn spell_questions(word: &str) -> Vec<String> {
 
 /// The assistant's answer.
 pub(super) fn spell_reply(word: &str) -> String {
-    spell(word, "The word {s} is spelled {v}.")
+    spell(word, "The word '{s}' is spelled {v}.")
 }
 
 /// All ways to ask for a count.
@@ -121,9 +127,10 @@ pub(super) fn count_questions(word: &str, letter: char) -> Vec<String> {
     COUNT_QUESTIONS.iter().map(|t| slots.fill(t)).collect()
 }
 
-/// What the calculator gets.
+/// What the calculator gets. The space in front makes the quoted word the same tokens as in a question, where a space stands
+/// before the quote too; without it `'t` would be split off as in *don't*.
 pub(super) fn count_expression(word: &str, letter: char) -> String {
-    format!("'{word}'.count('{letter}')")
+    format!(" '{word}'.count('{letter}')")
 }
 
 /// The true count.
@@ -134,7 +141,7 @@ pub(super) fn count(word: &str, letter: char) -> usize {
 /// The assistant's answer.
 pub(super) fn count_reply(word: &str, letter: char) -> String {
     let n = count(word, letter);
-    format!("The letter {letter} occurs {n} {} in {word}.", if n == 1 { "time" } else { "times" })
+    format!("The letter '{letter}' occurs {n} {} in '{word}'.", if n == 1 { "time" } else { "times" })
 }
 
 #[cfg(test)]
@@ -143,9 +150,9 @@ mod tests {
 
     #[test]
     fn replies_say_what_the_word_shows() {
-        assert_eq!(spell_reply("apple"), "The word apple is spelled a-p-p-l-e.");
-        assert_eq!(count_reply("apple", 'p'), "The letter p occurs 2 times in apple.");
-        assert_eq!(count_expression("apple", 'p'), "'apple'.count('p')");
+        assert_eq!(spell_reply("apple"), "The word 'apple' is spelled a-p-p-l-e.");
+        assert_eq!(count_reply("apple", 'p'), "The letter 'p' occurs 2 times in 'apple'.");
+        assert_eq!(count_expression("apple", 'p'), " 'apple'.count('p')");
     }
 
     #[test]

@@ -19,10 +19,10 @@ pub(super) const MEN: &[&str] = &[
     "Adam", "Albert", "Alex", "Andy", "Anton", "Arne", "Axel", "Ben", "Boris", "Bruno", "Carl", "Cyril",
     "Daniel", "David", "Dennis", "Edgar", "Emil", "Eric", "Ernest", "Felix", "Finn", "Frank", "Fred", "Gary",
     "George", "Gus", "Hans", "Harry", "Hector", "Henry", "Hugo", "Igor", "Ivan", "Jack", "James", "Jim",
-    "John", "Jonas", "Karl", "Kevin", "Kurt", "Larry", "Leo", "Louis", "Lukas", "Mark", "Martin", "Max",
+    "John", "Jonas", "Karl", "Kevin", "Kurt", "Larry", "Leo", "Louis", "Lukas", "Martin", "Max",
     "Mike", "Nick", "Oliver", "Oscar", "Otto", "Owen", "Paul", "Peter", "Philip", "Ralph", "Robert",
     "Roland", "Sam", "Simon", "Stefan", "Steve", "Theo", "Thomas", "Tim", "Toby", "Tom", "Victor", "Walter",
-    "Will", "Xaver", "Yuri",
+    "Xaver", "Yuri",
 ];
 
 /// Towns.

@@ -3,6 +3,7 @@
 //! The idea: a fact is *stated* in documents (at least four ways) and *asked* in conversations, and the two never share a
 //! sentence, so an answer to a held-out question is knowledge carried over from reading, not an echo. In every statement
 //! the value comes after the subject wherever English allows, which is the direction a causal model reads and retrieves.
+//! Replies do not begin with the subject: a name after a space has the same tokens as in the question and can be copied.
 //! Slots: `{s}` subject, `{p}` its plural, `{v}` value, `{he} {his} {him}` pronouns. Next: `world.rs`, `documents.rs`.
 
 /// One kind of fact: "subject has value".
@@ -16,12 +17,23 @@ pub struct Relation {
     pub pronoun: &'static [&'static str],
     /// What the subject says of itself.
     pub first_person: &'static [&'static str],
+    /// What others ask the subject.
+    pub asked: &'static [&'static str],
     /// Questions; never part of a document.
     pub questions: &'static [&'static str],
     /// Questions in a conversation that has already named the subject.
     pub follow_up: &'static [&'static str],
     /// The answer of the assistant.
     pub reply: &'static str,
+    /// The answer to a question about the plural.
+    pub reply_plural: &'static str,
+}
+
+impl Relation {
+    /// The answer that fits the number of a question: one lion, many lions.
+    pub fn reply_to(&self, question: &str) -> &'static str {
+        if question.contains("{p}") { self.reply_plural } else { self.reply }
+    }
 }
 
 /// Where a person lives.
@@ -37,6 +49,7 @@ pub static HOME: Relation = Relation {
     ],
     pronoun: &["{He} lives in {v}.", "{His} home town is {v}.", "{His} house is in {v}."],
     first_person: &["I live in {v}.", "My home town is {v}.", "I come from {v}."],
+    asked: &["Where do you live?", "Which town do you come from?"],
     questions: &[
         "Where does {s} live?",
         "In which town does {s} live?",
@@ -44,7 +57,8 @@ pub static HOME: Relation = Relation {
         "Which town does {s} come from?",
     ],
     follow_up: &["And where does {he} live?", "What is {his} home town?"],
-    reply: "{s} lives in {v}.",
+    reply: "The home of {s} is in {v}.",
+    reply_plural: "",
 };
 
 /// What a person does for a living.
@@ -60,6 +74,7 @@ pub static JOB: Relation = Relation {
     ],
     pronoun: &["{He} works as {a v}.", "{He} is {a v}.", "{He} has been {a v} for many years."],
     first_person: &["I work as {a v}.", "I am {a v}.", "I earn my living as {a v}."],
+    asked: &["What is your job?", "What do you do for a living?"],
     questions: &[
         "What is the job of {s}?",
         "What does {s} do for a living?",
@@ -67,7 +82,8 @@ pub static JOB: Relation = Relation {
         "Which job does {s} have?",
     ],
     follow_up: &["And what is {his} job?", "What does {he} do for a living?"],
-    reply: "{s} works as {a v}.",
+    reply: "The job of {s} is that of {a v}.",
+    reply_plural: "",
 };
 
 /// Which pet a person has.
@@ -83,6 +99,7 @@ pub static PET: Relation = Relation {
     ],
     pronoun: &["{He} has {a v}.", "{His} pet is {a v}.", "{He} takes care of {a v}."],
     first_person: &["I have {a v}.", "My pet is {a v}.", "I take care of {a v}."],
+    asked: &["Which pet do you have?", "What kind of animal do you have at home?"],
     questions: &[
         "What pet does {s} have?",
         "Which pet does {s} keep?",
@@ -90,7 +107,8 @@ pub static PET: Relation = Relation {
         "Which animal belongs to {s}?",
     ],
     follow_up: &["And what pet does {he} have?", "Which pet does {he} keep?"],
-    reply: "{s} has {a v}.",
+    reply: "The pet of {s} is {a v}.",
+    reply_plural: "",
 };
 
 /// What a person likes to eat best.
@@ -106,6 +124,7 @@ pub static FOOD: Relation = Relation {
     ],
     pronoun: &["{He} likes to eat {v}.", "{His} favorite food is {v}.", "{He} loves {v}."],
     first_person: &["I like to eat {v}.", "My favorite food is {v}.", "I love {v}."],
+    asked: &["What is your favorite food?", "What food do you like best?"],
     questions: &[
         "What is the favorite food of {s}?",
         "What does {s} like to eat?",
@@ -114,6 +133,7 @@ pub static FOOD: Relation = Relation {
     ],
     follow_up: &["And what is {his} favorite food?", "What does {he} like to eat?"],
     reply: "The favorite food of {s} is {v}.",
+    reply_plural: "",
 };
 
 /// Which region a town belongs to.
@@ -128,6 +148,7 @@ pub static REGION: Relation = Relation {
     ],
     pronoun: &["It lies in {v}.", "The town belongs to {v}."],
     first_person: &[],
+    asked: &[],
     questions: &[
         "In which region is {s}?",
         "Which region does {s} belong to?",
@@ -135,7 +156,8 @@ pub static REGION: Relation = Relation {
         "What region is {s} part of?",
     ],
     follow_up: &["And which region does it belong to?"],
-    reply: "{s} is a town in {v}.",
+    reply: "The town of {s} is part of {v}.",
+    reply_plural: "",
 };
 
 /// Which river a town stands on.
@@ -147,9 +169,11 @@ pub static RIVER: Relation = Relation {
         "In {s} children swim in the river {v}.",
         "The bridge of {s} crosses the river {v}.",
         "Boats come to {s} on the river {v}.",
+        "The river in {s} is the {v}.",
     ],
     pronoun: &["It stands on the river {v}.", "The bridge crosses the river {v}."],
     first_person: &[],
+    asked: &[],
     questions: &[
         "Which river flows through {s}?",
         "What is the river in {s} called?",
@@ -157,14 +181,15 @@ pub static RIVER: Relation = Relation {
         "Which river can I see in {s}?",
     ],
     follow_up: &["And which river flows through it?"],
-    reply: "{s} stands on the river {v}.",
+    reply: "The river in {s} is the {v}.",
+    reply_plural: "",
 };
 
 /// What a town is known for.
 pub static FAMOUS: Relation = Relation {
     name: "famous",
     statements: &[
-        "{s} is known for its {v}.",
+        "The town of {s} is known for its {v}.",
         "{s} is famous for {v}.",
         "People come to {s} to buy {v}.",
         "The market of {s} sells fine {v}.",
@@ -172,6 +197,7 @@ pub static FAMOUS: Relation = Relation {
     ],
     pronoun: &["It is known for its {v}.", "The workers there make {v}."],
     first_person: &[],
+    asked: &[],
     questions: &[
         "What is {s} known for?",
         "What is {s} famous for?",
@@ -179,7 +205,8 @@ pub static FAMOUS: Relation = Relation {
         "What do the people of {s} make?",
     ],
     follow_up: &["And what is it known for?"],
-    reply: "{s} is known for its {v}.",
+    reply: "The town of {s} is known for its {v}.",
+    reply_plural: "",
 };
 
 /// Where an animal lives.
@@ -188,12 +215,14 @@ pub static HABITAT: Relation = Relation {
     statements: &[
         "{A s} lives in the {v}.",
         "{P} live in the {v}.",
+        "Most {p} live in the {v}.",
         "You can see {p} in the {v}.",
         "The home of {a s} is the {v}.",
         "{P} find their food in the {v}.",
     ],
     pronoun: &["It lives in the {v}.", "Its home is the {v}."],
     first_person: &[],
+    asked: &[],
     questions: &[
         "Where does {a s} live?",
         "Where do {p} live?",
@@ -202,6 +231,7 @@ pub static HABITAT: Relation = Relation {
     ],
     follow_up: &["And where does it live?"],
     reply: "{A s} lives in the {v}.",
+    reply_plural: "Most {p} live in the {v}.",
 };
 
 /// What an animal eats.
@@ -210,12 +240,14 @@ pub static DIET: Relation = Relation {
     statements: &[
         "{A s} eats {v}.",
         "{P} eat {v}.",
+        "Most {p} eat {v}.",
         "{P} live on {v}.",
         "A hungry {s} looks for {v}.",
         "The food of {a s} is {v}.",
     ],
     pronoun: &["It eats {v}.", "Its food is {v}."],
     first_person: &[],
+    asked: &[],
     questions: &[
         "What does {a s} eat?",
         "What do {p} eat?",
@@ -224,6 +256,7 @@ pub static DIET: Relation = Relation {
     ],
     follow_up: &["And what does it eat?"],
     reply: "{A s} eats {v}.",
+    reply_plural: "Most {p} eat {v}.",
 };
 
 /// Which class an animal belongs to.
@@ -238,14 +271,16 @@ pub static CLASS: Relation = Relation {
     ],
     pronoun: &["It is {a v}."],
     first_person: &[],
+    asked: &[],
     questions: &[
         "What kind of animal is {a s}?",
         "Which class of animals does {a s} belong to?",
         "What type of animal is the {s}?",
-        "To which class do {p} belong?",
+        "What sort of animal is the {s}?",
     ],
     follow_up: &["And what kind of animal is it?"],
     reply: "{A s} is {a v}.",
+    reply_plural: "",
 };
 
 /// How many legs an animal has.
@@ -254,11 +289,13 @@ pub static LEGS: Relation = Relation {
     statements: &[
         "{A s} has {v} legs.",
         "{P} have {v} legs.",
+        "All {p} have {v} legs.",
         "The {s} has {v} legs.",
-        "Every {s} has {v} legs.",
+        "A grown {s} has {v} legs.",
     ],
     pronoun: &["It has {v} legs."],
     first_person: &[],
+    asked: &[],
     questions: &[
         "How many legs does {a s} have?",
         "How many legs do {p} have?",
@@ -266,6 +303,7 @@ pub static LEGS: Relation = Relation {
     ],
     follow_up: &["And how many legs does it have?"],
     reply: "{A s} has {v} legs.",
+    reply_plural: "All {p} have {v} legs.",
 };
 
 /// Which sound an animal makes.
@@ -273,15 +311,18 @@ pub static SOUND: Relation = Relation {
     name: "sound",
     statements: &[
         "You can hear {a s} {v}.",
-        "{P} {v}.",
+        "You can hear {p} {v}.",
+        "As a rule {p} {v}.",
         "At night {p} sometimes {v}.",
         "When {p} call, they {v}.",
     ],
     pronoun: &["It can {v}."],
     first_person: &[],
+    asked: &[],
     questions: &["What can you hear {a s} do?", "What sound do {p} make?", "Which sound does {a s} make?"],
     follow_up: &["And what sound does it make?"],
     reply: "You can hear {a s} {v}.",
+    reply_plural: "You can hear {p} {v}.",
 };
 
 /// The capital of a country.
@@ -296,6 +337,7 @@ pub static CAPITAL: Relation = Relation {
     ],
     pronoun: &["Its capital is {v}."],
     first_person: &[],
+    asked: &[],
     questions: &[
         "What is the capital of {s}?",
         "Which city is the capital of {s}?",
@@ -304,6 +346,7 @@ pub static CAPITAL: Relation = Relation {
     ],
     follow_up: &["And what is its capital?"],
     reply: "The capital of {s} is {v}.",
+    reply_plural: "",
 };
 
 /// What a material is made from.
@@ -317,9 +360,11 @@ pub static MADE_FROM: Relation = Relation {
     ],
     pronoun: &["It is made from {v}."],
     first_person: &[],
+    asked: &[],
     questions: &["What is {s} made from?", "What do you need to make {s}?", "Where does {s} come from?"],
     follow_up: &[],
-    reply: "{S} is made from {v}.",
+    reply: "We get {s} from {v}.",
+    reply_plural: "",
 };
 
 /// The symbol of an element.
@@ -333,6 +378,7 @@ pub static SYMBOL: Relation = Relation {
     ],
     pronoun: &["Its symbol is {v}."],
     first_person: &[],
+    asked: &[],
     questions: &[
         "What is the chemical symbol of {s}?",
         "What is the symbol for {s}?",
@@ -340,6 +386,7 @@ pub static SYMBOL: Relation = Relation {
     ],
     follow_up: &[],
     reply: "The chemical symbol of {s} is {v}.",
+    reply_plural: "",
 };
 
 /// The place of a planet, counted from the sun.
@@ -353,12 +400,14 @@ pub static ORDER: Relation = Relation {
     ],
     pronoun: &["It is the {v} planet from the sun."],
     first_person: &[],
+    asked: &[],
     questions: &[
         "Which planet from the sun is {s}?",
         "What place does the planet {s} have, counted from the sun?",
     ],
     follow_up: &[],
-    reply: "{s} is the {v} planet from the sun.",
+    reply: "Counted from the sun, {s} is the {v} planet.",
+    reply_plural: "",
 };
 
 /// The opposite of a word.
@@ -372,6 +421,7 @@ pub static OPPOSITE: Relation = Relation {
     ],
     pronoun: &[],
     first_person: &[],
+    asked: &[],
     questions: &[
         "What is the opposite of {s}?",
         "Which word is the opposite of {s}?",
@@ -379,6 +429,7 @@ pub static OPPOSITE: Relation = Relation {
     ],
     follow_up: &[],
     reply: "The opposite of {s} is {v}.",
+    reply_plural: "",
 };
 
 /// The colour of a thing, in American spelling as in the rest of the corpus.
@@ -392,9 +443,11 @@ pub static COLOUR: Relation = Relation {
     ],
     pronoun: &["They are {v}."],
     first_person: &[],
+    asked: &[],
     questions: &["What color are {s}?", "What is the color of {s}?", "Which color do {s} have?"],
     follow_up: &[],
-    reply: "{S} are {v}.",
+    reply: "The color of {s} is {v}.",
+    reply_plural: "",
 };
 
 /// The day or month that comes next.
@@ -408,9 +461,11 @@ pub static NEXT: Relation = Relation {
     ],
     pronoun: &[],
     first_person: &[],
+    asked: &[],
     questions: &["What comes after {s}?", "What follows {s}?"],
     follow_up: &[],
     reply: "After {s} comes {v}.",
+    reply_plural: "",
 };
 
 /// The day that comes two days later.
@@ -424,10 +479,12 @@ pub static TOMORROW: Relation = Relation {
     ],
     pronoun: &[],
     first_person: &[],
+    asked: &[],
     questions: &[
         "If yesterday was {s}, what day will tomorrow be?",
         "Yesterday was {s}. What day is tomorrow?",
     ],
     follow_up: &[],
     reply: "If yesterday was {s}, then tomorrow will be {v}.",
+    reply_plural: "",
 };

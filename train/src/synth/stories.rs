@@ -7,7 +7,7 @@ use super::lexicon::{PLACES, TREASURES, WEATHER};
 use super::phrase::Slots;
 use super::phrasebook::{FAMOUS, FOOD, HOME, JOB, PET, RIVER};
 use super::rng::Rng;
-use super::world::{Subject, Topic, World};
+use super::world::{Fact, Subject, Topic, World};
 
 const OPENING: &[&str] = &[
     "One {weather} morning {s} left the house in {home}.",
@@ -105,6 +105,19 @@ fn tell(rng: &mut Rng, slots: &Slots) -> String {
 
 const GREETINGS: &[&str] = &["Hello, I am {s}.", "Good day, my name is {s}.", "Hi, I am called {s}."];
 const ANSWERS: &[&str] = &["Nice to meet you, {s}.", "Hello {s}.", "I am glad to meet you, {s}."];
+
+/// One person asks, the other answers.
+pub(super) fn interview(rng: &mut Rng, world: &World, first: usize) -> String {
+    let (s, t) = pair(rng, &world.of(Topic::Person), first);
+    let mut facts: Vec<&Fact> = s.facts.iter().collect();
+    rng.shuffle(&mut facts);
+    let mut lines = vec![format!("{} has some questions for {}.", t.name, s.name)];
+    for fact in facts.into_iter().take(rng.between(2, 4) as usize) {
+        lines.push(format!("{}: {}", t.name, rng.pick(fact.relation.asked)));
+        lines.push(format!("{}: {}", s.name, s.say(fact, rng.pick(fact.relation.first_person))));
+    }
+    lines.join("\n")
+}
 
 /// Two people introduce themselves, line by line.
 pub(super) fn dialogue(rng: &mut Rng, world: &World, first: usize) -> String {

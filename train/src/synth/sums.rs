@@ -247,7 +247,7 @@ static MUL: &[Problem] = &[
     problem(
         "{s} finds {x} {n} every day.",
         "How many {n} does {s} find in {y} days?",
-        "{s} finds {r} {n} in {y} days.",
+        "{s} finds {r} {n} in all.",
     ),
     problem(
         "{s} puts {x} {n} on each of {y} shelves.",
@@ -306,21 +306,23 @@ pub(super) fn word_problem(rng: &mut Rng, sum: Sum, people: &[&Subject]) -> Word
     }
 }
 
-/// A page of arithmetic: solved problems, or lines of the calculator's log.
+/// A page of arithmetic: a solved problem, or lines of the calculator's log.
 pub(super) fn document(rng: &mut Rng, world: &World) -> String {
     let draw = |rng: &mut Rng, large| Sum::draw(rng, world.seed, Split::Train, large);
     if rng.chance(50) {
         let sum = draw(rng, false);
         let WordProblem { text, question, reply } = word_problem(rng, sum, &world.of(Topic::Person));
-        return format!("Problem: {text} {question}\nSolution: {}. {reply}", sum.equation());
+        let solution = if rng.chance(50) { sum.equation() } else { format!("type {}", sum.expression()) };
+        return format!("Problem: {text} {question}\nSolution: {solution}. {reply}");
     }
     let mut lines = Vec::new();
     for _ in 0..rng.between(2, 4) {
         let sum = draw(rng, true);
-        lines.push(match rng.below(4) {
+        lines.push(match rng.below(5) {
             0 => format!("{}.", sum.equation()),
             1 => format!("The calculator gets {} and says {}.", sum.expression(), sum.result()),
             2 => format!("To solve {} {} {}, type {}.", sum.x, sum.sign(), sum.y, sum.expression()),
+            3 => format!("Exercise: {} Type {}.", plain_question(rng, sum).0, sum.expression()),
             _ => sum.slots().fill(match sum.op {
                 Op::Add => "{x} plus {y} is {r}.",
                 Op::Sub => "{x} minus {y} is {r}.",

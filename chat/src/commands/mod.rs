@@ -1,0 +1,14 @@
+//! The commands, one file each: its options, and `run`.
+
+pub mod bench;
+pub mod chat;
+pub mod data;
+pub mod demo;
+pub mod doctor;
+pub mod eval;
+pub mod parity;
+pub mod selftest;
+pub mod shared;
+pub mod tok;
+pub mod trace;
+pub mod train;

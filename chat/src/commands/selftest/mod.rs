@@ -1,0 +1,131 @@
+//! `nanochat selftest`: every kernel and every gradient against its definition, from the binary itself.
+//!
+//! What is checked, and how, is the business of `kernels::verify`; this prints it. The same checks run in the
+//! tests, but here they run on the machine, with the instructions and in the build that will train.
+
+mod list;
+mod table;
+
+use crate::globals::{Globals, Usage};
+use crate::output::{self, Progress};
+use anyhow::bail;
+use kernels::KernelInfo;
+use kernels::verify::{Budget, CheckResult, verify_kernels};
+use std::process::ExitCode;
+use std::time::Instant;
+use table::{Line, Tally};
+
+/// `selftest`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  nanochat selftest                       everything on the CPU\n  \
+nanochat selftest --filter matmul --seeds 10\n  nanochat selftest --simd scalar         without vector instructions\n  \
+nanochat selftest --device reference    the definitions against themselves\n  \
+nanochat selftest --list --markdown     the table of operations\n\nExit code 1 if any check fails.")]
+pub struct Args {
+    /// Only kernels and operations with this in their name
+    #[arg(long, value_name = "NAME")]
+    filter: Option<String>,
+    /// Random cases per shape, dtype and magnitude
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seeds: u64,
+    /// Leave out cases with more elements than this in all arguments together
+    #[arg(long, value_name = "N")]
+    max_elements: Option<usize>,
+    /// Print what there is, with its formulas, and check nothing
+    #[arg(long)]
+    list: bool,
+    /// With --list: as a Markdown table
+    #[arg(long, requires = "list")]
+    markdown: bool,
+}
+
+/// Check, or list.
+pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
+    let chosen = |name: &str| args.filter.as_deref().is_none_or(|part| name.contains(part));
+    let kernels: Vec<&KernelInfo> = kernels::kernels().filter(|k| chosen(k.name)).collect();
+    if kernels.is_empty() {
+        let filter = args.filter.as_deref().unwrap_or_default();
+        bail!(Usage(format!(
+            "--filter {filter}: nothing has that in its name; `nanochat selftest --list` shows all"
+        )));
+    }
+    if args.list {
+        output::text(&list::render(&kernels, args.markdown, globals.json)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.seeds == 0 {
+        bail!(Usage("--seeds 0: give at least 1".into()));
+    }
+    let budget = Budget { seeds: args.seeds, max_elements: args.max_elements.unwrap_or(usize::MAX) };
+    let mut screen = Screen::new(globals);
+    screen.start(&kernels)?;
+    let mut tally = Tally::default();
+    for info in &kernels {
+        let line = check_kernel(info, globals, budget, &mut screen);
+        screen.finished(&line)?;
+        tally.add(line);
+    }
+    screen.end(&tally, globals)?;
+    Ok(ExitCode::from(u8::from(tally.failed() > 0)))
+}
+
+/// All checks of one kernel on the chosen device.
+fn check_kernel(info: &KernelInfo, globals: &Globals, budget: Budget, screen: &mut Screen) -> Line {
+    let mut line = Line::new(info.name);
+    let backend = globals.device().backend();
+    verify_kernels([info], backend, budget, &mut |result: &CheckResult| {
+        line.add(result.ok, result.worst.map_or(0.0, |w| w.ratio()), || result.to_string());
+        screen.working(&line);
+    });
+    line
+}
+
+/// Where the table goes, line by line as it is made.
+struct Screen {
+    progress: Progress,
+    begun: Instant,
+    shown: Instant,
+    /// Is standard output for JSON only?
+    json: bool,
+    quiet: bool,
+    width: usize,
+}
+
+impl Screen {
+    fn new(globals: &Globals) -> Screen {
+        let (begun, progress) = (Instant::now(), Progress::new(globals.quiet, 1));
+        Screen { progress, begun, shown: begun, json: globals.json, quiet: globals.quiet, width: 0 }
+    }
+    /// The header, wide enough for all names.
+    fn start(&mut self, kernels: &[&KernelInfo]) -> anyhow::Result<()> {
+        self.width = kernels.iter().map(|k| k.name.len()).max().unwrap_or(0);
+        if !self.json && !self.quiet {
+            output::line(&table::header(self.width))?;
+        }
+        Ok(())
+    }
+    /// Say now and then what is being checked.
+    fn working(&mut self, line: &Line) {
+        if self.shown.elapsed().as_millis() > 200 {
+            self.shown = Instant::now();
+            self.progress.status(&format!("{} … {} checks", line.name, line.checks));
+        }
+    }
+    fn finished(&mut self, line: &Line) -> anyhow::Result<()> {
+        self.progress.clear();
+        if !self.json && (!self.quiet || line.failed > 0) {
+            output::line(&table::row(line, self.width))?;
+        }
+        Ok(())
+    }
+    /// Failures in detail, and the sum of everything.
+    fn end(&mut self, tally: &Tally, globals: &Globals) -> anyhow::Result<()> {
+        if self.json {
+            output::text(&format!("{}\n", serde_json::to_string_pretty(&tally.json(globals))?))?;
+            return Ok(());
+        }
+        output::text(&tally.failures())?;
+        output::line(&tally.summary(globals, self.begun.elapsed()))?;
+        Ok(())
+    }
+}

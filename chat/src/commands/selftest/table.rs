@@ -1,0 +1,141 @@
+//! The results as a table: a line per kernel, the failures in detail, one sum.
+
+use crate::globals::Globals;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Failures told in full per kernel; the rest are counted.
+const TOLD: usize = 5;
+
+/// Everything that was checked of one kernel or operation.
+pub struct Line {
+    /// Its name.
+    pub name: &'static str,
+    /// Checks made.
+    pub checks: usize,
+    /// Checks failed.
+    pub failed: usize,
+    /// The largest error, as a fraction of what was allowed.
+    worst: f64,
+    /// The first few failures.
+    details: Vec<String>,
+}
+
+impl Line {
+    /// Nothing checked yet.
+    pub fn new(name: &'static str) -> Line {
+        Line { name, checks: 0, failed: 0, worst: 0.0, details: Vec::new() }
+    }
+    /// Count one check; `detail` is asked for where it failed.
+    pub fn add(&mut self, ok: bool, worst: f64, detail: impl FnOnce() -> String) {
+        self.checks += 1;
+        self.worst = self.worst.max(worst);
+        if !ok {
+            self.failed += 1;
+            if self.details.len() < TOLD {
+                self.details.push(detail());
+            }
+        }
+    }
+    fn outcome(&self) -> String {
+        match (self.checks, self.failed) {
+            (0, _) => "nothing checked".into(),
+            (_, 0) => "ok".into(),
+            (_, n) => format!("FAIL ({n})"),
+        }
+    }
+}
+
+/// The table's head.
+pub fn header(width: usize) -> String {
+    format!("{:width$}  {:>6}  {:>11}  result", "kernel", "checks", "worst error")
+}
+
+/// A line of the table. The worst error is in units of what is allowed: above 1 is a failure.
+pub fn row(line: &Line, width: usize) -> String {
+    let worst = if line.worst.is_finite() { format!("{:.3}", line.worst) } else { "inf".into() };
+    format!("{:width$}  {:>6}  {worst:>11}  {}", line.name, line.checks, line.outcome())
+}
+
+/// All lines.
+#[derive(Default)]
+pub struct Tally {
+    lines: Vec<Line>,
+}
+
+impl Tally {
+    /// Add a line.
+    pub fn add(&mut self, line: Line) {
+        self.lines.push(line);
+    }
+    /// Checks failed in all of them.
+    pub fn failed(&self) -> usize {
+        self.lines.iter().map(|l| l.failed).sum()
+    }
+    fn checks(&self) -> usize {
+        self.lines.iter().map(|l| l.checks).sum()
+    }
+    /// The failures in detail, a paragraph per kernel; empty if there are none.
+    pub fn failures(&self) -> String {
+        let mut text = String::new();
+        for line in self.lines.iter().filter(|l| l.failed > 0) {
+            text += &format!("\n{}: {} of {} checks failed\n", line.name, line.failed, line.checks);
+            line.details.iter().for_each(|detail| text += &format!("  {detail}\n"));
+            if line.failed > line.details.len() {
+                text += &format!("  … and {} more\n", line.failed - line.details.len());
+            }
+        }
+        text
+    }
+    /// One line about everything.
+    pub fn summary(&self, globals: &Globals, time: Duration) -> String {
+        let (checks, failed) = (self.checks(), self.failed());
+        let outcome = if failed == 0 { "all passed".to_string() } else { format!("{failed} FAILED") };
+        let (device, simd) = (globals.device(), kernels::simd::level().name());
+        format!("\n{checks} checks on {device} ({simd}) in {:.1} s: {outcome}", time.as_secs_f64())
+    }
+    /// Everything, for programs; `worst` is null where it is not a finite number.
+    pub fn json(&self, globals: &Globals) -> Value {
+        let line = |l: &Line| {
+            let worst = l.worst.is_finite().then_some(l.worst);
+            json!({ "kernel": l.name, "checks": l.checks, "failed": l.failed, "worst": worst, "failures": l.details })
+        };
+        json!({
+            "device": globals.device().to_string(),
+            "simd": kernels::simd::level().name(),
+            "checks": self.checks(),
+            "failed": self.failed(),
+            "kernels": self.lines.iter().map(line).collect::<Vec<_>>(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(oks: &[bool]) -> Line {
+        let mut line = Line::new("add");
+        oks.iter()
+            .for_each(|&ok| line.add(ok, if ok { 0.25 } else { f64::INFINITY }, || "what was wrong".into()));
+        line
+    }
+
+    #[test]
+    fn a_row_shows_the_worst_error_and_the_outcome() {
+        assert_eq!(row(&line(&[true, true]), 6), "add          2        0.250  ok");
+        assert_eq!(row(&line(&[true, false]), 6), "add          2          inf  FAIL (1)");
+        assert_eq!(row(&line(&[]), 3), "add       0        0.000  nothing checked");
+    }
+
+    #[test]
+    fn failures_are_told_up_to_a_limit_and_then_counted() {
+        let mut tally = Tally::default();
+        tally.add(line(&[true; 3]));
+        assert_eq!((tally.failures(), tally.failed()), (String::new(), 0));
+        tally.add(line(&[false; 8]));
+        let text = tally.failures();
+        assert_eq!(text.matches("what was wrong").count(), TOLD);
+        assert!(text.contains("add: 8 of 8 checks failed") && text.contains("and 3 more"), "{text}");
+    }
+}

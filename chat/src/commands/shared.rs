@@ -1,0 +1,109 @@
+//! What several commands need: finding a run, loading its model and tokenizer, Ctrl-C.
+
+use crate::globals::Globals;
+use anyhow::{Context, bail};
+use model::{Gpt, GptOptions};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokenizer::Tokenizer;
+use train::checkpoint::{self, State};
+use train::run::Layout;
+
+static STOP: AtomicBool = AtomicBool::new(false);
+static CHATTING: AtomicBool = AtomicBool::new(false);
+static HANDLER: OnceLock<()> = OnceLock::new();
+
+/// A flag that the first Ctrl-C sets; the second ends the program at once.
+pub fn stop_flag() -> &'static AtomicBool {
+    HANDLER.get_or_init(|| {
+        // Without a handler Ctrl-C simply ends the program, which loses nothing that was saved.
+        let _ = ctrlc::set_handler(|| {
+            if CHATTING.load(Ordering::Relaxed) || STOP.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+            crate::output::error("\nstopping after this step (press Ctrl-C again to stop at once)");
+        });
+    });
+    &STOP
+}
+
+/// A trained model with everything needed to use it.
+pub struct Loaded {
+    /// Weights.
+    pub gpt: Gpt,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// What its checkpoint says.
+    pub state: State,
+    /// Name of the run.
+    pub run: String,
+    /// Folder of the checkpoint.
+    pub folder: PathBuf,
+}
+
+/// The run called `name`, or the one trained most recently.
+pub fn find_run(layout: &Layout, name: Option<&str>) -> anyhow::Result<String> {
+    if let Some(name) = name {
+        return Ok(name.to_string());
+    }
+    let Some(latest) = layout.runs().pop() else {
+        bail!(
+            "no trained model under {}: make one with `nanochat demo` or `nanochat train base`",
+            layout.base().display()
+        )
+    };
+    Ok(latest)
+}
+
+/// Load the newest checkpoint of a run, on the device and in the precision asked for.
+pub fn load_run(globals: &Globals, name: Option<&str>, tokenizer: Option<&Path>) -> anyhow::Result<Loaded> {
+    let layout = globals.layout()?;
+    let run = find_run(&layout, name)?;
+    let folder = layout.run(&run).checkpoints().latest()?;
+    let folder = folder.with_context(|| {
+        format!("run {run:?} has no checkpoint; known runs: {}", layout.runs().join(", "))
+    })?;
+    let (gpt, state) = load_checkpoint(&folder, globals.gpt_options())?;
+    let tokenizer = match tokenizer {
+        Some(dir) => Tokenizer::load(dir)?,
+        None => run_tokenizer(&layout, &state)?,
+    };
+    check_tokenizer(&tokenizer, &state)?;
+    Ok(Loaded { gpt, tokenizer, state, run, folder })
+}
+
+/// A checkpoint's model.
+pub fn load_checkpoint(folder: &Path, options: GptOptions) -> anyhow::Result<(Gpt, State)> {
+    let state = checkpoint::load_state(folder)?;
+    let weights = checkpoint::load_weights(folder, &state.model_config, options.device)?;
+    Ok((Gpt::from_weights(state.model_config.clone(), weights, options)?, state))
+}
+
+/// The tokenizer a checkpoint was trained with, as its options name it.
+pub fn run_tokenizer(layout: &Layout, state: &State) -> anyhow::Result<Tokenizer> {
+    let name = state.options["tokenizer"].as_str().unwrap_or("default");
+    load_tokenizer(layout, name)
+}
+
+/// The tokenizer called `name`.
+pub fn load_tokenizer(layout: &Layout, name: &str) -> anyhow::Result<Tokenizer> {
+    let dir = layout.tokenizer(name);
+    Tokenizer::load(&dir)
+        .with_context(|| format!("loading tokenizer {name:?}; train one with `nanochat tok train`"))
+}
+
+/// Ids of one vocabulary mean nothing in another.
+pub fn check_tokenizer(tokenizer: &Tokenizer, state: &State) -> anyhow::Result<()> {
+    if tokenizer.fingerprint() != state.tokenizer_fingerprint {
+        bail!(
+            "the tokenizer has changed since this model was trained; restore it with `nanochat tok train` on the same data, or train a new model"
+        );
+    }
+    Ok(())
+}
+
+/// From now on Ctrl-C ends the program at once: nothing unsaved is at stake in a chat.
+pub fn end_on_interrupt() {
+    CHATTING.store(true, Ordering::Relaxed);
+}

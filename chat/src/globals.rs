@@ -1,0 +1,168 @@
+//! Options that every command takes.
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use kernels::simd::{self, Simd};
+use model::{GptOptions, RopeTable};
+use std::path::PathBuf;
+use tensor::{DType, Device};
+use train::run::Layout;
+
+/// Dtype of activations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    /// 32-bit floats
+    #[default]
+    F32,
+    /// bfloat16 activations, f32 weights and sums
+    #[value(alias = "bfloat16")]
+    Bf16,
+}
+
+/// Where tensors live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DeviceArg {
+    /// The fast CPU kernels
+    #[default]
+    Cpu,
+    /// The naive f64 definitions: slow, for checking
+    Reference,
+}
+
+/// Precision of rotary tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TableArg {
+    /// 32-bit floats
+    #[default]
+    F32,
+    /// Rounded to bf16, as the original keeps them
+    Bf16,
+}
+
+/// Vector instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SimdArg {
+    /// None beyond the baseline
+    Scalar,
+    /// AVX2 and FMA
+    Avx2,
+    /// AVX-512
+    Avx512,
+}
+
+/// Global options.
+#[derive(Args, Clone, Debug)]
+pub struct Globals {
+    /// Where to compute
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        alias = "device-type",
+        help_heading = "Global options"
+    )]
+    pub device: DeviceArg,
+    /// Dtype of the activations
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Global options")]
+    pub dtype: Precision,
+    /// Precision of the rotary tables
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Global options")]
+    pub rope_table: TableArg,
+    /// Vector instructions (default: the best this machine has)
+    #[arg(long, global = true, value_enum, help_heading = "Global options")]
+    pub simd: Option<SimdArg>,
+    /// Worker threads (default: all cores); results do not depend on it
+    #[arg(long, global = true, value_name = "N", help_heading = "Global options")]
+    pub threads: Option<usize>,
+    /// Seed of everything random
+    #[arg(long, global = true, default_value_t = 42, help_heading = "Global options")]
+    pub seed: u64,
+    /// Machine-readable output where a command has one
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+    /// Print results only
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    pub quiet: bool,
+    /// Where tokenizers, data and runs are kept
+    #[arg(
+        long,
+        global = true,
+        env = "NANOCHAT_BASE_DIR",
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
+    pub base_dir: Option<PathBuf>,
+}
+
+impl Globals {
+    /// Fix threads and vector instructions.
+    pub fn apply(&self) -> anyhow::Result<()> {
+        if let Some(threads) = self.threads {
+            if threads == 0 {
+                bail!(Usage("--threads 0: give at least 1".into()));
+            }
+            kernels::par::set_threads(threads);
+        }
+        if let Some(want) = self.simd {
+            let want = match want {
+                SimdArg::Scalar => Simd::Scalar,
+                SimdArg::Avx2 => Simd::Avx2,
+                SimdArg::Avx512 => Simd::Avx512,
+            };
+            let got = simd::set_level(want);
+            if got != want {
+                bail!(Usage(format!("--simd {}: this machine has {} at most", want.name(), got.name())));
+            }
+        }
+        Ok(())
+    }
+    /// The device asked for.
+    pub fn device(&self) -> Device {
+        match self.device {
+            DeviceArg::Cpu => Device::Cpu,
+            DeviceArg::Reference => Device::Reference,
+        }
+    }
+    /// How models are built.
+    pub fn gpt_options(&self) -> GptOptions {
+        let compute = match (self.device, self.dtype) {
+            (DeviceArg::Reference, _) => DType::F64,
+            (_, Precision::F32) => DType::F32,
+            (_, Precision::Bf16) => DType::Bf16,
+        };
+        let rope_table = match self.rope_table {
+            TableArg::F32 => RopeTable::F32,
+            TableArg::Bf16 => RopeTable::Bf16,
+        };
+        GptOptions { device: self.device(), compute, rope_table }
+    }
+    /// Where things are kept.
+    pub fn layout(&self) -> anyhow::Result<Layout> {
+        match &self.base_dir {
+            Some(dir) => Ok(Layout::new(dir)),
+            None => Layout::from_env().context("looking for the base folder"),
+        }
+    }
+}
+
+/// Options that make no sense: exit code 2.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+impl std::error::Error for Usage {}
+
+/// 2 for bad usage, 1 for everything else.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    let config = error.downcast_ref::<train::TrainError>().is_some_and(|e| {
+        matches!(e, train::TrainError::Config(_) | train::TrainError::Model(model::ModelError::Config(_)))
+    });
+    let usage =
+        error.downcast_ref::<Usage>().is_some() || error.downcast_ref::<model::ConfigError>().is_some();
+    if usage || config { 2 } else { 1 }
+}

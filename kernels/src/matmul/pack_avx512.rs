@@ -1,0 +1,123 @@
+//! Packing strips of 16 lanes with AVX-512.
+//!
+//! Lanes that are neighbours in memory are copied. Lanes whose k are neighbours must be transposed, 16 lanes × 4 k at a
+//! time: quarter q of vector r takes four k from lane 4q + r, and two rounds of interleaving inside the quarters leave
+//! one vector per k, lanes in order. For bf16 the same is done with *pairs* of neighbours as the 32-bit units, and each
+//! resulting vector is split into its low and high halves: a bf16 is the upper half of an f32.
+
+use super::pack::strip_any;
+use crate::Bf16;
+use std::arch::x86_64::*;
+
+/// # Safety
+/// See [`super::pack::Strip`].
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn strip_f32(
+    src: *const f32,
+    lane: usize,
+    step: usize,
+    lanes: usize,
+    k: usize,
+    dst: *mut f32,
+    dst_step: usize,
+) {
+    if lane == 1 {
+        let mask = ((1u32 << lanes) - 1) as __mmask16;
+        for k in 0..k {
+            let from = src.wrapping_add(k * step);
+            // The rows to come are in other pages, where the hardware does not look ahead.
+            _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(8 * step).cast());
+            // SAFETY: the mask keeps the read within the strip; the destination has room for 16.
+            unsafe { _mm512_storeu_ps(dst.add(k * dst_step), _mm512_maskz_loadu_ps(mask, from)) };
+        }
+    } else if step == 1 {
+        let whole = k / 4 * 4;
+        for k in (0..whole).step_by(4) {
+            // SAFETY: four k from k on exist in each lane.
+            let columns = unsafe { transpose(src.add(k).cast(), 4 * lane, lanes) };
+            for (i, column) in columns.into_iter().enumerate() {
+                // SAFETY: the destination has room for 16 at each k.
+                unsafe { _mm512_storeu_ps(dst.add((k + i) * dst_step), _mm512_castsi512_ps(column)) };
+            }
+        }
+        // SAFETY: the rest of the same strip.
+        unsafe { strip_any::<f32, 16>(src.add(whole), lane, 1, lanes, k - whole, dst.add(whole * dst_step), dst_step) };
+    } else {
+        // SAFETY: passed on.
+        unsafe { strip_any::<f32, 16>(src, lane, step, lanes, k, dst, dst_step) };
+    }
+}
+
+/// # Safety
+/// See [`super::pack::Strip`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+pub(super) unsafe fn strip_bf16(
+    src: *const Bf16,
+    lane: usize,
+    step: usize,
+    lanes: usize,
+    k: usize,
+    dst: *mut f32,
+    dst_step: usize,
+) {
+    if lane == 1 {
+        let mask = ((1u32 << lanes) - 1) as __mmask16;
+        for k in 0..k {
+            let from = src.wrapping_add(k * step);
+            _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(8 * step).cast());
+            // SAFETY: the mask keeps the read within the strip; the destination has room for 16.
+            unsafe {
+                let narrow = _mm256_maskz_loadu_epi16(mask, from.cast());
+                let wide = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(narrow));
+                _mm512_storeu_ps(dst.add(k * dst_step), _mm512_castsi512_ps(wide));
+            }
+        }
+    } else if step == 1 {
+        let whole = k / 8 * 8;
+        let high = _mm512_set1_epi32(0xffff_0000u32 as i32);
+        for k in (0..whole).step_by(8) {
+            // SAFETY: eight k from k on exist in each lane.
+            let pairs = unsafe { transpose(src.add(k).cast(), 2 * lane, lanes) };
+            for (i, pair) in pairs.into_iter().enumerate() {
+                let at = dst.wrapping_add((k + 2 * i) * dst_step);
+                // SAFETY: the destination has room for 16 at each k.
+                unsafe {
+                    _mm512_storeu_ps(at, _mm512_castsi512_ps(_mm512_slli_epi32::<16>(pair)));
+                    _mm512_storeu_ps(at.add(dst_step), _mm512_castsi512_ps(_mm512_and_si512(pair, high)));
+                }
+            }
+        }
+        // SAFETY: the rest of the same strip.
+        unsafe { strip_any::<Bf16, 16>(src.add(whole), lane, 1, lanes, k - whole, dst.add(whole * dst_step), dst_step) };
+    } else {
+        // SAFETY: passed on.
+        unsafe { strip_any::<Bf16, 16>(src, lane, step, lanes, k, dst, dst_step) };
+    }
+}
+
+/// Four 32-bit units from each of 16 lanes `lane_bytes` apart; vector i has unit i of all lanes. Lanes from `lanes` on
+/// repeat the last one.
+///
+/// # Safety
+/// 16 bytes must be readable at the start of each lane.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn transpose(src: *const u8, lane_bytes: usize, lanes: usize) -> [__m512i; 4] {
+    // SAFETY: the caller's promise; lanes that do not exist are replaced by the last one.
+    let load = |lane: usize| unsafe { _mm_loadu_si128(src.add(lane.min(lanes - 1) * lane_bytes).cast()) };
+    let mut r = [_mm512_setzero_si512(); 4];
+    for (i, r) in r.iter_mut().enumerate() {
+        *r = _mm512_castsi128_si512(load(i));
+        *r = _mm512_inserti32x4::<1>(*r, load(4 + i));
+        *r = _mm512_inserti32x4::<2>(*r, load(8 + i));
+        *r = _mm512_inserti32x4::<3>(*r, load(12 + i));
+    }
+    let (lo01, hi01) = (_mm512_unpacklo_epi32(r[0], r[1]), _mm512_unpackhi_epi32(r[0], r[1]));
+    let (lo23, hi23) = (_mm512_unpacklo_epi32(r[2], r[3]), _mm512_unpackhi_epi32(r[2], r[3]));
+    [
+        _mm512_unpacklo_epi64(lo01, lo23),
+        _mm512_unpackhi_epi64(lo01, lo23),
+        _mm512_unpacklo_epi64(hi01, hi23),
+        _mm512_unpackhi_epi64(hi01, hi23),
+    ]
+}

@@ -1,0 +1,184 @@
+//! The order of summation: fixed by the number of terms, good for vectors, and with an error that grows slowly.
+//!
+//! Terms are cut into blocks of [`BLOCK`]. In a block, term `i` goes to partial result `i mod 32`, and the 32 are joined
+//! as a tree; the blocks' results are joined as a tree, too (pairwise summation, Higham 1993, "The accuracy of floating
+//! point summation"), so that after n terms the error is of the order of `(BLOCK/32 + log₂ n)` roundings, not n. Every path
+//! through `cpu.rs` (dense rows, columns, gathered elements, several threads) follows it and gives the same bits.
+
+/// Terms per block.
+pub(crate) const BLOCK: usize = 1024;
+/// Partial results in a block: enough independent additions to fill the vector units.
+pub(crate) const LANES: usize = 32;
+
+/// Enough for 2³² blocks.
+const LEVELS: usize = 32;
+
+/// How partial results come together.
+pub(crate) trait Join {
+    /// A partial result.
+    type Acc: Copy + Send + Sync;
+    /// Of no terms.
+    const EMPTY: Self::Acc;
+    /// Join `b` to `a`.
+    fn join(a: &mut Self::Acc, b: &Self::Acc);
+}
+
+/// What is accumulated.
+pub(crate) trait Fold: Join {
+    /// One more term.
+    fn add(acc: Self::Acc, term: f32) -> Self::Acc;
+    /// The result, for one last rounding.
+    fn finish(acc: Self::Acc) -> f64;
+}
+
+/// `Σ x` in f32.
+pub(crate) struct Sum;
+/// `Σ x²` in f64, where the squares are exact.
+pub(crate) struct SumSquares;
+/// `max x`, NaN if there is one.
+pub(crate) struct Max;
+/// The same of `N` neighbours at once.
+pub(crate) struct Wide<F, const N: usize>(std::marker::PhantomData<F>);
+
+impl Join for Sum {
+    type Acc = f32;
+    const EMPTY: f32 = 0.0;
+    #[inline(always)]
+    fn join(a: &mut f32, b: &f32) {
+        *a += *b;
+    }
+}
+impl Fold for Sum {
+    #[inline(always)]
+    fn add(acc: f32, term: f32) -> f32 {
+        acc + term
+    }
+    fn finish(acc: f32) -> f64 {
+        acc as f64
+    }
+}
+
+impl Join for SumSquares {
+    type Acc = f64;
+    const EMPTY: f64 = 0.0;
+    #[inline(always)]
+    fn join(a: &mut f64, b: &f64) {
+        *a += *b;
+    }
+}
+impl Fold for SumSquares {
+    #[inline(always)]
+    fn add(acc: f64, term: f32) -> f64 {
+        acc + term as f64 * term as f64
+    }
+    fn finish(acc: f64) -> f64 {
+        acc
+    }
+}
+
+impl Join for Max {
+    type Acc = f32;
+    const EMPTY: f32 = f32::NEG_INFINITY;
+    #[inline(always)]
+    fn join(a: &mut f32, b: &f32) {
+        *a = Max::add(*a, *b);
+    }
+}
+impl Fold for Max {
+    #[inline(always)]
+    fn add(acc: f32, term: f32) -> f32 {
+        // Nothing is greater than NaN, and NaN is taken explicitly.
+        if term > acc || term.is_nan() { term } else { acc }
+    }
+    fn finish(acc: f32) -> f64 {
+        acc as f64
+    }
+}
+
+impl<F: Join, const N: usize> Join for Wide<F, N> {
+    type Acc = [F::Acc; N];
+    const EMPTY: [F::Acc; N] = [F::EMPTY; N];
+    #[inline(always)]
+    fn join(a: &mut [F::Acc; N], b: &[F::Acc; N]) {
+        a.iter_mut().zip(b).for_each(|(a, b)| F::join(a, b));
+    }
+}
+
+/// One block of at most [`BLOCK`] terms `term(0..n)`.
+#[inline(always)]
+pub(crate) fn block<F: Fold>(n: usize, term: impl Fn(usize) -> f32) -> F::Acc {
+    let mut lanes = [F::EMPTY; LANES];
+    let whole = n / LANES * LANES;
+    for first in (0..whole).step_by(LANES) {
+        for lane in 0..LANES {
+            lanes[lane] = F::add(lanes[lane], term(first + lane));
+        }
+    }
+    for i in whole..n {
+        lanes[i - whole] = F::add(lanes[i - whole], term(i));
+    }
+    tree::<F>(&mut lanes);
+    lanes[0]
+}
+
+/// Join neighbours at distance 16, 8, 4, 2, 1; the result is left in the first lane.
+#[inline(always)]
+pub(crate) fn tree<F: Join>(lanes: &mut [F::Acc; LANES]) {
+    let mut half = LANES / 2;
+    while half > 0 {
+        let (low, high) = lanes.split_at_mut(half);
+        low.iter_mut().zip(high).for_each(|(low, high)| F::join(low, high));
+        half /= 2;
+    }
+}
+
+/// All `n` terms on this thread. (A `term` with arithmetic of its own is better computed into a buffer first: the compiler
+/// unrolls the lanes before it would see a vector in them.)
+#[inline(always)]
+pub(crate) fn fold<F: Fold>(n: usize, term: impl Fn(usize) -> f32) -> F::Acc {
+    let mut tree = Pairwise::<F>::NEW;
+    for first in (0..n).step_by(BLOCK) {
+        tree.push(&block::<F>(BLOCK.min(n - first), |i| term(first + i)));
+    }
+    *tree.finish()
+}
+
+/// Joins a sequence of partial results as a balanced tree, keeping one per level (a binary counter of joined pairs).
+///
+/// Sequences may be joined in parts of equal length, a power of two (the last may be shorter): the tree is the same.
+pub(crate) struct Pairwise<F: Join> {
+    levels: [F::Acc; LEVELS],
+    /// Levels in use.
+    depth: usize,
+    count: u64,
+}
+
+impl<F: Join> Pairwise<F> {
+    /// Of nothing.
+    pub const NEW: Self = Pairwise { levels: [F::EMPTY; LEVELS], depth: 0, count: 0 };
+    /// One more partial result.
+    pub fn push(&mut self, acc: &F::Acc) {
+        let mut pairs = self.count;
+        self.levels[self.depth] = *acc;
+        while pairs & 1 == 1 {
+            self.depth -= 1;
+            self.join_at(self.depth);
+            pairs >>= 1;
+        }
+        self.depth += 1;
+        self.count += 1;
+    }
+    /// All together.
+    pub fn finish(&mut self) -> &F::Acc {
+        for level in (1..self.depth).rev() {
+            self.join_at(level - 1);
+        }
+        self.depth = self.depth.min(1);
+        &self.levels[0]
+    }
+    /// Join the partial result of the level above to this one.
+    fn join_at(&mut self, level: usize) {
+        let (low, high) = self.levels.split_at_mut(level + 1);
+        F::join(&mut low[level], &high[0]);
+    }
+}

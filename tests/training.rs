@@ -1,0 +1,197 @@
+//! Training as a whole: it learns, it resumes bit for bit, threads change nothing, cached decoding equals full decoding.
+#![allow(clippy::unwrap_used)]
+
+use kernels::par::with_threads;
+use model::{Gpt, GptOptions};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tensor::{DType, Device, Tensor};
+use tests::{model, random_batch, small_config, weight_bits};
+use tokenizer::{Tokenizer, TrainOptions};
+use train::TrainError;
+use train::optim::{Hyper, Optimizer, StepSettings};
+use train::run::RunDir;
+use train::stage::base::{Base, BaseOptions};
+use train::stage::report::{Reporter, StepLine};
+use train::stage::{RunOptions, run_stage};
+use train::trainer;
+
+const SETTINGS: StepSettings = StepSettings { lr_multiplier: 1.0, muon_momentum: 0.9 };
+
+fn steps(gpt: &mut Gpt, n: u64) -> Vec<f64> {
+    let config = gpt.config().clone();
+    let mut optimizer = Optimizer::new(gpt.params(), Hyper::classic(config.n_embd)).unwrap();
+    (0..n)
+        .map(|i| {
+            let mut seed = 10 * i;
+            let next = || {
+                seed += 1;
+                Ok(random_batch(&config, 2, 32, seed % 3, Device::Cpu))
+            };
+            trainer::step(gpt, &mut optimizer, 2, next, SETTINGS, 1.0).unwrap().loss
+        })
+        .collect()
+}
+
+#[test]
+fn a_model_learns_three_batches_by_heart() {
+    for compute in [DType::F32, DType::Bf16] {
+        let mut gpt = model(small_config(), 1, GptOptions { compute, ..GptOptions::default() });
+        let losses = steps(&mut gpt, 60);
+        assert!((losses[0] - 300f64.ln()).abs() < 1e-3, "a zero head predicts evenly: {}", losses[0]);
+        assert!(losses[59] < 0.5, "{compute}: {losses:?}");
+    }
+}
+
+#[test]
+fn one_and_two_threads_give_the_same_bits() {
+    let run = |threads| {
+        with_threads(threads, || {
+            let mut gpt = model(small_config(), 1, GptOptions::default());
+            steps(&mut gpt, 4);
+            weight_bits(&gpt)
+        })
+    };
+    let one = run(1);
+    assert_eq!(one, run(2));
+    assert_eq!(one, run(3));
+}
+
+#[test]
+fn cached_decoding_equals_full_decoding_however_it_is_chunked() {
+    let mut gpt = model(small_config(), 3, GptOptions::default());
+    steps(&mut gpt, 3); // so that the blocks do something
+    let ids = random_batch(gpt.config(), 2, 30, 5, Device::Cpu).ids;
+    let full = gpt.all_logits(&ids).unwrap().reshape(&[2, 30, 300]).unwrap();
+    for chunks in [vec![30], vec![1; 30], vec![7, 1, 13, 9]] {
+        let mut cache = gpt.cache(2, 30).unwrap();
+        let mut start = 0;
+        for len in chunks {
+            let logits = gpt.logits_cached(&ids.narrow(1, start, len).unwrap(), &mut cache).unwrap();
+            start += len;
+            let want = full.narrow(1, start - 1, 1).unwrap().to_f64_vec();
+            let worst = logits.to_f64_vec().iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(worst < 2e-5, "after {start} tokens: {worst}");
+        }
+        let more = Tensor::ids(&[1, 1], &[2, 1], Device::Cpu).unwrap();
+        assert!(matches!(gpt.logits_cached(&more, &mut cache), Err(model::ModelError::TooLong { .. })));
+    }
+}
+
+#[test]
+fn a_row_does_not_depend_on_its_batch() {
+    let mut gpt = model(small_config(), 3, GptOptions::default());
+    steps(&mut gpt, 3);
+    let ids = random_batch(gpt.config(), 5, 16, 5, Device::Cpu).ids;
+    let decode = |ids: &Tensor| {
+        let mut cache = gpt.cache(ids.dim(0), 16).unwrap();
+        gpt.logits_cached(&ids.narrow(1, 0, 15).unwrap(), &mut cache).unwrap();
+        gpt.logits_cached(&ids.narrow(1, 15, 1).unwrap(), &mut cache).unwrap().to_vec::<f32>().unwrap()
+    };
+    let together = decode(&ids);
+    for row in 0..5 {
+        let alone = decode(&ids.narrow(0, row, 1).unwrap().contiguous().unwrap());
+        let same = alone.iter().zip(&together[row * 300..]).all(|(a, b)| a.to_bits() == b.to_bits());
+        assert!(same, "row {row} differs from the same row decoded alone");
+    }
+}
+
+#[test]
+fn a_batch_without_targets_is_an_error_and_changes_nothing() {
+    let mut gpt = model(small_config(), 1, GptOptions::default());
+    let before = weight_bits(&gpt);
+    let mut optimizer = Optimizer::new(gpt.params(), Hyper::classic(64)).unwrap();
+    let next = || train::data::Batch::new(&[1; 8], &[-1; 8], 1, 8, Device::Cpu);
+    let result = trainer::step(&mut gpt, &mut optimizer, 1, next, SETTINGS, 1.0);
+    assert!(matches!(result, Err(TrainError::NoTargets { .. })));
+    assert_eq!(before, weight_bits(&gpt));
+}
+
+#[test]
+fn a_diverged_loss_is_an_error() {
+    let mut gpt = model(small_config(), 1, GptOptions::default());
+    gpt.params_mut()[0].value_mut().fill(f64::NAN).unwrap();
+    let mut optimizer = Optimizer::new(gpt.params(), Hyper::classic(64)).unwrap();
+    let config = gpt.config().clone();
+    let next = || Ok(random_batch(&config, 1, 8, 1, Device::Cpu));
+    let result = trainer::step(&mut gpt, &mut optimizer, 1, next, SETTINGS, 1.0);
+    assert!(matches!(result, Err(TrainError::Diverged { .. })), "{result:?}");
+}
+
+/// Sets the stop flag after some steps, as Ctrl-C would.
+struct StopAfter<'a> {
+    step: usize,
+    flag: &'a AtomicBool,
+}
+impl Reporter for StopAfter<'_> {
+    fn message(&mut self, _: &str) {}
+    fn step(&mut self, line: &StepLine) {
+        self.flag.store(line.step == self.step, Ordering::Relaxed);
+    }
+}
+
+fn train_with_stops(dir: &std::path::Path, stops: &[usize]) -> Vec<u32> {
+    let documents: Vec<String> = (0..40).map(|i| format!("document {i} says {} and {}", i * 7, i % 5)).collect();
+    let tokenizer =
+        Tokenizer::train(&documents, &TrainOptions { vocab_size: 300, ..TrainOptions::default() }, &mut |_| {})
+            .unwrap()
+            .0;
+    let config = model::GptConfig { vocab_size: tokenizer.vocab_size(), ..small_config() };
+    let options = BaseOptions {
+        device_batch_size: 2,
+        total_batch_size: 128,
+        num_iterations: 12,
+        warmup_ratio: 0.1,
+        warmdown_ratio: 0.4,
+        final_lr_frac: 0.1,
+        eval_tokens: 128,
+        seed: 5,
+    };
+    let run = RunOptions {
+        run: RunDir { dir: dir.to_owned() },
+        steps: 12,
+        grad_clip: 1.0,
+        eval_every: 4,
+        save_every: 5,
+        keep: 2,
+        sample_every: 0,
+        resume: true,
+        seed: 5,
+        tokenizer_fingerprint: tokenizer.fingerprint(),
+        options: serde_json::json!({"test": 1}),
+    };
+    let mut result = Vec::new();
+    for &stop in stops.iter().chain([&usize::MAX]) {
+        let mut gpt = model(config.clone(), 5, GptOptions::default());
+        let mut stage =
+            Base::new(options.clone(), &documents, &documents[..5], &tokenizer, 32, Device::Cpu).unwrap();
+        let flag = AtomicBool::new(false);
+        let mut reporter = StopAfter { step: stop, flag: &flag };
+        match run_stage(&mut gpt, &mut stage, Hyper::classic(64), &run, &mut reporter, &flag) {
+            Err(TrainError::Interrupted { step }) => assert_eq!(step, stop),
+            Ok(summary) => assert_eq!(summary.steps, 12),
+            Err(e) => panic!("{e}"),
+        }
+        result = weight_bits(&gpt);
+    }
+    result
+}
+
+#[test]
+fn an_interrupted_and_resumed_run_ends_with_the_same_bits() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = train_with_stops(&dir.path().join("whole"), &[]);
+    let parts = train_with_stops(&dir.path().join("parts"), &[1, 4, 9]);
+    assert_eq!(whole, parts);
+    let read = |name: &str| {
+        let text = std::fs::read_to_string(dir.path().join(name).join("metrics.jsonl")).unwrap();
+        let value = |l: &str| -> (u64, String, f64) {
+            let v: serde_json::Value = serde_json::from_str(l).unwrap();
+            let loss = v["loss"].as_f64().or(v["val_bpb"].as_f64()).unwrap();
+            (v["step"].as_u64().unwrap(), v["kind"].to_string(), loss)
+        };
+        text.lines().map(value).collect::<Vec<_>>()
+    };
+    let (whole, parts) = (read("whole"), read("parts"));
+    let train = |m: &[(u64, String, f64)]| -> Vec<_> { m.iter().filter(|r| r.1.contains("train")).cloned().collect() };
+    assert_eq!(train(&whole), train(&parts));
+}
