@@ -8,7 +8,7 @@
 /// Adding and subtracting 1.5·2^23 rounds to the nearest integer, which then sits in the lowest mantissa bits.
 const ROUND: f32 = 12_582_912.0;
 /// ln 2 in two parts: the first has 10 significant bits, so `k` times it is exact.
-const LN2_HI: f32 = 0.693_359_375;
+const LN2_HI: f32 = 355.0 / 512.0;
 const LN2_LO: f32 = -2.121_944_4e-4;
 
 /// `(k, p)` with `x ≈ k·ln 2 + r`, `p = e^r − 1`: relative error of `1 + p` below 4e-9, plus the roundings.
@@ -19,7 +19,7 @@ fn reduce(x: f32) -> (i32, f32) {
     let whole = shifted - ROUND;
     let r = (x - whole * LN2_HI) - whole * LN2_LO;
     // (e^r − 1 − r) / r², weighted minimax of degree 4 on |r| ≤ ln2/2.
-    let q = 1.381_388_1e-3;
+    let q = 1.381_388e-3;
     let q = q * r + 8.369_063e-3;
     let q = q * r + 4.166_842_3e-2;
     let q = q * r + 1.666_651_8e-1;

@@ -2,9 +2,10 @@
 
 use crate::globals::Globals;
 use crate::output;
+use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use train::parity;
+use train::parity::{self, Options, Row, Status};
 
 /// `parity`.
 #[derive(clap::Args)]
@@ -20,6 +21,32 @@ pub struct Args {
 
 /// Compare and print a row per comparison; exit code 1 if anything differs.
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
-    let _ = (args, globals, PathBuf::new(), output::line as fn(&str) -> _);
-    anyhow::bail!("not wired")
+    let options = Options { allow_skip: args.allow_skip, ..Options::default() };
+    let mut closed = None;
+    let summary = parity::run(&args.paths, &options, &mut |row| {
+        let shown = match (globals.json, globals.quiet && row.status == Status::Ok) {
+            (true, _) => output::line(&as_json(row).to_string()),
+            (false, true) => Ok(()),
+            (false, false) => output::line(&row.to_string()),
+        };
+        closed = closed.take().or(shown.err());
+    })?;
+    if let Some(error) = closed {
+        return Err(error.into());
+    }
+    match globals.json {
+        true => output::line(
+            &json!({"ok": summary.ok, "failed": summary.failed, "skipped": summary.skipped, "passed": summary.passed()})
+                .to_string(),
+        )?,
+        false => output::line(&summary.to_string())?,
+    }
+    Ok(if summary.passed() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn as_json(row: &Row) -> serde_json::Value {
+    json!({
+        "case": row.case, "name": row.name, "max_abs": row.max_abs, "rel_l2": row.rel_l2,
+        "tolerance": row.tolerance.to_string(), "status": row.status.to_string(), "note": row.note,
+    })
 }

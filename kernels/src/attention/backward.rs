@@ -5,7 +5,7 @@
 //! dq of a tile, and dk and dv of the whole head, are f32 sums in per-thread memory, O(T·D), rounded once at the end.
 //! Weights are kept as (keys, queries), as in the forward pass.
 
-use super::mask::Mask;
+use super::mask::{BLOCKS, Block, LANES, Mask};
 use super::pack::{Head, TILE, all_finite, padded, with_scratch};
 use super::{AttentionParams, Shape};
 use crate::check::host;
@@ -130,17 +130,17 @@ impl<T: Float> Keys<'_, T> {
 
 /// `lse` and `δ = do·o` of the queries of a tile.
 struct Statistics {
-    lse: [f32; TILE],
-    delta: [f32; TILE],
+    lse: [Block; BLOCKS],
+    delta: [Block; BLOCKS],
 }
 
 impl<T: Float> Queries<'_, T> {
     /// Queries past the end get an infinite lse, which makes their weights zero.
     fn statistics(&self, tile: usize) -> Statistics {
-        let mut s = Statistics { lse: [f32::INFINITY; TILE], delta: [0.0; TILE] };
+        let mut s = Statistics { lse: [[f32::INFINITY; LANES]; BLOCKS], delta: [[0.0; LANES]; BLOCKS] };
         for (r, t) in (tile * TILE..self.lse.len()).take(TILE).enumerate() {
-            s.lse[r] = self.lse[t];
-            s.delta[r] = dot(self.d_o.1.of(self.d_o.0, t), self.o.1.of(self.o.0, t));
+            s.lse[r / LANES][r % LANES] = self.lse[t];
+            s.delta[r / LANES][r % LANES] = dot(self.d_o.1.of(self.d_o.0, t), self.o.1.of(self.o.0, t));
         }
         s
     }
@@ -149,24 +149,26 @@ impl<T: Float> Queries<'_, T> {
 /// From q·k in `weights` and do·v in `d_scores`: `p = exp(scale·q·k − lse)` and `ds = scale·p·(do·v − δ)`, zero for pairs
 /// that do not see each other.
 fn weights(mask: &Mask, scale: f32, s: &Statistics, weights: &mut [f32], d_scores: &mut [f32]) {
-    let (weights, _) = weights.as_chunks_mut::<TILE>();
-    let (d_scores, _) = d_scores.as_chunks_mut::<TILE>();
+    let (weights, _) = weights.as_chunks_mut::<LANES>();
+    let (d_scores, _) = d_scores.as_chunks_mut::<LANES>();
+    let bounds = mask.key_bounds();
     simd::vectorize(
         #[inline(always)]
         || {
-            for (weights, d_scores) in weights.iter_mut().zip(d_scores.iter_mut()) {
-                for r in 0..TILE {
-                    weights[r] = exp_flushed_f32(scale * weights[r] - s.lse[r]);
-                    d_scores[r] = (weights[r] * (d_scores[r] - s.delta[r])) * scale;
-                }
-            }
-            if !mask.is_full() {
-                let (first, end) = mask.key_bounds();
-                for (c, (weights, d_scores)) in (0u32..).zip(weights.iter_mut().zip(d_scores.iter_mut())) {
-                    for r in 0..TILE {
-                        let visible = (c >= first[r]) & (c < end[r]);
-                        weights[r] = if visible { weights[r] } else { 0.0 };
-                        d_scores[r] = if visible { d_scores[r] } else { 0.0 };
+            for c in 0..TILE {
+                for block in mask.blocks_of_key(c) {
+                    let (w, ds) = (&mut weights[c * BLOCKS + block], &mut d_scores[c * BLOCKS + block]);
+                    let (lse, delta) = (&s.lse[block], &s.delta[block]);
+                    for i in 0..LANES {
+                        w[i] = exp_flushed_f32(scale * w[i] - lse[i]);
+                        ds[i] = (w[i] * (ds[i] - delta[i])) * scale;
+                    }
+                    let Some(bounds) = &bounds else { continue };
+                    let (first, end) = &bounds[block];
+                    for i in 0..LANES {
+                        let visible = (c as u32 >= first[i]) & ((c as u32) < end[i]);
+                        w[i] = if visible { w[i] } else { 0.0 };
+                        ds[i] = if visible { ds[i] } else { 0.0 };
                     }
                 }
             }

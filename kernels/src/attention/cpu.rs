@@ -10,7 +10,7 @@
 //! element-by-element loops, with nothing to reduce inside a vector.
 //! Read next: `mask.rs` for what is skipped, `tile.rs` for the products, `backward.rs`.
 
-use super::mask::Mask;
+use super::mask::{BLOCKS, Block, KeyBounds, LANES, Mask};
 use super::pack::{Head, TILE, all_finite, padded, with_scratch};
 use super::{Attention, AttentionParams, Shape, backward};
 use crate::check::host;
@@ -87,10 +87,17 @@ fn forward<T: Float>(
         chunk.run(|t, sum, max, total| {
             // SAFETY: query (b, t, h) belongs to this task alone.
             let (o, lse) = unsafe { (o_head.of_output(o, t), &mut *lse.get().add(head * s.t + t)) };
-            for (o, s) in o.iter_mut().zip(sum) {
-                *o = T::from_f32(s / total);
-            }
-            *lse = if total.is_finite() { max + portable::ln(total.into()) as f32 } else { total };
+            simd::vectorize(
+                #[inline(always)]
+                || {
+                    for (o, s) in o.iter_mut().zip(sum) {
+                        *o = T::from_f32(s / total);
+                    }
+                },
+            );
+            // No key with a finite score: the softmax is undefined.
+            let defined = total > 0.0 && total.is_finite();
+            *lse = if defined { max + portable::ln(total.into()) as f32 } else { f32::NAN };
         });
     });
     Ok(())
@@ -157,56 +164,69 @@ fn online_softmax(
     total: &mut [f32],
     sums: &mut [f32],
 ) {
-    let (rows, _) = scores.as_chunks_mut::<TILE>();
-    let mut decay = [1.0; TILE];
+    let (scores, _) = scores.as_chunks_mut::<LANES>();
+    let (max, _) = max.as_chunks_mut::<LANES>();
+    let (total, _) = total.as_chunks_mut::<LANES>();
+    let (bounds, width) = (mask.key_bounds(), sums.len() / TILE);
     simd::vectorize(
         #[inline(always)]
         || {
-            if mask.is_full() {
-                rows.iter_mut().for_each(|row| row.iter_mut().for_each(|s| *s *= scale));
-            } else {
-                let (first, end) = mask.key_bounds();
-                for (c, row) in (0u32..).zip(rows.iter_mut()) {
-                    for r in 0..TILE {
-                        let visible = (c >= first[r]) & (c < end[r]);
-                        row[r] = if visible { row[r] * scale } else { f32::NEG_INFINITY };
+            for block in 0..BLOCKS {
+                let keys = mask.keys_of_block(block);
+                scale_and_mask(scores, block, keys, scale, &bounds);
+                let decay = softmax_block(scores, block, keys, &mut max[block], &mut total[block]);
+                for (sum, decay) in sums[block * LANES * width..].chunks_exact_mut(width).zip(decay) {
+                    if decay != 1.0 {
+                        sum.iter_mut().for_each(|s| *s *= decay);
                     }
-                }
-            }
-            for at in (0..TILE).step_by(LANES) {
-                let lanes = at..at + LANES;
-                softmax_lanes(rows, at, &mut max[lanes.clone()], &mut total[lanes.clone()], &mut decay[lanes]);
-            }
-            let width = sums.len() / TILE;
-            for (sum, decay) in sums.chunks_exact_mut(width).zip(decay) {
-                if decay != 1.0 {
-                    sum.iter_mut().for_each(|s| *s *= decay);
                 }
             }
         },
     );
 }
 
-/// Queries that are worked on at once.
-const LANES: usize = 16;
-
-/// Scores of queries `at..at + LANES` to weights relative to the new maximum; `decay` is what their old sums shrink by.
 #[inline(always)]
-fn softmax_lanes(rows: &mut [[f32; TILE]], at: usize, max: &mut [f32], total: &mut [f32], decay: &mut [f32]) {
-    let mut new_max: [f32; LANES] = std::array::from_fn(|i| max[i]);
-    for row in rows.iter() {
+fn scale_and_mask(scores: &mut [Block], block: usize, keys: usize, scale: f32, bounds: &Option<KeyBounds>) {
+    for c in 0..keys {
+        let scores = &mut scores[c * BLOCKS + block];
+        for s in scores.iter_mut() {
+            *s *= scale;
+        }
+        let Some(bounds) = bounds else { continue };
+        let (first, end) = &bounds[block];
         for i in 0..LANES {
-            new_max[i] = if row[at + i] > new_max[i] { row[at + i] } else { new_max[i] };
+            let visible = (c as u32 >= first[i]) & ((c as u32) < end[i]);
+            scores[i] = if visible { scores[i] } else { f32::NEG_INFINITY };
         }
     }
-    // Nothing but −∞ so far: subtract nothing, so that −∞ − (−∞) does not make a NaN of a zero weight.
-    let shift = new_max.map(|m| if m == f32::NEG_INFINITY { 0.0 } else { m });
-    let mut sum = [0.0; LANES];
-    for row in rows.iter_mut() {
+}
+
+/// Scores of a block of queries to weights relative to the new maximum; returns what their old sums shrink by.
+#[inline(always)]
+fn softmax_block(
+    scores: &mut [Block],
+    block: usize,
+    keys: usize,
+    max: &mut Block,
+    total: &mut Block,
+) -> Block {
+    let mut new_max = *max;
+    for c in 0..keys {
+        let scores = &scores[c * BLOCKS + block];
         for i in 0..LANES {
-            let weight = exp_flushed_f32(row[at + i] - shift[i]);
-            sum[i] += weight;
-            row[at + i] = weight;
+            new_max[i] = if scores[i] > new_max[i] { scores[i] } else { new_max[i] };
+        }
+    }
+    let (mut shift, mut sum, mut decay) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+    for i in 0..LANES {
+        // Nothing but −∞ so far: subtract nothing, so that −∞ − (−∞) does not make a NaN of a zero weight.
+        shift[i] = if new_max[i] == f32::NEG_INFINITY { 0.0 } else { new_max[i] };
+    }
+    for c in 0..keys {
+        let scores = &mut scores[c * BLOCKS + block];
+        for i in 0..LANES {
+            scores[i] = exp_flushed_f32(scores[i] - shift[i]);
+            sum[i] += scores[i];
         }
     }
     for i in 0..LANES {
@@ -214,4 +234,5 @@ fn softmax_lanes(rows: &mut [[f32; TILE]], at: usize, max: &mut [f32], total: &m
         total[i] = total[i] * decay[i] + sum[i];
         max[i] = new_max[i];
     }
+    decay
 }

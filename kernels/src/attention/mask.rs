@@ -5,6 +5,15 @@ use super::pack::TILE;
 use super::tile::{GRAIN, Product};
 use std::ops::Range;
 
+/// Queries that vector code works on at once; also the step in which products follow the diagonal.
+pub(super) const LANES: usize = GRAIN;
+/// How many times that is a tile.
+pub(super) const BLOCKS: usize = TILE / LANES;
+/// A number per query of a block. Scores are (keys, queries): block `b` of key `c` is number `c·BLOCKS + b`.
+pub(super) type Block = [f32; LANES];
+/// For every query, block by block: the first key it sees, and one past the last.
+pub(super) type KeyBounds = [([u32; LANES], [u32; LANES]); BLOCKS];
+
 /// The pairs (query `first_query + r`, key `first_key + c`) of a tile that are visible.
 #[derive(Clone, Copy)]
 pub(super) struct Mask {
@@ -41,10 +50,26 @@ impl Mask {
         c.saturating_sub(self.offset).min(end)..end
     }
 
-    /// For every query of the tile, the first key it sees and one past the last, as vector code compares them.
-    pub fn key_bounds(&self) -> ([u32; TILE], [u32; TILE]) {
-        let bound = |f: fn(Range<usize>) -> usize| std::array::from_fn(|r| f(self.keys(r)) as u32);
-        (bound(|keys| keys.start), bound(|keys| keys.end))
+    /// The keys of every query, as vector code compares them; `None` when nothing is to be masked.
+    pub fn key_bounds(&self) -> Option<KeyBounds> {
+        if self.is_full() {
+            return None;
+        }
+        let mut bounds = [([0; LANES], [0; LANES]); BLOCKS];
+        for r in 0..TILE {
+            let (keys, (first, end)) = (self.keys(r), &mut bounds[r / LANES]);
+            (first[r % LANES], end[r % LANES]) = (keys.start as u32, keys.end as u32);
+        }
+        Some(bounds)
+    }
+    /// How many keys, from the first, the queries of block `block` need weights for: no product reads more.
+    pub fn keys_of_block(&self, block: usize) -> usize {
+        if self.is_diagonal() { (block + 1) * LANES } else { TILE }
+    }
+    /// The blocks of queries that key `c` needs weights for: no product reads more.
+    #[inline(always)]
+    pub fn blocks_of_key(&self, c: usize) -> Range<usize> {
+        if self.is_diagonal() { c / LANES..BLOCKS } else { 0..BLOCKS }
     }
 
     /// `scores = x·y`, (keys, queries), for a tile of rows `x` (TILE, width) and one of columns `y` (d, TILE). Of a tile on
@@ -84,7 +109,7 @@ impl Mask {
     }
     /// A tile on the diagonal is cut into strips, each computed only as far as the diagonal reaches.
     fn strips(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let step = if self.is_diagonal() { GRAIN } else { TILE };
+        let step = if self.is_diagonal() { LANES } else { TILE };
         (0..TILE).step_by(step).map(move |first| first..first + step)
     }
 }
@@ -125,8 +150,13 @@ mod tests {
                     let pairs = || (0..TILE).flat_map(|r| (0..TILE).map(move |c| (r, c)));
                     assert!(pairs().all(|(r, c)| mask.keys(r).contains(&c) == visible(r, c)));
                     assert!(pairs().all(|(r, c)| mask.queries(c).contains(&r) == visible(r, c)));
-                    let (lo, hi) = mask.key_bounds();
-                    assert!((0..TILE).all(|r| (lo[r] as usize..hi[r] as usize) == mask.keys(r)));
+                    if let Some(bounds) = mask.key_bounds() {
+                        let keys = |r: usize| {
+                            let (first, end) = bounds[r / LANES];
+                            first[r % LANES] as usize..end[r % LANES] as usize
+                        };
+                        assert!((0..TILE).all(|r| keys(r) == mask.keys(r)));
+                    }
                     assert_eq!(mask.is_full(), pairs().all(|(r, c)| visible(r, c)));
                     assert_eq!(tiles.contains(&i), pairs().any(|(r, c)| visible(r, c)), "{window:?} {i} {j}");
                 }

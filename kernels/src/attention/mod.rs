@@ -15,6 +15,7 @@
 
 mod backward;
 mod cpu;
+pub(crate) mod lanes;
 mod mask;
 mod pack;
 mod reference;

@@ -69,26 +69,48 @@ impl Head {
     }
     /// Tile `tile`, transposed, into `to`: (D, TILE); columns past the end become zero.
     pub fn pack_columns<T: Float>(&self, data: &[T], tile: usize, to: &mut [f32]) {
-        const SIDE: usize = 8; // a square of this side goes through registers
-        simd::vectorize(#[inline(always)] || {
-            for c in (0..TILE).step_by(SIDE) {
-                let t = tile * TILE + c;
-                let whole = if t + SIDE <= self.t { self.d / SIDE * SIDE } else { 0 };
-                let rows: [&[T]; SIDE] = std::array::from_fn(|i| self.of(data, (t + i).min(self.t - 1)));
-                for d in (0..whole).step_by(SIDE) {
-                    let square: [[f32; SIDE]; SIDE] =
-                        std::array::from_fn(|j| std::array::from_fn(|i| rows[i][d + j].to_f32()));
-                    for (j, column) in square.iter().enumerate() {
-                        to[(d + j) * TILE + c..][..SIDE].copy_from_slice(column);
-                    }
-                }
-                for d in whole..self.d {
-                    for i in 0..SIDE {
-                        to[d * TILE + c + i] = if t + i < self.t { rows[i][d].to_f32() } else { 0.0 };
-                    }
+        for c in (0..TILE).step_by(SIDE) {
+            let (t, to) = (tile * TILE + c, &mut to[c..]);
+            if t + SIDE <= self.t {
+                let rows = [0, 1, 2, 3, 4, 5, 6, 7].map(|i| self.of(data, t + i));
+                simd::vectorize(
+                    #[inline(always)]
+                    || transpose(&rows, to),
+                );
+                continue;
+            }
+            for d in 0..self.d {
+                for i in 0..SIDE {
+                    to[d * TILE + i] = if t + i < self.t { self.of(data, t + i)[d].to_f32() } else { 0.0 };
                 }
             }
-        });
+        }
+    }
+}
+
+/// Rows of a square that is transposed in registers.
+const SIDE: usize = 8;
+
+/// `to[d, i] = rows[i][d]`, with rows of `to` TILE apart.
+#[inline(always)]
+fn transpose<T: Float>(rows: &[&[T]; SIDE], to: &mut [f32]) {
+    let d = rows[0].len();
+    for first in (0..d / SIDE * SIDE).step_by(SIDE) {
+        let mut square = [[0.0; SIDE]; SIDE];
+        for i in 0..SIDE {
+            let row = &rows[i][first..first + SIDE];
+            for j in 0..SIDE {
+                square[j][i] = row[j].to_f32();
+            }
+        }
+        for j in 0..SIDE {
+            to[(first + j) * TILE..][..SIDE].copy_from_slice(&square[j]);
+        }
+    }
+    for j in d / SIDE * SIDE..d {
+        for i in 0..SIDE {
+            to[j * TILE + i] = rows[i][j].to_f32();
+        }
     }
 }
 

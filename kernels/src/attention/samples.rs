@@ -108,7 +108,7 @@ pub const KERNELS: &[KernelInfo] = &[
         scales: &[1.0, 4.0, 1e-3, 0.0],
         dtypes: &[DType::F32, DType::Bf16],
         layouts: Layouts::Rows,
-        tolerance: 8.0,
+        tolerance: 4.0,
         roundings: 0.0,
         magnitude: Some(|x, s| backward_magnitude(x, &shape(&s.scalars), params(&s.scalars))),
         cost: |s, bytes| cost(s, 5.0, bytes, s.elements()),

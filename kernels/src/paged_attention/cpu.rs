@@ -2,14 +2,16 @@
 //!
 //! Blocks start at multiples of 64 whatever the page length, and inside a block every position has its own lane of the
 //! sums, so the order of all additions follows from positions alone. Decoding reads each key and value once and does little
-//! with it: the loop is bound by memory, and there is nothing to gain from matrix tiles.
+//! with it: there is nothing to gain from matrix tiles. A task takes one key/value head of one row, so the query heads of
+//! a group, and the tokens of a chunk, share what is read. Read next: `block.rs`, one query meeting one block.
 
 use super::PagedAttention;
-use crate::attention::AttentionParams;
+use super::block::Block;
+use crate::attention::{AttentionParams, lanes};
 use crate::check::host;
-use crate::fast_math::exp_flushed_f32;
-use crate::{Bf16, Cpu, DType, Float, Layout, Result, View, ViewMut, par, simd};
+use crate::{Bf16, Cpu, DType, Float, Layout, Result, View, ViewMut, par};
 use std::cell::RefCell;
+use std::ops::{Range, RangeInclusive};
 
 impl PagedAttention for Cpu {
     fn kv_append(&self, x: View, positions: View, page_table: View, mut pages: ViewMut) -> Result<()> {
@@ -77,16 +79,15 @@ fn append<T: Float>(x: &View, positions: &View, page_table: &View, pages: &mut V
     Ok(())
 }
 
-/// Positions per block, and lanes per dot product.
-const BLOCK: usize = 64;
-const LANES: usize = 16;
-/// Queries of one row that one task takes.
+/// Positions per block.
+pub(super) const BLOCK: usize = 64;
+/// Tokens of one row that one task takes.
 const CHUNK: usize = 16;
 /// Multiplications below which starting threads costs more than it saves.
 const SERIAL_WORK: usize = 1 << 16;
 
 thread_local! {
-    /// The query and the unnormalised output in f32.
+    /// Queries in f32, and what is carried along for each.
     static ROWS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -105,31 +106,35 @@ fn attend<T: Float>(
         return Ok(());
     }
     let (q_layout, o_layout, p_layout) = (*q.layout(), *o.layout(), *positions.layout());
-    let (k_layout, v_layout) = (*k.layout(), *v.layout());
+    let layouts = [*k.layout(), *v.layout()];
     let q = host(OP, "q", q.base::<T>())?;
     let (k, v) = (host(OP, "k_pages", k.base::<T>())?, host(OP, "v_pages", v.base::<T>())?);
     let positions = host(OP, "positions", positions.base::<i32>())?;
-    let table = Pages::new(OP, page_table, &k_layout)?;
+    let table = Pages::new(OP, page_table, &layouts[0])?;
     let o = par::SharedPtr::new(host(OP, "o", o.base_mut::<T>())?);
     let (group, chunks) = (heads / kv_heads, time.div_ceil(CHUNK));
     let task = |task: usize| {
         let (b, kv_head, chunk) = (task / chunks / kv_heads, task / chunks % kv_heads, task % chunks);
-        for t in chunk * CHUNK..((chunk + 1) * CHUNK).min(time) {
-            let position = positions[p_layout.position(b * time + t)] as usize;
-            for head in kv_head * group..(kv_head + 1) * group {
-                let row = (b * time + t) * heads + head;
-                let at = q_layout.row_position(row);
-                // SAFETY: rows of an output are disjoint (checked), lie in bounds, and each belongs to one task.
-                let o = unsafe { std::slice::from_raw_parts_mut(o.get().add(o_layout.row_position(row)), d) };
-                let slot_k = |j: usize| &k[table.slot(&k_layout, b, j, kv_head)..][..d];
-                let slot_v = |j: usize| &v[table.slot(&v_layout, b, j, kv_head)..][..d];
-                ROWS.with_borrow_mut(|rows| {
-                    rows.resize(rows.len().max(2 * d), 0.0);
-                    let (wide_q, sum) = rows[..2 * d].split_at_mut(d);
-                    simd::vectorize(#[inline(always)] || one_query(&q[at..at + d], slot_k, slot_v, position, p, wide_q, sum, o));
-                });
+        let tokens = chunk * CHUNK..((chunk + 1) * CHUNK).min(time);
+        // Row r of the task: token r / group, head r % group of the group.
+        let row = |r: usize| (b * time + tokens.start + r / group) * heads + kv_head * group + r % group;
+        let seen = |r: usize| p.visible(positions[p_layout.position(b * time + tokens.start + r / group)] as usize);
+        let rows = tokens.len() * group;
+        ROWS.with_borrow_mut(|scratch| {
+            scratch.resize(scratch.len().max(rows * (2 * d + 2)), 0.0);
+            let (wide, state) = scratch[..rows * (2 * d + 2)].split_at_mut(rows * d);
+            for (r, wide) in wide.chunks_exact_mut(d).enumerate() {
+                let at = q_layout.row_position(row(r));
+                wide.iter_mut().zip(&q[at..at + d]).for_each(|(w, q)| *w = q.to_f32());
             }
-        }
+            let slots = |from: Range<usize>| Slots::new(&table, &layouts, b, kv_head, from);
+            attend_rows(wide, state, [k, v], slots, seen, p.scale);
+            for (r, state) in state.chunks_exact(d + 2).enumerate() {
+                // SAFETY: rows of an output are disjoint (checked), lie in bounds, and each belongs to one task.
+                let o = unsafe { std::slice::from_raw_parts_mut(o.get().add(o_layout.row_position(row(r))), d) };
+                o.iter_mut().zip(&state[2..]).for_each(|(o, sum)| *o = T::from_f32(sum / state[1]));
+            }
+        });
     };
     let tasks = batch * kv_heads * chunks;
     let longest = (0..batch * time).map(|i| positions[p_layout.position(i)] as usize + 1).max().unwrap_or(0);
@@ -141,78 +146,51 @@ fn attend<T: Float>(
     Ok(())
 }
 
-#[inline(always)]
-fn one_query<'a, T: Float>(
-    q: &[T],
-    k: impl Fn(usize) -> &'a [T],
-    v: impl Fn(usize) -> &'a [T],
-    position: usize,
-    p: AttentionParams,
-    wide_q: &mut [f32],
-    sum: &mut [f32],
-    o: &mut [T],
-) {
-    for (w, q) in wide_q.iter_mut().zip(q) {
-        *w = q.to_f32();
+/// Where a block's keys and values begin in their buffers.
+pub(super) struct Slots {
+    pub k: [usize; BLOCK],
+    pub v: [usize; BLOCK],
+}
+
+impl Slots {
+    /// Of the positions `from`, which lie in one block; the others stay 0.
+    fn new(table: &Pages, layouts: &[Layout; 2], b: usize, kv_head: usize, from: Range<usize>) -> Slots {
+        let mut slots = Slots { k: [0; BLOCK], v: [0; BLOCK] };
+        for position in from {
+            slots.k[position % BLOCK] = table.slot(&layouts[0], b, position, kv_head);
+            slots.v[position % BLOCK] = table.slot(&layouts[1], b, position, kv_head);
+        }
+        slots
     }
-    sum.fill(0.0);
-    let (mut max, mut total) = (f32::NEG_INFINITY, 0.0);
-    let seen = p.visible(position);
-    for block in seen.start() / BLOCK..=position / BLOCK {
-        let first = block * BLOCK;
-        let lanes = seen.start().saturating_sub(first)..(position + 1 - first).min(BLOCK);
-        let mut weight = [f32::NEG_INFINITY; BLOCK];
-        for lane in lanes.clone() {
-            weight[lane] = p.scale * dot(wide_q, k(first + lane));
-        }
-        let new_max = weight.iter().fold(max, |m, &s| if s > m { s } else { m });
-        // All scores so far −∞ (or NaN): subtract nothing, so that −∞ − (−∞) does not make a NaN of a zero weight.
-        let shift = if new_max == f32::NEG_INFINITY { 0.0 } else { new_max };
-        for w in &mut weight {
-            *w = exp_flushed_f32(*w - shift);
-        }
-        let decay = exp_flushed_f32(max - shift);
-        (max, total) = (new_max, total * decay + tree_sum(weight));
-        for s in sum.iter_mut() {
-            *s *= decay;
-        }
-        for lane in lanes {
-            for (s, v) in sum.iter_mut().zip(v(first + lane)) {
-                *s += weight[lane] * v.to_f32();
+}
+
+/// All queries of a task: block by block, so that a block's keys and values come from memory once for all of them. A
+/// query's state is its largest score so far, Σ exp, and Σ exp·v, the sums relative to that score.
+fn attend_rows<T: Float>(
+    q: &[f32],
+    state: &mut [f32],
+    [k, v]: [&[T]; 2],
+    slots: impl Fn(Range<usize>) -> Slots,
+    seen: impl Fn(usize) -> RangeInclusive<usize>,
+    scale: f32,
+) {
+    let rows = state.len() - q.len();
+    let (rows, d) = (rows / 2, q.len() / (rows / 2));
+    for state in state.chunks_exact_mut(d + 2) {
+        state.fill(0.0);
+        state[0] = f32::NEG_INFINITY;
+    }
+    let first = (0..rows).map(|r| *seen(r).start()).min().unwrap_or(0);
+    let last = (0..rows).map(|r| *seen(r).end()).max().unwrap_or(0);
+    for block in first / BLOCK..=last / BLOCK {
+        let start = block * BLOCK;
+        let slots = slots(first.max(start)..(last + 1).min(start + BLOCK));
+        for (r, (q, state)) in q.chunks_exact(d).zip(state.chunks_exact_mut(d + 2)).enumerate() {
+            let seen = seen(r);
+            let lanes = seen.start().saturating_sub(start)..(seen.end() + 1).saturating_sub(start).min(BLOCK);
+            if lanes.start < lanes.end {
+                lanes::run(Block { q, k, v, slots: &slots, lanes, scale, state });
             }
         }
     }
-    for (o, s) in o.iter_mut().zip(sum.iter()) {
-        *o = T::from_f32(s / total);
-    }
-}
-
-/// Σ x·y in 16 interleaved partial sums.
-#[inline(always)]
-fn dot<T: Float>(x: &[f32], y: &[T]) -> f32 {
-    let mut acc = [0.0; LANES];
-    let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
-    let (x_rest, y_rest) = (xs.remainder(), ys.remainder());
-    for (x, y) in xs.zip(ys) {
-        for lane in 0..LANES {
-            acc[lane] += x[lane] * y[lane].to_f32();
-        }
-    }
-    for (lane, (x, y)) in x_rest.iter().zip(y_rest).enumerate() {
-        acc[lane] += x * y.to_f32();
-    }
-    tree_sum(acc)
-}
-
-/// The sum of N numbers (a power of two), halving again and again.
-#[inline(always)]
-fn tree_sum<const N: usize>(mut x: [f32; N]) -> f32 {
-    let mut n = N;
-    while n > 1 {
-        n /= 2;
-        for i in 0..n {
-            x[i] += x[i + n];
-        }
-    }
-    x[0]
 }

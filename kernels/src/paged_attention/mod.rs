@@ -8,6 +8,7 @@
 //! the batch, not on how many queries come in one call, not on how the cache is cut into pages. So a chunked prompt and
 //! token-by-token decoding give the same text. For whole sequences at once see [`crate::attention`].
 
+mod block;
 mod cpu;
 mod reference;
 mod samples;

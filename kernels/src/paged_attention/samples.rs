@@ -105,7 +105,7 @@ pub const KERNELS: &[KernelInfo] = &[
         scales: &[1.0, 4.0, 1e-3, 0.0],
         dtypes: &[DType::F32, DType::Bf16],
         layouts: Layouts::Rows,
-        tolerance: 8.0,
+        tolerance: 6.0,
         roundings: 0.0,
         magnitude: Some(magnitude),
         cost,
