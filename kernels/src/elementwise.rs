@@ -157,26 +157,16 @@ impl Target {
     ) {
         let span = (buffer.len() - 1) * step + 1;
         match self {
-            // SAFETY: the caller's promise.
-            Target::F32(y) if step == 1 => {
-                f(unsafe { std::slice::from_raw_parts_mut(y.get().add(at), span) })
+            Target::F32(y) => {
+                // SAFETY: the caller's promise.
+                let y = unsafe { std::slice::from_raw_parts_mut(y.get().add(at), span) };
+                if step == 1 { f(y) } else { through(y, step, buffer, update, f) }
             }
-            // SAFETY: the caller's promise.
-            Target::F32(y) => through(
-                unsafe { std::slice::from_raw_parts_mut(y.get().add(at), span) },
-                step,
-                buffer,
-                update,
-                f,
-            ),
-            // SAFETY: the caller's promise.
-            Target::Bf16(y) => through(
-                unsafe { std::slice::from_raw_parts_mut(y.get().add(at), span) },
-                step,
-                buffer,
-                update,
-                f,
-            ),
+            Target::Bf16(y) => {
+                // SAFETY: the caller's promise.
+                let y = unsafe { std::slice::from_raw_parts_mut(y.get().add(at), span) };
+                through(y, step, buffer, update, f)
+            }
         }
     }
 }

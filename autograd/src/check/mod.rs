@@ -1,7 +1,7 @@
 //! Checks every operation of [`OPS`] on a device, with no code per operation.
 //!
 //! For every operation × sample × dtype × magnitude × layout: draw inputs and a seed gradient ([`case`]), apply the operation
-//! on a tape and sweep back ([`run`]), and compare ([`checks`]):
+//! on a tape and sweep back ([`run`]), and compare ([`checks`], [`conduct`]):
 //!
 //! | check | passes when |
 //! |---|---|
@@ -20,6 +20,7 @@
 
 mod case;
 mod checks;
+mod conduct;
 mod run;
 #[cfg(test)]
 mod tests;

@@ -6,17 +6,26 @@ use crate::{GradSlot, Op, Result, apply};
 use kernels::registry::Layouts;
 use tensor::{Bf16, DType, Tensor};
 
-#[test]
-fn every_op_agrees_with_the_f64_reference_and_its_finite_differences() {
+fn assert_all_pass(device: Device, budget: Budget, at_least: usize) {
     let mut failures = Vec::new();
-    let summary = verify_ops(Device::Cpu, None, Budget::default(), &mut |r| {
+    let summary = verify_ops(device, None, budget, &mut |r| {
         if !r.ok {
             failures.push(r.to_string());
         }
     });
-    assert!(summary.checks > 3_000 && summary.rows.len() == OPS.len(), "{summary:?}");
+    assert!(summary.checks > at_least && summary.rows.len() == OPS.len(), "{summary:?}");
     let shown = failures.iter().take(80).cloned().collect::<Vec<_>>().join("\n");
     assert!(failures.is_empty(), "{} of {} checks failed:\n{shown}", failures.len(), summary.checks);
+}
+
+#[test]
+fn every_op_agrees_with_the_f64_reference_and_its_finite_differences() {
+    assert_all_pass(Device::Cpu, Budget::default(), 5_000);
+}
+
+#[test]
+fn the_runner_accepts_the_reference_as_the_device_under_test() {
+    assert_all_pass(Device::Reference, Budget { seeds: 1, max_elements: 200 }, 2_000);
 }
 
 /// `y = a·b`, with one thing wrong with it.

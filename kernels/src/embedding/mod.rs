@@ -102,7 +102,8 @@ pub const KERNELS: &[KernelInfo] = &[
         scales: &[1.0, 1e-4],
         dtypes: &[DType::F32, DType::Bf16],
         layouts: Layouts::Rows,
-        tolerance: 12.0, // an id occurs a few dozen times; errors of a running sum grow like the root of that
+        // An id occurs up to n = 40 times; when all its rows are equal, so are the signs of the running sum's errors: n/2 of them.
+        tolerance: 20.0,
         roundings: 0.0,
         magnitude: Some(|x, s| {
             let c = s.dims("dw")[1];

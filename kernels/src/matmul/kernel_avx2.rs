@@ -28,6 +28,7 @@ unsafe fn dispatch(t: &Tile) {
             match (t.rows, t.cols > LANES) {
                 // SAFETY: the caller's promise, passed on.
                 $(($rows, true) => unsafe { tile::<$rows, 2>(t) },
+                // SAFETY: as above.
                 ($rows, false) => unsafe { tile::<$rows, 1>(t) },)*
                 _ => {}
             }

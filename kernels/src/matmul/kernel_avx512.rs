@@ -13,6 +13,9 @@ const ROWS: usize = 14;
 const LANES: usize = 16;
 const COLS: usize = 2 * LANES;
 
+/// How many k ahead B is asked for: the hardware stops looking ahead at the end of a page.
+const AHEAD: usize = 32;
+
 /// The entry for machines with AVX-512.
 pub(super) static MICRO: Micro = Micro {
     rows: ROWS,
@@ -32,6 +35,7 @@ unsafe fn dispatch(t: &Tile) {
             match (t.rows, t.cols > LANES) {
                 // SAFETY: the caller's promise, passed on.
                 $(($rows, true) => unsafe { tile::<$rows, 2>(t) },
+                // SAFETY: as above.
                 ($rows, false) => unsafe { tile::<$rows, 1>(t) },)*
                 _ => {}
             }
@@ -58,6 +62,7 @@ unsafe fn tile<const R: usize, const V: usize>(t: &Tile) {
         for v in 0..V {
             // SAFETY: packed B holds COLS numbers for each k.
             row[v] = unsafe { _mm512_loadu_ps(b.add(v * LANES)) };
+            _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(v * LANES + AHEAD * COLS).cast());
         }
         for r in 0..R {
             // SAFETY: packed A holds LANES numbers for each k.

@@ -42,7 +42,7 @@ pub(super) unsafe fn strip_any<T: Float, const W: usize>(
 
 /// k handled at a time when lanes are neighbours in memory: a few whole rows, so that all of a cache line is used while
 /// it is there, and not so many that rows a power of two apart push each other out of the cache.
-const ROWS_AT_A_TIME: usize = 8;
+pub(super) const ROWS_AT_A_TIME: usize = 16;
 
 /// Packs `strips` strips. `place(s)` gives the first lane, the number of lanes and the offset in `dst` of strip `s`.
 fn strips(
@@ -84,29 +84,61 @@ fn strips(
     }
 }
 
-/// Where part `i` of `parts` nearly equal parts of `n` begins.
-pub(super) fn cut(n: usize, parts: usize, i: usize) -> usize {
-    n * i / parts
+/// `n` things in `parts` nearly equal parts: the longer ones first.
+#[derive(Clone, Copy)]
+pub(super) struct Cut {
+    /// Number of parts.
+    pub parts: usize,
+    base: usize,
+    longer: usize,
 }
 
-/// Packs rows `rows` and terms `k` of A into panels of nearly equal height, at most `micro.rows`.
-/// Panel i is at `i · k.len() · micro.lanes` and holds rows `cut(rows, panels, i)..cut(rows, panels, i + 1)`.
-pub(super) fn a_panels(micro: &Micro, a: &Lanes<'_>, rows: Range<usize>, k: Range<usize>, dst: &mut [f32]) {
-    let panels = rows.len().div_ceil(micro.rows);
+impl Cut {
+    /// Cut `n` into `parts` (at least one).
+    pub fn new(n: usize, parts: usize) -> Self {
+        let parts = parts.max(1);
+        Cut { parts, base: n / parts, longer: n % parts }
+    }
+    /// Part `i`.
+    pub fn part(&self, i: usize) -> Range<usize> {
+        let start = i * self.base + i.min(self.longer);
+        start..start + self.base + usize::from(i < self.longer)
+    }
+}
+
+/// Distance between strips of packed A, for `k` terms. The extra line keeps the same place in all strips from mapping to
+/// the same set of the cache when k is a power of two.
+pub(super) fn a_strip(lanes: usize, k: usize) -> usize {
+    (k + 1) * lanes
+}
+
+/// Packs terms `k` of the strips `which` of A, one after the other, [`a_strip`] apart. Strip i has the rows
+/// `first + cut.part(i)`, at most `micro.rows` of them.
+pub(super) fn a_strips(
+    micro: &Micro,
+    a: &Lanes<'_>,
+    first: usize,
+    cut: &Cut,
+    which: Range<usize>,
+    k: Range<usize>,
+    dst: &mut [f32],
+) {
+    let step = a_strip(micro.lanes, k.len());
     let place = |i: usize| {
-        let (first, end) = (cut(rows.len(), panels, i), cut(rows.len(), panels, i + 1));
-        (rows.start + first, end - first, i * k.len() * micro.lanes)
+        let rows = cut.part(which.start + i);
+        (first + rows.start, rows.len(), i * step)
     };
-    strips(micro, a, k.clone(), panels, place, dst, micro.lanes);
+    strips(micro, a, k, which.len(), place, dst, micro.lanes);
 }
 
 /// Packs columns `cols` and terms `k` of B into panels of `micro.cols`. Panel j is at `j · k.len() · micro.cols`.
 pub(super) fn b_panels(micro: &Micro, b: &Lanes<'_>, cols: Range<usize>, k: Range<usize>, dst: &mut [f32]) {
     let per_panel = micro.cols / micro.lanes;
+    let panel = k.len() * micro.cols;
     let place = |s: usize| {
         let first = s * micro.lanes;
-        let offset = s / per_panel * k.len() * micro.cols + s % per_panel * micro.lanes;
-        (cols.start + first, micro.lanes.min(cols.len() - first), offset)
+        let lanes = micro.lanes.min(cols.len() - first);
+        (cols.start + first, lanes, s / per_panel * panel + s % per_panel * micro.lanes)
     };
-    strips(micro, b, k.clone(), cols.len().div_ceil(micro.lanes), place, dst, micro.cols);
+    strips(micro, b, k, cols.len().div_ceil(micro.lanes), place, dst, micro.cols);
 }

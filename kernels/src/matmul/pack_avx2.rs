@@ -1,6 +1,6 @@
 //! Packing strips of 8 lanes with AVX2: the idea is that of `pack_avx512.rs`, with two quarters instead of four.
 
-use super::pack::strip_any;
+use super::pack::{ROWS_AT_A_TIME as AHEAD, strip_any};
 use crate::Bf16;
 use std::arch::x86_64::*;
 
@@ -19,7 +19,7 @@ pub(super) unsafe fn strip_f32(
     if lane == 1 && lanes == 8 {
         for k in 0..k {
             let from = src.wrapping_add(k * step);
-            _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(8 * step).cast());
+            _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(AHEAD * step).cast());
             // SAFETY: eight lanes exist; the destination has room for eight.
             unsafe { _mm256_storeu_ps(dst.add(k * dst_step), _mm256_loadu_ps(from)) };
         }
@@ -56,7 +56,7 @@ pub(super) unsafe fn strip_bf16(
     if lane == 1 && lanes == 8 {
         for k in 0..k {
             let from = src.wrapping_add(k * step);
-            _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(8 * step).cast());
+            _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(AHEAD * step).cast());
             // SAFETY: eight lanes exist; the destination has room for eight.
             unsafe {
                 let wide = _mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast())));

@@ -5,7 +5,7 @@
 //! one vector per k, lanes in order. For bf16 the same is done with *pairs* of neighbours as the 32-bit units, and each
 //! resulting vector is split into its low and high halves: a bf16 is the upper half of an f32.
 
-use super::pack::strip_any;
+use super::pack::{ROWS_AT_A_TIME as AHEAD, strip_any};
 use crate::Bf16;
 use std::arch::x86_64::*;
 
@@ -26,7 +26,7 @@ pub(super) unsafe fn strip_f32(
         for k in 0..k {
             let from = src.wrapping_add(k * step);
             // The rows to come are in other pages, where the hardware does not look ahead.
-            _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(8 * step).cast());
+            _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(AHEAD * step).cast());
             // SAFETY: the mask keeps the read within the strip; the destination has room for 16.
             unsafe { _mm512_storeu_ps(dst.add(k * dst_step), _mm512_maskz_loadu_ps(mask, from)) };
         }
@@ -35,6 +35,10 @@ pub(super) unsafe fn strip_f32(
         for k in (0..whole).step_by(4) {
             // SAFETY: four k from k on exist in each lane.
             let columns = unsafe { transpose(src.add(k).cast(), 4 * lane, lanes) };
+            // What the next strip will read, a quarter of its lanes at a time.
+            for i in 0..4 {
+                _mm_prefetch::<_MM_HINT_T0>(src.wrapping_add((lanes + k % 16 + i) * lane + k).cast());
+            }
             for (i, column) in columns.into_iter().enumerate() {
                 // SAFETY: the destination has room for 16 at each k.
                 unsafe { _mm512_storeu_ps(dst.add((k + i) * dst_step), _mm512_castsi512_ps(column)) };
@@ -64,7 +68,7 @@ pub(super) unsafe fn strip_bf16(
         let mask = ((1u32 << lanes) - 1) as __mmask16;
         for k in 0..k {
             let from = src.wrapping_add(k * step);
-            _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(8 * step).cast());
+            _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(AHEAD * step).cast());
             // SAFETY: the mask keeps the read within the strip; the destination has room for 16.
             unsafe {
                 let narrow = _mm256_maskz_loadu_epi16(mask, from.cast());
@@ -78,6 +82,9 @@ pub(super) unsafe fn strip_bf16(
         for k in (0..whole).step_by(8) {
             // SAFETY: eight k from k on exist in each lane.
             let pairs = unsafe { transpose(src.add(k).cast(), 2 * lane, lanes) };
+            for i in 0..4 {
+                _mm_prefetch::<_MM_HINT_T0>(src.wrapping_add((lanes + k % 32 / 2 + i) * lane + k).cast());
+            }
             for (i, pair) in pairs.into_iter().enumerate() {
                 let at = dst.wrapping_add((k + 2 * i) * dst_step);
                 // SAFETY: the destination has room for 16 at each k.

@@ -10,7 +10,7 @@ impl Matmul for Reference {
         let a = a.to_f64().ok_or(wrong("a"))?;
         let b = b.to_f64().ok_or(wrong("b"))?;
         let mut cs = c.as_view().to_f64().ok_or(wrong("c"))?;
-        let batches = if m * n == 0 { 0 } else { cs.len() / (m * n) };
+        let batches: usize = c.dims()[..c.dims().len() - 2].iter().product();
         for batch in 0..batches {
             for i in 0..m {
                 for j in 0..n {

@@ -6,7 +6,7 @@
 
 use super::block::{Product, each, k_blocks};
 use super::kernel::{Micro, Tile};
-use super::pack::{a_panels, b_panels};
+use super::pack::{Cut, a_strips, b_panels};
 use super::pool;
 
 /// Numbers of B worth a task of their own.
@@ -15,10 +15,10 @@ const TASK_WORK: usize = 1 << 16;
 /// The product when C has at most `micro.rows` rows.
 pub(super) fn run(p: &Product<'_>, micro: &Micro, parallel: bool) {
     let ((m, n), k) = (p.c.size, p.a.k);
-    let mut a = pool::take(k * micro.lanes);
+    let mut a = pool::take((k + k_blocks(k).count()) * micro.lanes);
     for block in k_blocks(k) {
         let at = block.start * micro.lanes;
-        a_panels(micro, &p.a, 0..m, block, &mut a[at..]);
+        a_strips(micro, &p.a, 0, &Cut::new(m, 1), 0..1, block, &mut a[at..]);
     }
     let a = &a[..];
     let tiles = n.div_ceil(micro.cols);

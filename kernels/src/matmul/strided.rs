@@ -141,9 +141,10 @@ impl<'a> Target<'a> {
     /// # Safety
     /// Nobody else touches this part of C at the same time.
     pub unsafe fn put(&self, at: (usize, usize), part: (usize, usize), values: &[f32], width: usize, beta: f32) {
-        // SAFETY: passed on.
         match self.dtype {
+            // SAFETY: passed on.
             DType::Bf16 => unsafe { self.put_as::<Bf16>(at, part, values, width, beta) },
+            // SAFETY: passed on.
             _ => unsafe { self.put_as::<f32>(at, part, values, width, beta) },
         }
     }

@@ -9,7 +9,7 @@ use crate::{Bf16, Cpu, Float, Layout, Reference, par};
 
 fn numbers<T: Float>(len: usize, seed: u64) -> Vec<T> {
     let mut rng = Philox::new(seed, 0);
-    (0..len).map(|_| T::from_f64(rng.normal())).collect()
+    (0..len).map(|_| T::from_f32(2.0 * rng.uniform() - 1.0)).collect()
 }
 
 /// Strides of an (m, n) matrix in a slice, by name.
@@ -116,7 +116,7 @@ fn sums_over_several_blocks_and_panels_are_right() {
             check::<f32, f32>(micro, (150, 1000, 70), order, (1.0, 1.0));
             check::<Bf16, Bf16>(micro, (150, 1000, 70), order, (1.0, 0.0));
         }
-        check::<f32, f32>(micro, (20, 4200, 1100), ['r', 'c', 'r'], (1.0, 0.0));
+        check::<f32, f32>(micro, (20, 1300, 1060), ['r', 'c', 'r'], (1.0, 0.0));
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) trait Fold: Join {
     fn finish(acc: Self::Acc) -> f64;
 }
 
-/// `Σ x` in f64: a mean over a whole batch then costs one rounding, and reading the terms takes longer than adding them.
+/// `Σ x` in f32.
 pub(crate) struct Sum;
 /// `Σ x²` in f64, where the squares are exact.
 pub(crate) struct SumSquares;
@@ -41,20 +41,20 @@ pub(crate) struct Max;
 pub(crate) struct Wide<F, const N: usize>(std::marker::PhantomData<F>);
 
 impl Join for Sum {
-    type Acc = f64;
-    const EMPTY: f64 = 0.0;
+    type Acc = f32;
+    const EMPTY: f32 = 0.0;
     #[inline(always)]
-    fn join(a: &mut f64, b: &f64) {
+    fn join(a: &mut f32, b: &f32) {
         *a += *b;
     }
 }
 impl Fold for Sum {
     #[inline(always)]
-    fn add(acc: f64, term: f32) -> f64 {
-        acc + f64::from(term)
+    fn add(acc: f32, term: f32) -> f32 {
+        acc + term
     }
-    fn finish(acc: f64) -> f64 {
-        acc
+    fn finish(acc: f32) -> f64 {
+        acc as f64
     }
 }
 

@@ -153,8 +153,8 @@ fn total(weights: &Weights, z: &[f32]) -> f64 {
 #[inline(always)]
 fn exp_nonpositive(x: f64) -> f64 {
     const ROUND: f64 = 6_755_399_441_055_744.0; // 1.5·2^52: adding it rounds to an integer, kept in the lowest bits
-    const LN2_HI: f64 = 0.693_147_180_369_123_816_49; // 33 bits: k times it is exact
-    const LN2_LO: f64 = 1.908_214_929_270_587_700_02e-10;
+    const LN2_HI: f64 = 0.693_147_180_369_123_8; // 33 bits: k times it is exact
+    const LN2_LO: f64 = 1.908_214_929_270_587_7e-10;
     let clamped = if x < -708.0 { -708.0 } else { x };
     let shifted = clamped * std::f64::consts::LOG2_E + ROUND;
     let k = shifted - ROUND;

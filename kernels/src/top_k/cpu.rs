@@ -97,15 +97,14 @@ fn collect<T: Float>(row: &[T], k: usize, list: &mut Vec<u64>) {
     for first in (0..row.len()).step_by(BLOCK) {
         let block = &row[first..row.len().min(first + BLOCK)];
         if let Some(threshold) = threshold {
-            // Not less or equal, which is true of NaN.
-            let above = |count: u32, x: &T| count + !(x.to_f32() <= threshold) as u32;
-            if block.iter().fold(0, above) == 0 {
+            let above = |x: f32| (x > threshold) | x.is_nan();
+            if block.iter().fold(0, |count, x| count + above(x.to_f32()) as u32) == 0 {
                 continue;
             }
         }
-        // An element equal to the threshold comes later than k at least as good ones. Only NaN may beat NaN's place
-        // on the list again; that costs time, no more.
-        let wanted = |x: f32| threshold.is_none_or(|threshold| !(x <= threshold));
+        // An element equal to the threshold comes later than k at least as good ones. Only NaN passes a threshold of NaN,
+        // needlessly; that costs time, no more.
+        let wanted = |x: f32| threshold.is_none_or(|threshold| x > threshold || x.is_nan());
         let found = block.iter().enumerate().filter(|(_, x)| wanted(x.to_f32()));
         list.extend(found.map(|(i, x)| key(x.to_f32(), first + i)));
         if list.len() + BLOCK > capacity {

@@ -68,7 +68,7 @@ impl Report<'_> {
             Err(e) => return self.say("value", kind, None, e.to_string()),
         };
         let worst = expected.worst(self.info, self.sample, case, self.dtype, &after);
-        let bad = worst.filter(|w| !(w.ratio() <= 1.0));
+        let bad = worst.filter(|w| w.ratio() > 1.0);
         self.say("value", kind, worst, bad.map(|w| w.to_string()).unwrap_or_default());
         let touched = self.sample.args.iter().enumerate().find_map(|(i, arg)| {
             let (before, after) = (&before.placed[i], &after.placed[i]);

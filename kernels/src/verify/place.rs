@@ -21,7 +21,7 @@ pub enum Kind {
     Padded,
     /// Axes stored in another order, the last one never the densest (a vector: every second element).
     Permuted,
-    /// Inputs that repeat along their first axis, with stride 0; outputs permuted.
+    /// Inputs that repeat along their first axis, with stride 0; the rest permuted, or padded where rows must be dense.
     Repeated,
     /// Every argument another one of the kinds above.
     Mixed,
@@ -44,7 +44,7 @@ impl Kind {
         use Kind::*;
         match layouts {
             Layouts::Any => &[Contiguous, Offset, Padded, Permuted, Repeated, Mixed],
-            Layouts::Rows => &[Contiguous, Offset, Padded, Mixed],
+            Layouts::Rows => &[Contiguous, Offset, Padded, Repeated, Mixed],
             Layouts::Contiguous => &[Contiguous, Offset],
         }
     }
@@ -52,6 +52,7 @@ impl Kind {
     fn of(self, arg: usize, draw: &Draw, layouts: Layouts) -> Kind {
         let kind = match (self, layouts) {
             (Kind::Mixed, Layouts::Any) => [Kind::Permuted, Kind::Contiguous, Kind::Padded][arg % 3],
+            (Kind::Repeated, Layouts::Rows) => Kind::Padded,
             (Kind::Mixed, _) => [Kind::Padded, Kind::Contiguous, Kind::Offset][arg % 3],
             (kind, _) => kind,
         };
@@ -91,7 +92,7 @@ pub fn layout(kind: Kind, dims: &[usize], repeats: bool, salt: usize) -> Result<
             step += 3;
         }
     }
-    if kind == Kind::Repeated && repeats {
+    if repeats {
         strides[0] = 0;
     }
     Layout::strided(dims, &strides, if kind == Kind::Offset { SLACK } else { 0 })
@@ -216,7 +217,11 @@ impl Arguments {
         wide: bool,
     ) -> Result<Arguments> {
         let one = |(i, arg): (usize, &Arg)| {
-            let repeats = arg.role == Role::In && case.repeats_along_first_axis(i, &arg.dims);
+            let repeats = kind == Kind::Repeated
+                && arg.role == Role::In
+                && may_be_strided(&arg.draw, layouts)
+                && (layouts == Layouts::Any || arg.dims.len() > 1)
+                && case.repeats_along_first_axis(i, &arg.dims);
             let layout = layout(kind.of(i, &arg.draw, layouts), &arg.dims, repeats, i)?;
             Ok(Placed::new(widened(case.dtypes[i], wide), layout, arg.role, &case.values[i]))
         };

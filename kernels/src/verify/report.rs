@@ -36,7 +36,7 @@ pub struct Worst {
 }
 
 impl Worst {
-    /// `err / tol`: above 1 is a failure. Infinite where a NaN or an infinity is on one side only.
+    /// `err / tol`: above 1 is a failure. Never NaN: infinite where a NaN or an infinity is on one side only.
     pub fn ratio(&self) -> f64 {
         if self.err == 0.0 {
             return 0.0;

@@ -2,24 +2,33 @@
 //! for it.
 
 use super::*;
-use crate::backend::Cpu;
+use crate::backend::{Cpu, Reference};
 use crate::element::{Bf16, DType};
 use crate::registry::{Arg, Cost, Draw, Run};
 use crate::rms_norm::rms_norm_fwd;
 use crate::view::{Layout, View, ViewMut};
 use crate::{KernelError, par};
 
-#[test]
-fn every_kernel_on_the_cpu_agrees_with_its_definition() {
+fn assert_all_pass(backend: &dyn crate::Backend, budget: Budget, at_least: usize) {
     let mut failures = Vec::new();
-    let summary = verify(&Cpu, None, Budget::default(), &mut |r| {
+    let summary = verify(backend, None, budget, &mut |r| {
         if !r.ok {
             failures.push(r.to_string());
         }
     });
-    assert!(summary.checks > 10_000 && summary.rows.len() == crate::kernels().count(), "{summary:?}");
+    assert!(summary.checks > at_least && summary.rows.len() == crate::kernels().count(), "{summary:?}");
     let shown = failures.iter().take(60).cloned().collect::<Vec<_>>().join("\n");
     assert!(failures.is_empty(), "{} of {} checks failed:\n{shown}", failures.len(), summary.checks);
+}
+
+#[test]
+fn every_kernel_on_the_cpu_agrees_with_its_definition() {
+    assert_all_pass(&Cpu, Budget::default(), 10_000);
+}
+
+#[test]
+fn every_definition_agrees_with_itself_in_any_layout_and_dtype() {
+    assert_all_pass(&Reference, Budget { seeds: 1, max_elements: 2000 }, 5_000);
 }
 
 const SHAPES: &[(&str, &[usize])] = &[("one", &[1, 1]), ("empty", &[0, 3]), ("odd", &[5, 37])];

@@ -1,5 +1,6 @@
 //! Fine-tuning batches: each conversation a row of its own, padded to the longest of its batch; only what the assistant says
-//! is a target.
+//! is a target. The conversations of one step are sorted by length before they are cut into batches, so that little of a
+//! batch is padding.
 
 use super::batch::Batch;
 use super::order::permutation;
@@ -23,6 +24,8 @@ pub struct ConversationFeed {
     rows: Vec<Rendered>,
     order: Vec<u32>,
     shuffle: Option<u64>,
+    /// Conversations per step: the window in which they are sorted.
+    group: usize,
     position: Position,
     pad: i32,
 }
@@ -34,6 +37,7 @@ impl ConversationFeed {
         tokenizer: &Tokenizer,
         max_tokens: usize,
         shuffle: Option<u64>,
+        group: usize,
     ) -> Result<ConversationFeed> {
         let mut rows = Vec::with_capacity(conversations.len());
         for conversation in conversations {
@@ -47,8 +51,9 @@ impl ConversationFeed {
             return Err(TrainError::Config(what.into()));
         }
         let pad = tokenizer.special(Special::AssistantEnd) as i32;
+        let group = group.max(1);
         let mut feed =
-            ConversationFeed { rows, order: Vec::new(), shuffle, position: Position::default(), pad };
+            ConversationFeed { rows, order: Vec::new(), shuffle, group, position: Position::default(), pad };
         feed.seek(Position::default());
         Ok(feed)
     }
@@ -71,6 +76,9 @@ impl ConversationFeed {
             Some(seed) => permutation(n, seed, position.epoch),
             None => (0..n as u32).collect(),
         };
+        for step in self.order.chunks_mut(self.group) {
+            step.sort_by_key(|&r| self.rows[r as usize].ids.len());
+        }
         self.position = position;
     }
     /// The next `b` conversations. A row of n tokens gives n − 1 inputs; padding and unsupervised targets are −1.

@@ -59,7 +59,7 @@ impl Sft {
                 "{examples} examples per step are not a multiple of the device batch size {micro}; use {near}"
             )));
         }
-        let feed = |c, seed| ConversationFeed::new(c, tokenizer, options.max_tokens, seed);
+        let feed = |c, seed| ConversationFeed::new(c, tokenizer, options.max_tokens, seed, examples);
         let validation = if validation.is_empty() { None } else { Some(feed(validation, None)?) };
         Ok(Sft {
             train: feed(train, Some(options.seed))?,

@@ -27,6 +27,8 @@ pub struct Recipe {
     pub warmdown_ratio: f64,
     /// Conversations per fine-tuning step.
     pub examples: usize,
+    /// Conversations per fine-tuning micro-batch.
+    pub micro: usize,
     /// Fine-tuning steps.
     pub sft_steps: usize,
     /// Fine-tuning's share of the learning rates.
@@ -35,17 +37,18 @@ pub struct Recipe {
 
 /// For the generated world.
 pub const WORLD: Recipe = Recipe {
-    vocab_size: 1024,
+    vocab_size: 2048,
     n_layer: 4,
     n_head: 4,
     n_embd: 256,
     sequence_len: 256,
     batch: 16,
-    base_steps: 500,
+    base_steps: 400,
     warmdown_ratio: 0.4,
-    examples: 32,
-    sft_steps: 250,
-    init_lr_frac: 0.3,
+    examples: 48,
+    micro: 16,
+    sft_steps: 300,
+    init_lr_frac: 0.4,
 };
 
 /// For a text of the user's.
@@ -59,6 +62,7 @@ pub const TEXT: Recipe = Recipe {
     base_steps: 700,
     warmdown_ratio: 0.4,
     examples: 0,
+    micro: 0,
     sft_steps: 0,
     init_lr_frac: 0.0,
 };
@@ -96,7 +100,7 @@ impl Recipe {
     /// Fine-tuning options.
     pub fn sft(&self, seed: u64) -> SftOptions {
         SftOptions {
-            device_batch_size: self.examples,
+            device_batch_size: self.micro,
             target_examples_per_step: self.examples,
             num_iterations: self.sft_steps,
             init_lr_frac: self.init_lr_frac,
@@ -111,7 +115,7 @@ impl Recipe {
             "stage": stage, "tokenizer": tokenizer, "data": tokenizer, "seed": seed, "vocab_size": self.vocab_size,
             "n_layer": self.n_layer, "n_head": self.n_head, "n_embd": self.n_embd, "sequence_len": self.sequence_len,
             "batch": self.batch, "base_steps": self.base_steps, "warmdown_ratio": self.warmdown_ratio,
-            "examples": self.examples, "sft_steps": self.sft_steps, "init_lr_frac": self.init_lr_frac,
+            "examples": self.examples, "micro": self.micro, "sft_steps": self.sft_steps, "init_lr_frac": self.init_lr_frac,
         })
     }
 }
