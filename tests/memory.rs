@@ -38,7 +38,10 @@ fn a_step_reuses_memory_and_peaks_where_the_formula_says() {
     step();
     step();
     let later = memory::stats(Device::Cpu);
-    assert_eq!(first.system_allocations, later.system_allocations, "a later step took memory from the system");
+    assert_eq!(
+        first.system_allocations, later.system_allocations,
+        "a later step took memory from the system"
+    );
     assert_eq!(first.live_bytes, later.live_bytes, "a step leaves memory behind");
 
     let (rows, c, v) = ((b * t) as u64, config.n_embd as u64, config.vocab_size as u64);
@@ -51,5 +54,9 @@ fn a_step_reuses_memory_and_peaks_where_the_formula_says() {
     let formula = 4 * (n + n + states + saved + chunk);
     let ratio = later.peak_bytes as f64 / formula as f64;
     assert!(ratio <= 1.15, "peak {} is {ratio:.3} of the formula's {formula}", later.peak_bytes);
-    assert!(ratio > 0.7, "the formula ({formula}) describes something else than what ran ({})", later.peak_bytes);
+    assert!(
+        ratio > 0.7,
+        "the formula ({formula}) describes something else than what ran ({})",
+        later.peak_bytes
+    );
 }

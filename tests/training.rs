@@ -130,11 +130,15 @@ impl Reporter for StopAfter<'_> {
 }
 
 fn train_with_stops(dir: &std::path::Path, stops: &[usize]) -> Vec<u32> {
-    let documents: Vec<String> = (0..40).map(|i| format!("document {i} says {} and {}", i * 7, i % 5)).collect();
-    let tokenizer =
-        Tokenizer::train(&documents, &TrainOptions { vocab_size: 300, ..TrainOptions::default() }, &mut |_| {})
-            .unwrap()
-            .0;
+    let documents: Vec<String> =
+        (0..40).map(|i| format!("document {i} says {} and {}", i * 7, i % 5)).collect();
+    let tokenizer = Tokenizer::train(
+        &documents,
+        &TrainOptions { vocab_size: 300, ..TrainOptions::default() },
+        &mut |_| {},
+    )
+    .unwrap()
+    .0;
     let config = model::GptConfig { vocab_size: tokenizer.vocab_size(), ..small_config() };
     let options = BaseOptions {
         device_batch_size: 2,
@@ -192,6 +196,8 @@ fn an_interrupted_and_resumed_run_ends_with_the_same_bits() {
         text.lines().map(value).collect::<Vec<_>>()
     };
     let (whole, parts) = (read("whole"), read("parts"));
-    let train = |m: &[(u64, String, f64)]| -> Vec<_> { m.iter().filter(|r| r.1.contains("train")).cloned().collect() };
+    let train = |m: &[(u64, String, f64)]| -> Vec<_> {
+        m.iter().filter(|r| r.1.contains("train")).cloned().collect()
+    };
     assert_eq!(train(&whole), train(&parts));
 }

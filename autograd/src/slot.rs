@@ -95,7 +95,11 @@ impl GradSlot {
         }
         let g = if g.dims() == self.dims { g } else { g.contiguous()?.reshape(&self.dims)? };
         self.with(|buffer, filled| {
-            if filled { buffer.accumulate(1.0, &g)? } else { buffer.copy_from(&g)? }
+            if filled {
+                buffer.accumulate(1.0, &g)?
+            } else {
+                buffer.copy_from(&g)?
+            }
             Ok(())
         })
     }

@@ -14,7 +14,9 @@ use std::process::ExitCode;
 /// Train, evaluate and talk to a small language model, on an engine written from scratch.
 #[derive(Parser)]
 #[command(name = "nanochat", version, about, max_term_width = 100)]
-#[command(after_help = "Examples:\n  nanochat demo                      the whole path on a generated corpus, then a chat prompt\n  nanochat demo --text novel.txt     the same on your own text\n  nanochat train base --depth 4      pretrain on the data set made by `nanochat data`\n  nanochat chat -p 'Who are you?'    one question, one answer")]
+#[command(
+    after_help = "Examples:\n  nanochat demo                      the whole path on a generated corpus, then a chat prompt\n  nanochat demo --text novel.txt     the same on your own text\n  nanochat train base --depth 4      pretrain on the data set made by `nanochat data`\n  nanochat chat -p 'Who are you?'    one question, one answer"
+)]
 struct Cli {
     #[command(flatten)]
     globals: Globals,

@@ -23,7 +23,13 @@ pub struct KvCache {
 
 impl KvCache {
     /// Room for `capacity` positions in each of `rows` rows, in the activations' dtype.
-    pub fn new(config: &GptConfig, rows: usize, capacity: usize, dtype: DType, device: Device) -> Result<KvCache> {
+    pub fn new(
+        config: &GptConfig,
+        rows: usize,
+        capacity: usize,
+        dtype: DType,
+        device: Device,
+    ) -> Result<KvCache> {
         let pages_per_row = capacity.div_ceil(PAGE_LEN).max(1);
         let pages = rows * pages_per_row;
         let dims = [pages, PAGE_LEN, config.n_kv_head, config.head_dim()];
@@ -50,7 +56,11 @@ impl KvCache {
     pub fn next_positions(&self, t: usize) -> Result<Tensor> {
         let longest = self.lengths.iter().max().copied().unwrap_or(0);
         if longest + t > self.capacity {
-            return Err(ModelError::TooLong { position: self.capacity, what: "cache", capacity: self.capacity });
+            return Err(ModelError::TooLong {
+                position: self.capacity,
+                what: "cache",
+                capacity: self.capacity,
+            });
         }
         let positions: Vec<i32> = self.lengths.iter().flat_map(|&n| (n..n + t).map(|p| p as i32)).collect();
         Ok(Tensor::ids(&positions, &[self.rows(), t], self.table.device())?)

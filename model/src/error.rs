@@ -32,7 +32,9 @@ pub enum ModelError {
         what: String,
     },
     /// Decoding past what the cache or the rotary table holds.
-    #[error("position {position} does not fit: the {what} holds {capacity}; shorten the prompt or generate fewer tokens")]
+    #[error(
+        "position {position} does not fit: the {what} holds {capacity}; shorten the prompt or generate fewer tokens"
+    )]
     TooLong {
         /// First position that does not fit.
         position: usize,

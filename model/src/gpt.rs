@@ -48,7 +48,11 @@ impl Gpt {
         Gpt::from_weights(config, weights, options)
     }
     /// A model with given weights, in the order of [`GptConfig::param_shapes`].
-    pub fn from_weights(config: GptConfig, weights: Vec<(String, Tensor)>, options: GptOptions) -> Result<Gpt> {
+    pub fn from_weights(
+        config: GptConfig,
+        weights: Vec<(String, Tensor)>,
+        options: GptOptions,
+    ) -> Result<Gpt> {
         config.validate()?;
         let positions = ROTARY_MARGIN * config.sequence_len;
         let (base, d) = (config.rope_base, config.head_dim());
@@ -144,7 +148,13 @@ impl Gpt {
     }
 
     /// `(Σ weight·loss, per-row losses)` of predicting `targets` (B·T, −1 = ignored) from `ids` (B, T).
-    pub fn loss(&self, ids: &Tensor, targets: &Tensor, weight: &Tensor, tape: Option<&Tape>) -> Result<[Var; 2]> {
+    pub fn loss(
+        &self,
+        ids: &Tensor,
+        targets: &Tensor,
+        weight: &Tensor,
+        tape: Option<&Tape>,
+    ) -> Result<[Var; 2]> {
         let x = self.hidden(ids, tape, &mut Blind)?;
         let w = self.lm_head(tape)?;
         Ok(x.lm_head_loss(&w, targets, weight, self.config.softcap)?)

@@ -36,7 +36,13 @@ pub fn inverse_frequency(base: f32, j: usize, head_dim: usize) -> f32 {
 
 impl RotaryTables {
     /// Tables for `positions` positions.
-    pub fn new(base: f32, head_dim: usize, positions: usize, kind: RopeTable, device: Device) -> Result<Self> {
+    pub fn new(
+        base: f32,
+        head_dim: usize,
+        positions: usize,
+        kind: RopeTable,
+        device: Device,
+    ) -> Result<Self> {
         let half = head_dim / 2;
         let frequency: Vec<f32> = (0..half).map(|j| inverse_frequency(base, j, head_dim)).collect();
         let round = |v: f64| match kind {

@@ -21,7 +21,8 @@ pub fn pick(
     prefix: &str,
     device: Device,
 ) -> Result<Vec<(String, Tensor)>> {
-    let wrong = |name: &str, what: String| ModelError::Weights { path: path.to_owned(), name: name.into(), what };
+    let wrong =
+        |name: &str, what: String| ModelError::Weights { path: path.to_owned(), name: name.into(), what };
     let shapes = config.param_shapes();
     let extra = file.tensors.keys().filter_map(|k| k.strip_prefix(prefix));
     if let Some(name) = extra.into_iter().find(|n| !shapes.iter().any(|(name, _)| name == n)) {

@@ -38,7 +38,9 @@ pub enum TensorError {
         dims: Vec<usize>,
     },
     /// A view cannot express this without copying.
-    #[error("{op}: a tensor of shape {dims:?} and strides {strides:?} cannot be viewed that way; call contiguous() first")]
+    #[error(
+        "{op}: a tensor of shape {dims:?} and strides {strides:?} cannot be viewed that way; call contiguous() first"
+    )]
     NonContiguous {
         /// Operation.
         op: &'static str,
@@ -68,13 +70,17 @@ pub enum TensorError {
         want: DType,
     },
     /// In-place change of memory that someone else can see.
-    #[error("in-place update refused: {others} other handles share this storage (a live tape, a view or a clone)")]
+    #[error(
+        "in-place update refused: {others} other handles share this storage (a live tape, a view or a clone)"
+    )]
     SharedStorage {
         /// Other owners.
         others: usize,
     },
     /// The system gave no memory.
-    #[error("out of memory: {bytes} bytes wanted on {device}, {live} in use; use a smaller batch, depth or vocabulary")]
+    #[error(
+        "out of memory: {bytes} bytes wanted on {device}, {live} in use; use a smaller batch, depth or vocabulary"
+    )]
     OutOfMemory {
         /// Device.
         device: Device,

@@ -16,8 +16,8 @@ mod views;
 
 pub use device::Device;
 pub use error::{Result, TensorError};
-pub use kernels::attention::AttentionParams;
 pub use kernels::adamw::AdamWParams;
+pub use kernels::attention::AttentionParams;
 pub use kernels::{Bf16, DType, Element, Float, Layout, View, ViewMut};
 pub use ops::loss::RowLoss;
 pub use storage::{Storage, trim};

@@ -105,7 +105,9 @@ fn parse(bytes: &[u8], device: Device) -> std::result::Result<File, ParseError> 
     };
     let length = u64::from_le_bytes(*length);
     if length > MAX_HEADER || length as usize > rest.len() {
-        return bad(format!("header of {length} bytes does not fit; the file is truncated or not safetensors"));
+        return bad(format!(
+            "header of {length} bytes does not fit; the file is truncated or not safetensors"
+        ));
     }
     let (json, data) = rest.split_at(length as usize);
     let header: BTreeMap<String, serde_json::Value> =

@@ -32,7 +32,9 @@ impl BitsPerByte {
         let [_, losses] = gpt.loss(&batch.ids, &batch.targets, &batch.weight, None)?;
         let losses = losses.value().to_f64_vec();
         for (loss, target) in losses.into_iter().zip(batch.targets.to_vec::<i32>()?) {
-            let Some(&bytes) = usize::try_from(target).ok().and_then(|t| token_bytes.get(t)) else { continue };
+            let Some(&bytes) = usize::try_from(target).ok().and_then(|t| token_bytes.get(t)) else {
+                continue;
+            };
             self.targets += 1;
             self.all_nats += loss;
             if bytes > 0 {

@@ -83,7 +83,9 @@ impl Checkpoints {
         let mut steps = Vec::new();
         for entry in entries {
             let name = entry.map_err(TrainError::io(&self.dir))?.file_name();
-            steps.extend(name.to_str().and_then(|n| n.strip_prefix("step_")).and_then(|n| n.parse::<usize>().ok()));
+            steps.extend(
+                name.to_str().and_then(|n| n.strip_prefix("step_")).and_then(|n| n.parse::<usize>().ok()),
+            );
         }
         steps.sort_unstable();
         Ok(steps)
@@ -94,7 +96,13 @@ impl Checkpoints {
     }
 
     /// Write a checkpoint, then remove all but the newest `keep`.
-    pub fn save(&self, state: &State, gpt: &Gpt, optimizer: BTreeMap<String, Tensor>, keep: usize) -> Result<PathBuf> {
+    pub fn save(
+        &self,
+        state: &State,
+        gpt: &Gpt,
+        optimizer: BTreeMap<String, Tensor>,
+        keep: usize,
+    ) -> Result<PathBuf> {
         let (target, tmp) = (self.folder(state.step), self.dir.join(format!(".writing-{:06}", state.step)));
         fs::create_dir_all(&self.dir).map_err(TrainError::io(&self.dir))?;
         self.remove_leftovers()?;
@@ -118,7 +126,13 @@ impl Checkpoints {
         }
         Ok(target)
     }
-    fn write_folder(&self, tmp: &Path, state: &State, gpt: &Gpt, optimizer: BTreeMap<String, Tensor>) -> Result<()> {
+    fn write_folder(
+        &self,
+        tmp: &Path,
+        state: &State,
+        gpt: &Gpt,
+        optimizer: BTreeMap<String, Tensor>,
+    ) -> Result<()> {
         fs::create_dir_all(tmp).map_err(TrainError::io(tmp))?;
         write_synced(&tmp.join(MODEL), |out| safetensors::write(&gpt.to_file(), out))?;
         let file = safetensors::File { tensors: optimizer, ..Default::default() };
@@ -153,7 +167,9 @@ pub fn load_state(folder: &Path) -> Result<State> {
         Some(v) if v == u64::from(VERSION) => serde_json::from_value(value).map_err(damaged),
         v => {
             let found = v.map_or("none".into(), |v| v.to_string());
-            let why = format!("checkpoint format {found}, this program reads {VERSION}; use the program that wrote it");
+            let why = format!(
+                "checkpoint format {found}, this program reads {VERSION}; use the program that wrote it"
+            );
             Err(TrainError::bad(&path, why))
         }
     }

@@ -41,7 +41,9 @@ pub enum TrainError {
     #[error("{0}")]
     Config(String),
     /// The loss stopped being a number.
-    #[error("step {step}: the loss is {loss}; the weights of the last checkpoint are intact. Lower the learning rate and resume")]
+    #[error(
+        "step {step}: the loss is {loss}; the weights of the last checkpoint are intact. Lower the learning rate and resume"
+    )]
     Diverged {
         /// Step.
         step: usize,
@@ -49,7 +51,9 @@ pub enum TrainError {
         loss: f64,
     },
     /// A batch without a single target.
-    #[error("step {step}: no target in the whole batch (every token is masked); check the conversations' assistant turns")]
+    #[error(
+        "step {step}: no target in the whole batch (every token is masked); check the conversations' assistant turns"
+    )]
     NoTargets {
         /// Step.
         step: usize,

@@ -10,8 +10,11 @@ pub fn base_dir() -> Result<PathBuf> {
     if let Some(dir) = set("NANOCHAT_BASE_DIR") {
         return Ok(dir);
     }
-    let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|h| h.join(".cache"))).or_else(|| set("LOCALAPPDATA"));
-    let none = || TrainError::Config("no home folder: set NANOCHAT_BASE_DIR to where state may be kept".into());
+    let cache = set("XDG_CACHE_HOME")
+        .or_else(|| set("HOME").map(|h| h.join(".cache")))
+        .or_else(|| set("LOCALAPPDATA"));
+    let none =
+        || TrainError::Config("no home folder: set NANOCHAT_BASE_DIR to where state may be kept".into());
     Ok(cache.ok_or_else(none)?.join("nanochat"))
 }
 

@@ -73,7 +73,11 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
     let mut paired = Process::new(&python);
     paired.current_dir(&scripts).args(paired_arguments(&options, &binary, &python, &scripts));
     succeed("paired.py", &mut paired)?;
-    println!("written to {}", scripts.join(RESULT).display());
+    let table = context.root.join("benches").join("RESULTS.md");
+    let mut write = Process::new(&python);
+    write.current_dir(&scripts).args(["write_results.py", RESULT]).arg(&table);
+    succeed("write_results.py", &mut write)?;
+    println!("written to {} and {}", scripts.join(RESULT).display(), table.display());
     Ok(Outcome::Done)
 }
 

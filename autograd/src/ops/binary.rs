@@ -26,7 +26,12 @@ impl Op<2, 1> for Binary {
         };
         Ok(([y], saved))
     }
-    fn vjp(&self, (a, b): Self::Saved, [dy]: [Option<&Tensor>; 1], [da, db]: [Option<&GradSlot>; 2]) -> Result<()> {
+    fn vjp(
+        &self,
+        (a, b): Self::Saved,
+        [dy]: [Option<&Tensor>; 1],
+        [da, db]: [Option<&GradSlot>; 2],
+    ) -> Result<()> {
         let Some(dy) = dy else { return Ok(()) };
         let to = |slot: &GradSlot, g: Tensor| slot.add(g.sum_to(slot.dims())?);
         match (self.0, a, b) {

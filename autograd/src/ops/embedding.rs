@@ -25,7 +25,8 @@ impl Op<1, 1> for Embedding {
         let ids = self.ids.contiguous()?.reshape(&[self.ids.numel()])?;
         dw.add_to_zeroed(|table| {
             let backend = table.device().backend();
-            embedding_bwd(backend, dy.view(), ids.view(), table.view_mut()?).map_err(crate::AutogradError::kernel)
+            embedding_bwd(backend, dy.view(), ids.view(), table.view_mut()?)
+                .map_err(crate::AutogradError::kernel)
         })
     }
 }

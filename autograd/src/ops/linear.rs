@@ -31,7 +31,12 @@ impl Op<2, 1> for Linear {
         let y = x.matmul(&w.transpose(0, 1)?)?.reshape(&dims)?;
         Ok(([y], (needs[1].then_some(x), needs[0].then_some(w))))
     }
-    fn vjp(&self, (x, w): Self::Saved, [dy]: [Option<&Tensor>; 1], [dx, dw]: [Option<&GradSlot>; 2]) -> Result<()> {
+    fn vjp(
+        &self,
+        (x, w): Self::Saved,
+        [dy]: [Option<&Tensor>; 1],
+        [dx, dw]: [Option<&GradSlot>; 2],
+    ) -> Result<()> {
         let Some(dy) = dy else { return Ok(()) };
         let dy = flat(dy)?;
         if let (Some(dx), Some(w)) = (dx, w) {

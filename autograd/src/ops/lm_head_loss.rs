@@ -52,7 +52,12 @@ impl Op<2, 2> for LmHeadLoss {
             if !(needs[0] || needs[1]) {
                 continue;
             }
-            z.cross_entropy_backward_(&targets, self.softcap, &row.lse, &self.weight.narrow(0, start, rows)?)?;
+            z.cross_entropy_backward_(
+                &targets,
+                self.softcap,
+                &row.lse,
+                &self.weight.narrow(0, start, rows)?,
+            )?;
             let dz = z.cast(x.dtype())?;
             drop(z);
             if let Some(dx) = &mut dx {
@@ -96,7 +101,13 @@ impl Var {
         apply(op, [self, w])
     }
     /// The weighted loss of [`Var::lm_head_loss`] from small operations, with all logits at once.
-    pub fn lm_head_loss_composite(&self, w: &Var, targets: &Tensor, weight: &Tensor, softcap: f32) -> Result<Var> {
+    pub fn lm_head_loss_composite(
+        &self,
+        w: &Var,
+        targets: &Tensor,
+        weight: &Tensor,
+        softcap: f32,
+    ) -> Result<Var> {
         let (x, vocab) = (self.value(), w.dims()[0]);
         let n = targets.numel();
         let acc = x.accumulator();

@@ -29,7 +29,12 @@ impl Op<2, 1> for Matmul {
     fn forward(&self, [a, b]: [&Tensor; 2], needs: [bool; 2]) -> Result<([Tensor; 1], Self::Saved)> {
         Ok(([a.matmul(b)?], (needs[1].then(|| a.clone()), needs[0].then(|| b.clone()))))
     }
-    fn vjp(&self, (a, b): Self::Saved, [dc]: [Option<&Tensor>; 1], [da, db]: [Option<&GradSlot>; 2]) -> Result<()> {
+    fn vjp(
+        &self,
+        (a, b): Self::Saved,
+        [dc]: [Option<&Tensor>; 1],
+        [da, db]: [Option<&GradSlot>; 2],
+    ) -> Result<()> {
         let Some(dc) = dc else { return Ok(()) };
         if let (Some(da), Some(b)) = (da, b) {
             add_product(da, dc, &t(&b)?)?;

@@ -23,10 +23,17 @@ impl Op<1, 1> for RmsNorm {
         let (y, rstd) = x.rms_norm(self.eps)?;
         Ok(([y.clone()], (y, rstd)))
     }
-    fn vjp(&self, (y, rstd): Self::Saved, [dy]: [Option<&Tensor>; 1], [dx]: [Option<&GradSlot>; 1]) -> Result<()> {
+    fn vjp(
+        &self,
+        (y, rstd): Self::Saved,
+        [dy]: [Option<&Tensor>; 1],
+        [dx]: [Option<&GradSlot>; 1],
+    ) -> Result<()> {
         let (Some(dy), Some(dx)) = (dy, dx) else { return Ok(()) };
         let backend = dy.device().backend();
-        dx.add_with(|out, accumulate| rms_norm_bwd(backend, dy.view(), y.view(), rstd.view(), out, accumulate))
+        dx.add_with(|out, accumulate| {
+            rms_norm_bwd(backend, dy.view(), y.view(), rstd.view(), out, accumulate)
+        })
     }
 }
 

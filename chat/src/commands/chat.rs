@@ -14,7 +14,9 @@ use train::engine::gpt::GptForward;
 
 /// `chat`.
 #[derive(ClapArgs)]
-#[command(after_help = "Examples:\n  nanochat chat\n  nanochat chat -p 'What is 12 + 30?'\n  echo 'Who are you?' | nanochat chat --temperature 0")]
+#[command(
+    after_help = "Examples:\n  nanochat chat\n  nanochat chat -p 'What is 12 + 30?'\n  echo 'Who are you?' | nanochat chat --temperature 0"
+)]
 pub struct Args {
     /// Run to talk to (default: the most recent)
     #[arg(long, value_name = "NAME")]
@@ -44,7 +46,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     if let Some(prompt) = &args.prompt {
         let reply = session.ask(prompt, !globals.json)?;
         if globals.json {
-            output::line(&json!({"prompt": prompt, "reply": reply.text, "tokens": reply.tokens}).to_string())?;
+            output::line(
+                &json!({"prompt": prompt, "reply": reply.text, "tokens": reply.tokens}).to_string(),
+            )?;
         }
         return Ok(ExitCode::SUCCESS);
     }

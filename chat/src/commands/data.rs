@@ -16,7 +16,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  nanochat data synth --seed 1")]
     Synth(SynthArgs),
     /// Make a data set of text files
-    #[command(after_help = "Examples:\n  nanochat data import novel.txt --name novel\n  nanochat data import corpus/ notes.jsonl --name mine")]
+    #[command(
+        after_help = "Examples:\n  nanochat data import novel.txt --name novel\n  nanochat data import corpus/ notes.jsonl --name mine"
+    )]
     Import(ImportArgs),
 }
 

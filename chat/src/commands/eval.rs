@@ -54,7 +54,8 @@ pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
         let bos = loaded.tokenizer.bos();
         let ids = loaded.tokenizer.encode_between(Some(bos), prompt, None);
         let sampling = model::generate::Sampling::greedy();
-        let mut out = model::generate::generate(&loaded.gpt, &ids, args.max_tokens, sampling, |id| id != bos)?;
+        let mut out =
+            model::generate::generate(&loaded.gpt, &ids, args.max_tokens, sampling, |id| id != bos)?;
         out.retain(|&id| id != bos);
         samples.push((prompt, loaded.tokenizer.decode(&out)?));
     }

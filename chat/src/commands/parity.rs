@@ -9,7 +9,9 @@ use train::parity::{self, Options, Row, Status};
 
 /// `parity`.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  nanochat parity goldens/model/g1\n  nanochat parity goldens --allow-skip")]
+#[command(
+    after_help = "Examples:\n  nanochat parity goldens/model/g1\n  nanochat parity goldens --allow-skip"
+)]
 pub struct Args {
     /// Folders of reference data: one case, one kind or a whole tree
     #[arg(required = true)]

@@ -3,7 +3,7 @@
 use crate::globals::Globals;
 use anyhow::{Context, bail};
 use model::{Gpt, GptOptions};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokenizer::Tokenizer;
@@ -38,8 +38,6 @@ pub struct Loaded {
     pub state: State,
     /// Name of the run.
     pub run: String,
-    /// Folder of the checkpoint.
-    pub folder: PathBuf,
 }
 
 /// The run called `name`, or the one trained most recently.
@@ -70,7 +68,7 @@ pub fn load_run(globals: &Globals, name: Option<&str>, tokenizer: Option<&Path>)
         None => run_tokenizer(&layout, &state)?,
     };
     check_tokenizer(&tokenizer, &state)?;
-    Ok(Loaded { gpt, tokenizer, state, run, folder })
+    Ok(Loaded { gpt, tokenizer, state, run })
 }
 
 /// A checkpoint's model.

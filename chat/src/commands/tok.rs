@@ -9,7 +9,7 @@ use serde_json::json;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tokenizer::{TrainOptions, Tokenizer};
+use tokenizer::{Tokenizer, TrainOptions};
 use train::data::Dataset;
 
 /// Tokenizer commands.
@@ -19,7 +19,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  nanochat tok train --data synth --vocab-size 1024")]
     Train(TrainArgs),
     /// Text to token ids
-    #[command(after_help = "Examples:\n  nanochat tok encode 'hello world'\n  cat file.txt | nanochat tok encode --pieces")]
+    #[command(
+        after_help = "Examples:\n  nanochat tok encode 'hello world'\n  cat file.txt | nanochat tok encode --pieces"
+    )]
     Encode(EncodeArgs),
     /// Token ids to text
     #[command(after_help = "Example:\n  nanochat tok decode 104 105")]
@@ -95,8 +97,11 @@ pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
         Command::Train(args) => {
             let documents = Dataset::open(&layout.data(&args.data))?.documents()?;
             let dir = layout.tokenizer(&args.which.tokenizer);
-            let options =
-                TrainOptions { vocab_size: args.vocab_size, doc_cap: args.doc_cap, max_chars: args.max_chars };
+            let options = TrainOptions {
+                vocab_size: args.vocab_size,
+                doc_cap: args.doc_cap,
+                max_chars: args.max_chars,
+            };
             let (tokenizer, report) = train_tokenizer(&documents, &options, globals.quiet)?;
             tokenizer.save(&dir)?;
             if let Some(warning) = report.warning() {
@@ -177,6 +182,9 @@ fn read_stdin() -> anyhow::Result<String> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).context("reading standard input")?;
     String::from_utf8(bytes).map_err(|e| {
-        anyhow::anyhow!("standard input is not UTF-8: byte {} begins no character", e.utf8_error().valid_up_to())
+        anyhow::anyhow!(
+            "standard input is not UTF-8: byte {} begins no character",
+            e.utf8_error().valid_up_to()
+        )
     })
 }

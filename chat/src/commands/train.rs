@@ -19,7 +19,9 @@ use train::stage::{RunOptions, StageSummary, run_stage};
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Pretrain on documents
-    #[command(after_help = "Examples:\n  nanochat train base --depth 4 --num-iterations 500\n  nanochat train base --depth 4 --num-iterations 500 --resume    continue after an interruption\n  nanochat train base --n-layer 3 --n-embd 192 --n-head 3 --max-seq-len 256 --device-batch-size 16")]
+    #[command(
+        after_help = "Examples:\n  nanochat train base --depth 4 --num-iterations 500\n  nanochat train base --depth 4 --num-iterations 500 --resume    continue after an interruption\n  nanochat train base --n-layer 3 --n-embd 192 --n-head 3 --max-seq-len 256 --device-batch-size 16"
+    )]
     Base(Box<BaseArgs>),
     /// Fine-tune a pretrained model on conversations
     #[command(after_help = "Example:\n  nanochat train sft --from base --run chat --num-iterations 300")]
@@ -261,7 +263,14 @@ fn base(args: &BaseArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
     let hyper = args.hyper(config.n_embd);
     let gpt_options = globals.gpt_options();
     let (documents, validation) = (data.documents()?, data.validation_documents()?);
-    let mut stage = Base::new(options.clone(), &documents, &validation, &tokenizer, config.sequence_len, gpt_options.device)?;
+    let mut stage = Base::new(
+        options.clone(),
+        &documents,
+        &validation,
+        &tokenizer,
+        config.sequence_len,
+        gpt_options.device,
+    )?;
     stage.prompts = args.prompts.clone();
     let mut gpt = Gpt::new(config.clone(), globals.seed, gpt_options)?;
     let run = RunOptions {
@@ -299,7 +308,10 @@ fn base(args: &BaseArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
 fn sft(args: &SftArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
     let layout = globals.layout()?;
     if args.run == args.from {
-        bail!(Usage(format!("--run and --from are both {:?}: give the fine-tuned run its own name", args.run)));
+        bail!(Usage(format!(
+            "--run and --from are both {:?}: give the fine-tuned run its own name",
+            args.run
+        )));
     }
     let loaded = shared::load_run(globals, Some(&args.from), None)?;
     let data = Dataset::open(&layout.data(&args.stage.data))?;

@@ -86,7 +86,9 @@ const SHAPES: &[(&str, &[usize])] = &[
 fn samples(first: &[Arg]) -> Vec<Sample> {
     let mut samples = Vec::new();
     for &(label, dims) in SHAPES {
-        for (x, y) in [(Draw::Normal, Draw::Normal), (Draw::Normal, Draw::NormalF32), (Draw::NormalF32, Draw::Normal)] {
+        for (x, y) in
+            [(Draw::Normal, Draw::Normal), (Draw::Normal, Draw::NormalF32), (Draw::NormalF32, Draw::Normal)]
+        {
             let mut args = first.to_vec();
             args.extend([Arg::input("x", dims, x), Arg::inout("y", dims, y)]);
             samples.push(Sample::new(label, args).with(&[-0.7]));

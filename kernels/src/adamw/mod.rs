@@ -124,7 +124,11 @@ fn sample(&(label, dims): &(&'static str, &[usize]), step: u32) -> Sample {
         Arg::input("g", dims, Draw::NormalF32),
         Arg::inout("m", dims, Draw::NormalF32),
         // A second moment as it would be after gradients of the size of g.
-        Arg::inout("v", dims, Draw::Derived(|ins, _| ins[1].iter().zip(&ins[2]).map(|(g, m)| g * g + m * m).collect())),
+        Arg::inout(
+            "v",
+            dims,
+            Draw::Derived(|ins, _| ins[1].iter().zip(&ins[2]).map(|(g, m)| g * g + m * m).collect()),
+        ),
     ];
     Sample::new(label, args).with(&[0.01, 0.8, 0.95, 1e-10, 0.1, step as f64])
 }

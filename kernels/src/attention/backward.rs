@@ -51,7 +51,8 @@ pub(super) fn backward<T: Float>(
         let output = |i: usize, h: usize| (out[i], Head::new(&out_layouts[i], b, h));
         let keys = Keys { k: input(1, kv_head), v: input(2, kv_head), p };
         let (rows, tile) = (s.t.next_multiple_of(TILE) * padded(s.d), TILE * padded(s.d));
-        let sizes = [rows, rows, tile, tile, tile, s.d * TILE, tile, s.d * TILE, tile, TILE * TILE, TILE * TILE];
+        let sizes =
+            [rows, rows, tile, tile, tile, s.d * TILE, tile, s.d * TILE, tile, TILE * TILE, TILE * TILE];
         with_scratch(sizes, |[dk, dv, dq, k, v, q_columns, q, d_o_columns, d_o, weights, d_scores]| {
             let mut scratch = Scratch { dq, k, v, q_columns, q, d_o_columns, d_o, weights, d_scores };
             dk.fill(0.0);

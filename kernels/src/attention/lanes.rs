@@ -34,7 +34,9 @@ pub(crate) trait Lanes: Copy {
     #[inline(always)]
     unsafe fn load_wide<T: Float>(from: *const T) -> Self {
         // SAFETY: promised by the caller; T is the type its DTYPE names.
-        unsafe { if T::DTYPE == DType::Bf16 { Self::load_bf16(from.cast()) } else { Self::load(from.cast()) } }
+        unsafe {
+            if T::DTYPE == DType::Bf16 { Self::load_bf16(from.cast()) } else { Self::load(from.cast()) }
+        }
     }
 }
 
@@ -154,13 +156,29 @@ mod x86 {
         };
     }
     lanes!(
-        __m256, 8, false, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps,
-        |from| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast())))),
+        __m256,
+        8,
+        false,
+        _mm256_set1_ps,
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_fmadd_ps,
+        |from| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(
+            from.cast()
+        )))),
         |x| sum_128(_mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x)))
     );
     lanes!(
-        __m512, 16, true, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps,
-        |from| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast())))),
+        __m512,
+        16,
+        true,
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_fmadd_ps,
+        |from| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(
+            from.cast()
+        )))),
         |x| _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x)).sum()
     );
 }

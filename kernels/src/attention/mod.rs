@@ -20,9 +20,9 @@ mod mask;
 mod pack;
 mod reference;
 mod samples;
-mod tile;
 #[cfg(test)]
 mod tests;
+mod tile;
 
 pub use samples::KERNELS;
 
@@ -48,7 +48,15 @@ impl AttentionParams {
 /// Both directions.
 pub trait Attention {
     /// See [`attention_fwd`].
-    fn attention_fwd(&self, q: View, k: View, v: View, p: AttentionParams, o: ViewMut, lse: ViewMut) -> Result<()>;
+    fn attention_fwd(
+        &self,
+        q: View,
+        k: View,
+        v: View,
+        p: AttentionParams,
+        o: ViewMut,
+        lse: ViewMut,
+    ) -> Result<()>;
     /// See [`attention_bwd`]. Inputs are `[q, k, v, o, lse, do]`, outputs `[dq, dk, dv]`.
     fn attention_bwd(
         &self,
@@ -130,7 +138,9 @@ fn check_shapes(op: &'static str, q: &View, kv: &[check::Arg], p: AttentionParam
         check::unit_last_stride(op, arg, x.layout())?;
     }
     check_heads(op, h, kv_heads)?;
-    check::parameter(op, p.scale.is_finite(), || format!("scale {} is not finite; 1/sqrt(head_dim) is usual", p.scale))
+    check::parameter(op, p.scale.is_finite(), || {
+        format!("scale {} is not finite; 1/sqrt(head_dim) is usual", p.scale)
+    })
 }
 
 /// Every key/value head must serve the same number of query heads.

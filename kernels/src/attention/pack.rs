@@ -52,20 +52,23 @@ impl Head {
     /// Tile `tile` into `to`, (TILE, padded D); rows past the end and columns past D become zero.
     pub fn pack_rows<T: Float>(&self, data: &[T], tile: usize, to: &mut [f32]) {
         let width = padded(self.d);
-        simd::vectorize(#[inline(always)] || {
-            for (r, to) in to.chunks_exact_mut(width).enumerate() {
-                let t = tile * TILE + r;
-                if t >= self.t {
-                    to.fill(0.0);
-                    continue;
+        simd::vectorize(
+            #[inline(always)]
+            || {
+                for (r, to) in to.chunks_exact_mut(width).enumerate() {
+                    let t = tile * TILE + r;
+                    if t >= self.t {
+                        to.fill(0.0);
+                        continue;
+                    }
+                    let (values, padding) = to.split_at_mut(self.d);
+                    for (to, from) in values.iter_mut().zip(self.of(data, t)) {
+                        *to = from.to_f32();
+                    }
+                    padding.fill(0.0);
                 }
-                let (values, padding) = to.split_at_mut(self.d);
-                for (to, from) in values.iter_mut().zip(self.of(data, t)) {
-                    *to = from.to_f32();
-                }
-                padding.fill(0.0);
-            }
-        });
+            },
+        );
     }
     /// Tile `tile`, transposed, into `to`: (D, TILE); columns past the end become zero.
     pub fn pack_columns<T: Float>(&self, data: &[T], tile: usize, to: &mut [f32]) {
@@ -117,13 +120,16 @@ fn transpose<T: Float>(rows: &[&[T]; SIDE], to: &mut [f32]) {
 /// No infinity and no NaN in `x`? (`0·x` is 0 for all other numbers.)
 pub(super) fn all_finite(x: &[f32]) -> bool {
     let mut lanes = [0.0f32; GRAIN];
-    simd::vectorize(#[inline(always)] || {
-        for x in x.chunks_exact(GRAIN) {
-            for (lane, x) in lanes.iter_mut().zip(x) {
-                *lane += 0.0 * x;
+    simd::vectorize(
+        #[inline(always)]
+        || {
+            for x in x.chunks_exact(GRAIN) {
+                for (lane, x) in lanes.iter_mut().zip(x) {
+                    *lane += 0.0 * x;
+                }
             }
-        }
-    });
+        },
+    );
     lanes.iter().all(|&lane| lane == 0.0)
 }
 

@@ -4,7 +4,13 @@ use super::{Attention, AttentionParams, Shape};
 use crate::{KernelError, Reference, Result, View, ViewMut};
 
 /// The softmax row of one query: its visible keys' weights, and ln Σ exp.
-fn weights(q: &[f64], k: &[f64], s: &Shape, p: AttentionParams, (b, i, h): (usize, usize, usize)) -> (Vec<f64>, f64) {
+fn weights(
+    q: &[f64],
+    k: &[f64],
+    s: &Shape,
+    p: AttentionParams,
+    (b, i, h): (usize, usize, usize),
+) -> (Vec<f64>, f64) {
     let dot = |j: usize| (0..s.d).map(|d| q[s.q(b, i, h) + d] * k[s.kv(b, j, h) + d]).sum::<f64>();
     let scores: Vec<f64> = p.visible(i).map(|j| p.scale as f64 * dot(j)).collect();
     let max = scores.iter().fold(f64::NEG_INFINITY, |m, &s| m.max(s));
@@ -13,7 +19,13 @@ fn weights(q: &[f64], k: &[f64], s: &Shape, p: AttentionParams, (b, i, h): (usiz
 }
 
 /// `(o, lse)`, also used to make the inputs of backward samples.
-pub(super) fn forward(q: &[f64], k: &[f64], v: &[f64], s: &Shape, p: AttentionParams) -> (Vec<f64>, Vec<f64>) {
+pub(super) fn forward(
+    q: &[f64],
+    k: &[f64],
+    v: &[f64],
+    s: &Shape,
+    p: AttentionParams,
+) -> (Vec<f64>, Vec<f64>) {
     let (mut o, mut lse) = (vec![0.0; q.len()], vec![0.0; s.b * s.h * s.t]);
     for (b, i, h) in s.queries() {
         let (weight, row_lse) = weights(q, k, s, p, (b, i, h));
@@ -28,7 +40,15 @@ pub(super) fn forward(q: &[f64], k: &[f64], v: &[f64], s: &Shape, p: AttentionPa
 }
 
 impl Attention for Reference {
-    fn attention_fwd(&self, q: View, k: View, v: View, p: AttentionParams, mut o: ViewMut, mut lse: ViewMut) -> Result<()> {
+    fn attention_fwd(
+        &self,
+        q: View,
+        k: View,
+        v: View,
+        p: AttentionParams,
+        mut o: ViewMut,
+        mut lse: ViewMut,
+    ) -> Result<()> {
         let wrong = |arg| KernelError::WrongSpace { op: "attention_fwd", arg };
         let shape = Shape::new(q.dims(), k.dims());
         let q = q.to_f64().ok_or(wrong("q"))?;
@@ -48,7 +68,8 @@ impl Attention for Reference {
         accumulate: bool,
     ) -> Result<()> {
         let s = Shape::new(q.dims(), k.dims());
-        let read = |x: View| x.to_f64().ok_or(KernelError::WrongSpace { op: "attention_bwd", arg: "an argument" });
+        let read =
+            |x: View| x.to_f64().ok_or(KernelError::WrongSpace { op: "attention_bwd", arg: "an argument" });
         let (q, k, v, o, lse, d_o) = (read(q)?, read(k)?, read(v)?, read(o)?, read(lse)?, read(d_o)?);
         let (mut dq, mut dk, mut dv) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
         for (b, i, h) in s.queries() {
@@ -69,7 +90,8 @@ impl Attention for Reference {
         }
         for (out, grad) in out.iter_mut().zip([dq, dk, dv]) {
             let old = out.as_view().to_f64().unwrap_or_default();
-            let sum: Vec<f64> = grad.iter().zip(&old).map(|(g, o)| if accumulate { o + g } else { *g }).collect();
+            let sum: Vec<f64> =
+                grad.iter().zip(&old).map(|(g, o)| if accumulate { o + g } else { *g }).collect();
             out.store_f64(&sum);
         }
         Ok(())

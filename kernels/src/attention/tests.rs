@@ -26,7 +26,8 @@ impl Problem {
     }
     /// o, lse, dq, dk, dv, computed in `T`, with statistics in `S`.
     fn run<T: Element, S: Element>(&self, b: &dyn Backend) -> [Vec<f64>; 5] {
-        let [q, k, v, d_o] = self.x.each_ref().map(|x| x.iter().map(|&x| T::from_f64(x.into())).collect::<Vec<T>>());
+        let [q, k, v, d_o] =
+            self.x.each_ref().map(|x| x.iter().map(|&x| T::from_f64(x.into())).collect::<Vec<T>>());
         let lse_dims = [self.q[0], self.q[2], self.q[1]];
         let (mut o, mut lse) = (q.clone(), vec![S::from_f64(f64::NAN); lse_dims.iter().product()]);
         let (mut dq, mut dk, mut dv) = (q.clone(), k.clone(), v.clone());
@@ -36,7 +37,8 @@ impl Problem {
             View::from_slice(&v, &self.kv).unwrap(),
         );
         let o_out = ViewMut::from_slice(&mut o, &self.q).unwrap();
-        attention_fwd(b, qv, kv, vv, self.p, o_out, ViewMut::from_slice(&mut lse, &lse_dims).unwrap()).unwrap();
+        attention_fwd(b, qv, kv, vv, self.p, o_out, ViewMut::from_slice(&mut lse, &lse_dims).unwrap())
+            .unwrap();
         attention_bwd(
             b,
             qv,
@@ -117,7 +119,9 @@ fn a_row_does_not_depend_on_its_batch_neighbours_or_on_later_tokens() {
 
 #[test]
 fn what_a_query_cannot_see_does_not_reach_it_even_when_it_is_nan() {
-    for (window, poisoned, bad) in [(None, 100, f32::NAN), (Some(20), 70, f32::INFINITY), (Some(64), 3, f32::NAN)] {
+    for (window, poisoned, bad) in
+        [(None, 100, f32::NAN), (Some(20), 70, f32::INFINITY), (Some(64), 3, f32::NAN)]
+    {
         let (t, d) = (150, 16);
         let clean = Problem::new([1, t, 1, 1, d], window);
         for input in 0..4 {
@@ -142,20 +146,23 @@ fn strided_heads_are_read_and_written_in_place() {
     let fused = numbers(b * t * 3 * h * d, 9, 1.0);
     let part = |i: usize| {
         let strides = [t * 3 * h * d, 3 * h * d, d, 1];
-        View::from_slice_strided(&fused, Layout::strided(&[b, t, h, d], &strides, i * h * d).unwrap()).unwrap()
+        View::from_slice_strided(&fused, Layout::strided(&[b, t, h, d], &strides, i * h * d).unwrap())
+            .unwrap()
     };
     let copy = |i: usize| part(i).to_f64().unwrap().iter().map(|&x| x as f32).collect::<Vec<f32>>();
     let (q, k, v) = (copy(0), copy(1), copy(2));
     let contiguous = |x| View::from_slice(x, &[b, t, h, d]).unwrap();
     let n = b * t * h * d;
-    let (mut o, mut o2, mut lse, mut lse2) = (vec![0.0; n], vec![0.0; n], vec![0.0f32; b * h * t], vec![0.0f32; b * h * t]);
+    let (mut o, mut o2, mut lse, mut lse2) =
+        (vec![0.0; n], vec![0.0; n], vec![0.0f32; b * h * t], vec![0.0f32; b * h * t]);
     let by_head = Layout::strided(&[b, t, h, d], &[h * t * d, d, t * d, 1], 0).unwrap();
     let mut out = ViewMut::from_slice_strided::<f32>(&mut o, by_head).unwrap();
     let lse_view = |x| ViewMut::from_slice(x, &[b, h, t]).unwrap();
     attention_fwd(&Cpu, part(0), part(1), part(2), p, out.reborrow(), lse_view(&mut lse)).unwrap();
     let got = out.as_view().to_f64().unwrap();
     let out2 = ViewMut::from_slice::<f32>(&mut o2, &[b, t, h, d]).unwrap();
-    attention_fwd(&Cpu, contiguous(&q), contiguous(&k), contiguous(&v), p, out2, lse_view(&mut lse2)).unwrap();
+    attention_fwd(&Cpu, contiguous(&q), contiguous(&k), contiguous(&v), p, out2, lse_view(&mut lse2))
+        .unwrap();
     assert_eq!(got, o2.iter().map(|&x| x as f64).collect::<Vec<_>>());
     assert_eq!(lse, lse2);
 }
@@ -169,7 +176,8 @@ fn accumulating_adds_to_what_is_there() {
     let view = |x, dims: &[usize]| View::from_slice::<f32>(x, dims).unwrap();
     let (qv, kv, vv) = (view(q, &problem.q), view(k, &problem.kv), view(v, &problem.kv));
     let o_out = ViewMut::from_slice(&mut o, &problem.q).unwrap();
-    attention_fwd(&Cpu, qv, kv, vv, problem.p, o_out, ViewMut::from_slice(&mut lse, &[1, 2, 5]).unwrap()).unwrap();
+    attention_fwd(&Cpu, qv, kv, vv, problem.p, o_out, ViewMut::from_slice(&mut lse, &[1, 2, 5]).unwrap())
+        .unwrap();
     let (mut dq, mut dk, mut dv) = (vec![1.0; q.len()], vec![2.0; k.len()], vec![3.0; v.len()]);
     attention_bwd(
         &Cpu,
@@ -200,14 +208,24 @@ fn heads_that_do_not_divide_and_swapped_arguments_are_refused() {
     let mut call = |q: &[usize], k: &[usize], v: &[usize], p: AttentionParams| {
         let view = |dims| View::from_slice(&x, dims).unwrap();
         let (o, lse_dims) = (ViewMut::from_slice(&mut out, q).unwrap(), [q[0], q[2], q[1]]);
-        attention_fwd(&Cpu, view(q), view(k), view(v), p, o, ViewMut::from_slice(&mut lse, &lse_dims).unwrap())
+        attention_fwd(
+            &Cpu,
+            view(q),
+            view(k),
+            view(v),
+            p,
+            o,
+            ViewMut::from_slice(&mut lse, &lse_dims).unwrap(),
+        )
     };
     assert!(call(&[1, 5, 4, 4], &[1, 5, 2, 4], &[1, 5, 2, 4], p).is_ok());
     let message = call(&[1, 5, 4, 4], &[1, 5, 3, 4], &[1, 5, 3, 4], p).unwrap_err().to_string();
     assert!(message.contains("4 query heads cannot share 3"), "{message}");
     assert!(call(&[1, 5, 4, 4], &[1, 4, 2, 4], &[1, 4, 2, 4], p).is_err());
     assert!(call(&[1, 5, 4, 4], &[1, 5, 2, 4], &[1, 5, 4, 4], p).is_err());
-    assert!(call(&[1, 5, 4, 4], &[1, 5, 2, 4], &[1, 5, 2, 4], AttentionParams { scale: f32::NAN, ..p }).is_err());
+    assert!(
+        call(&[1, 5, 4, 4], &[1, 5, 2, 4], &[1, 5, 2, 4], AttentionParams { scale: f32::NAN, ..p }).is_err()
+    );
 }
 
 #[test]

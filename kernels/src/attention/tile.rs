@@ -76,7 +76,12 @@ const ROWS: usize = 4;
 /// # Safety
 /// The block and its rows of `a` and columns of `b` must exist.
 #[inline(always)]
-unsafe fn block<V: Lanes, const VECTORS: usize>(p: &Product, c: *mut f32, row: usize, column: usize) -> usize {
+unsafe fn block<V: Lanes, const VECTORS: usize>(
+    p: &Product,
+    c: *mut f32,
+    row: usize,
+    column: usize,
+) -> usize {
     let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
     // SAFETY: all addresses are those of elements (row + i, q), (q, column + …) and (row + i, column + …), which exist.
     unsafe {
@@ -138,7 +143,10 @@ mod tests {
                     .collect();
                 for level in levels() {
                     let mut c = old.clone();
-                    run_at(level, Product { m, n, k, a: &a, a_step, b: &b, b_row: n, c: &mut c, c_row: n, add });
+                    run_at(
+                        level,
+                        Product { m, n, k, a: &a, a_step, b: &b, b_row: n, c: &mut c, c_row: n, add },
+                    );
                     assert_eq!(c, want, "{level:?}");
                 }
             }

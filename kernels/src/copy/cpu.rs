@@ -78,7 +78,11 @@ fn fill<Y: Element>(value: f64, y: &mut ViewMut) -> Result<()> {
     Ok(())
 }
 
-fn run<X: Element, Y: Element>(x: &View, y: &mut ViewMut, f: impl Fn(X) -> Y + Copy + Sync + Send) -> Result<()> {
+fn run<X: Element, Y: Element>(
+    x: &View,
+    y: &mut ViewMut,
+    f: impl Fn(X) -> Y + Copy + Sync + Send,
+) -> Result<()> {
     let runs = Runs::new([y.layout(), x.layout()]);
     if x.numel() == 0 {
         return Ok(());
@@ -172,7 +176,8 @@ mod tests {
     fn conversions_to_integers_truncate_and_saturate() {
         let x = [1.9f32, -1.9, 3e9, -3e9, f32::NAN];
         let mut y = [7i32; 5];
-        copy::copy(&Cpu, View::from_slice(&x, &[5]).unwrap(), ViewMut::from_slice(&mut y, &[5]).unwrap()).unwrap();
+        copy::copy(&Cpu, View::from_slice(&x, &[5]).unwrap(), ViewMut::from_slice(&mut y, &[5]).unwrap())
+            .unwrap();
         assert_eq!(y, [1, -1, i32::MAX, i32::MIN, 0]);
     }
 

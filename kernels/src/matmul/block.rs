@@ -96,7 +96,8 @@ pub(super) fn run(mut p: Product<'_>, micro: &Micro, parallel: bool) {
         let tiles = columns.part(part / rows.parts);
         let cols = tiles.start * micro.cols..(tiles.end * micro.cols).min(n);
         for blocks in blocks.chunks(depth) {
-            Panel::new(&p, micro, rows.part(part % rows.parts), cols.clone(), blocks).run(a_is_packed, parallel);
+            Panel::new(&p, micro, rows.part(part % rows.parts), cols.clone(), blocks)
+                .run(a_is_packed, parallel);
         }
     }
 }
@@ -146,7 +147,16 @@ impl<'a> Panel<'a> {
         let strips = tall * m.div_ceil(tall).div_ceil(micro.rows);
         let tiles = n.div_ceil(micro.cols);
         let strips_of = Cut::new(m, strips);
-        Panel { p, micro, rows, cols, blocks, strips: strips_of, tall: Cut::new(strips, tall), wide: Cut::new(tiles, wide) }
+        Panel {
+            p,
+            micro,
+            rows,
+            cols,
+            blocks,
+            strips: strips_of,
+            tall: Cut::new(strips, tall),
+            wide: Cut::new(tiles, wide),
+        }
     }
 
     fn run(&self, a_is_packed: bool, parallel: bool) {
@@ -206,7 +216,10 @@ impl<'a> Panel<'a> {
     /// One task: some strips of rows times some tiles of columns. `a` is packed A, if it has been packed.
     fn task(&self, a: Option<&[f32]>, b: &[f32], strips: Range<usize>, tiles: Range<usize>) {
         let (p, micro) = (self.p, self.micro);
-        let first = (self.rows.start + self.strips.part(strips.start).start, self.cols.start + tiles.start * micro.cols);
+        let first = (
+            self.rows.start + self.strips.part(strips.start).start,
+            self.cols.start + tiles.start * micro.cols,
+        );
         let size = (
             self.rows.start + self.strips.part(strips.end - 1).end - first.0,
             (self.cols.start + tiles.end * micro.cols).min(self.cols.end) - first.1,
@@ -226,7 +239,15 @@ impl<'a> Panel<'a> {
                 let a = match a {
                     Some(a) => &a[a_at + strip * a_strip(micro.lanes, k.len())..],
                     None => {
-                        a_strips(micro, &p.a, self.rows.start, &self.strips, strip..strip + 1, k.clone(), &mut own);
+                        a_strips(
+                            micro,
+                            &p.a,
+                            self.rows.start,
+                            &self.strips,
+                            strip..strip + 1,
+                            k.clone(),
+                            &mut own,
+                        );
                         &own[..]
                     }
                 };

@@ -3,7 +3,7 @@
 use super::block::{self, Product};
 use super::kernel;
 use super::strided::{Lanes, Target};
-use super::{Mat, MatMut, Matmul, sizes};
+use super::{Matmul, sizes};
 use crate::check::host;
 use crate::{Bf16, Cpu, DType, Float, Layout, Result, View, ViewMut, par};
 
@@ -107,29 +107,4 @@ fn product<T: Float, U: Float>(a: &View, b: &View, c: &mut ViewMut, alpha: f32, 
         });
     }
     Ok(())
-}
-
-/// `c = alpha · a·b + beta · c` on the calling thread: `a` (m, k), `b` (k, n), `c` (m, n), any strides.
-///
-/// Same bits per element as [`super::matmul`]. Allocates nothing after the first calls: packing buffers are reused.
-/// `beta = 0` ignores the old `c`.
-///
-/// # Panics
-/// If a slice is shorter than its sizes and strides say: the caller's arithmetic is broken.
-pub(crate) fn gemm_serial<A: Float, B: Float>(
-    (m, k, n): (usize, usize, usize),
-    alpha: f32,
-    a: Mat<'_, A>,
-    b: Mat<'_, B>,
-    beta: f32,
-    c: MatMut<'_, f32>,
-) {
-    let product = Product {
-        a: Lanes::new(a.data, m, k, a.row, a.col),
-        b: Lanes::new(b.data, n, k, b.col, b.row),
-        c: Target::new(c.data, (m, n), c.row, c.col),
-        alpha,
-        beta,
-    };
-    block::run(product, kernel::micro(), false);
 }

@@ -65,7 +65,8 @@ unsafe fn tile<const R: usize, const V: usize>(t: &Tile) {
     for v in 0..V {
         let lanes = t.cols.saturating_sub(v * LANES).min(LANES);
         let full = lanes == LANES;
-        let mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+        let mask =
+            _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
         for r in 0..R {
             let c = t.c.wrapping_add(r * t.c_row + v * LANES);
             // SAFETY: the mask keeps reads and writes within the tile of C.

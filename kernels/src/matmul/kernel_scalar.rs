@@ -25,7 +25,8 @@ unsafe fn tile(t: &Tile) {
     let mut acc = [[0.0f32; COLS]; ROWS];
     for k in 0..t.k {
         // SAFETY: packed A and B hold COLS numbers for each k. Rows beyond t.rows are finite leftovers and not used.
-        let (a, b) = unsafe { (&*t.a.add(k * COLS).cast::<[f32; ROWS]>(), &*t.b.add(k * COLS).cast::<[f32; COLS]>()) };
+        let (a, b) =
+            unsafe { (&*t.a.add(k * COLS).cast::<[f32; ROWS]>(), &*t.b.add(k * COLS).cast::<[f32; COLS]>()) };
         for r in 0..ROWS {
             for c in 0..COLS {
                 acc[r][c] += a[r] * b[c];

@@ -9,8 +9,7 @@
 //! decoding one token at a time agrees exactly with processing the whole text.
 //!
 //! Where to read next: `reference.rs` for the three loops; `cpu.rs` for the way from views to blocks; `block.rs` for the
-//! blocking; `kernel_avx512.rs` for the innermost loop. Other CPU kernels that need small products on one thread
-//! (attention) call [`gemm_serial`].
+//! blocking; `kernel_avx512.rs` for the innermost loop.
 
 mod block;
 mod cpu;
@@ -31,9 +30,6 @@ mod skinny;
 mod strided;
 #[cfg(test)]
 mod tests;
-
-pub(crate) use cpu::gemm_serial;
-pub(crate) use strided::{Mat, MatMut};
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
@@ -132,11 +128,8 @@ fn samples() -> Vec<Sample> {
                 (true, true) => Arg::inout("c", &dims(m, n), Draw::NormalF32),
             };
             let (a, b) = (dims(m, k), dims(k, n));
-            Sample::new(
-                label,
-                vec![Arg::input("a", &a, Draw::Normal), Arg::input("b", &b, Draw::Normal), c],
-            )
-            .with(&[alpha, beta])
+            Sample::new(label, vec![Arg::input("a", &a, Draw::Normal), Arg::input("b", &b, Draw::Normal), c])
+                .with(&[alpha, beta])
         })
         .collect()
 }

@@ -34,7 +34,17 @@ pub(super) unsafe fn strip_f32(
             }
         }
         // SAFETY: the rest of the same strip.
-        unsafe { strip_any::<f32, 8>(src.add(whole), lane, 1, lanes, k - whole, dst.add(whole * dst_step), dst_step) };
+        unsafe {
+            strip_any::<f32, 8>(
+                src.add(whole),
+                lane,
+                1,
+                lanes,
+                k - whole,
+                dst.add(whole * dst_step),
+                dst_step,
+            )
+        };
     } else {
         // SAFETY: passed on.
         unsafe { strip_any::<f32, 8>(src, lane, step, lanes, k, dst, dst_step) };
@@ -79,7 +89,17 @@ pub(super) unsafe fn strip_bf16(
             }
         }
         // SAFETY: the rest of the same strip.
-        unsafe { strip_any::<Bf16, 8>(src.add(whole), lane, 1, lanes, k - whole, dst.add(whole * dst_step), dst_step) };
+        unsafe {
+            strip_any::<Bf16, 8>(
+                src.add(whole),
+                lane,
+                1,
+                lanes,
+                k - whole,
+                dst.add(whole * dst_step),
+                dst_step,
+            )
+        };
     } else {
         // SAFETY: passed on.
         unsafe { strip_any::<Bf16, 8>(src, lane, step, lanes, k, dst, dst_step) };

@@ -3,46 +3,6 @@
 use crate::{Bf16, DType, Float, simd};
 use std::marker::PhantomData;
 
-/// A matrix to read: element (i, j) is `data[i * row + j * col]`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Mat<'a, T> {
-    /// The elements, (0, 0) first.
-    pub data: &'a [T],
-    /// Distance between rows.
-    pub row: usize,
-    /// Distance between columns.
-    pub col: usize,
-}
-
-/// A matrix to write: element (i, j) is `data[i * row + j * col]`, and no two elements are the same memory.
-#[derive(Debug)]
-pub(crate) struct MatMut<'a, T> {
-    /// The elements, (0, 0) first.
-    pub data: &'a mut [T],
-    /// Distance between rows.
-    pub row: usize,
-    /// Distance between columns.
-    pub col: usize,
-}
-
-impl<'a, T> Mat<'a, T> {
-    /// Row-major, rows `row` apart.
-    pub fn rows(data: &'a [T], row: usize) -> Self {
-        Mat { data, row, col: 1 }
-    }
-    /// The transposed matrix, in the same memory.
-    pub fn t(self) -> Self {
-        Mat { data: self.data, row: self.col, col: self.row }
-    }
-}
-
-impl<'a, T> MatMut<'a, T> {
-    /// Row-major, rows `row` apart.
-    pub fn rows(data: &'a mut [T], row: usize) -> Self {
-        MatMut { data, row, col: 1 }
-    }
-}
-
 /// Elements a slice must have for an (m, n) matrix with these strides.
 pub(super) fn span(m: usize, n: usize, row: usize, col: usize) -> usize {
     if m == 0 || n == 0 { 0 } else { (m - 1) * row + (n - 1) * col + 1 }
@@ -109,6 +69,7 @@ unsafe impl Sync for Target<'_> {}
 
 impl<'a> Target<'a> {
     /// The (m, n) matrix in a slice; panics when it does not fit.
+    #[cfg(test)]
     pub fn new<T: Float>(data: &'a mut [T], size: (usize, usize), row: usize, col: usize) -> Self {
         // SAFETY: the slice is borrowed mutably for 'a.
         unsafe { Target::from_raw(data.as_mut_ptr(), data.len(), size, row, col) }
@@ -117,7 +78,13 @@ impl<'a> Target<'a> {
     ///
     /// # Safety
     /// The memory must be valid for 'a, and nobody else may touch the elements of the matrix.
-    pub unsafe fn from_raw<T: Float>(data: *mut T, len: usize, size: (usize, usize), row: usize, col: usize) -> Self {
+    pub unsafe fn from_raw<T: Float>(
+        data: *mut T,
+        len: usize,
+        size: (usize, usize),
+        row: usize,
+        col: usize,
+    ) -> Self {
         assert!(len >= span(size.0, size.1, row, col), "matmul: c is too short for its strides");
         Target { address: data.cast(), dtype: T::DTYPE, size, row, col, _borrow: PhantomData }
     }
@@ -140,7 +107,14 @@ impl<'a> Target<'a> {
     ///
     /// # Safety
     /// Nobody else touches this part of C at the same time.
-    pub unsafe fn put(&self, at: (usize, usize), part: (usize, usize), values: &[f32], width: usize, beta: f32) {
+    pub unsafe fn put(
+        &self,
+        at: (usize, usize),
+        part: (usize, usize),
+        values: &[f32],
+        width: usize,
+        beta: f32,
+    ) {
         match self.dtype {
             // SAFETY: passed on.
             DType::Bf16 => unsafe { self.put_as::<Bf16>(at, part, values, width, beta) },
@@ -162,22 +136,27 @@ impl<'a> Target<'a> {
         assert!(i + rows <= self.size.0 && j + cols <= self.size.1, "matmul: outside c");
         for r in 0..rows {
             let (first, values) = (self.at::<T>(i + r, j), &values[r * width..r * width + cols]);
-            simd::vectorize(|| {
-                // SAFETY: within C by the assertion above, and nobody else touches it.
-                let old = |c: usize| unsafe { &mut *first.add(c * self.col) };
-                match (beta == 0.0, self.col == 1) {
-                    // SAFETY: as above; the row's elements are adjacent.
-                    (true, true) => unsafe { std::slice::from_raw_parts_mut(first, cols) }
-                        .iter_mut()
-                        .zip(values)
-                        .for_each(|(c, &v)| *c = T::from_f32(v)),
-                    (true, false) => values.iter().enumerate().for_each(|(c, &v)| *old(c) = T::from_f32(v)),
-                    _ => values
-                        .iter()
-                        .enumerate()
-                        .for_each(|(c, &v)| *old(c) = T::from_f32(v + beta * old(c).to_f32())),
-                }
-            });
+            simd::vectorize(
+                #[inline(always)]
+                || {
+                    // SAFETY: within C by the assertion above, and nobody else touches it.
+                    let old = |c: usize| unsafe { &mut *first.add(c * self.col) };
+                    match (beta == 0.0, self.col == 1) {
+                        // SAFETY: as above; the row's elements are adjacent.
+                        (true, true) => unsafe { std::slice::from_raw_parts_mut(first, cols) }
+                            .iter_mut()
+                            .zip(values)
+                            .for_each(|(c, &v)| *c = T::from_f32(v)),
+                        (true, false) => {
+                            values.iter().enumerate().for_each(|(c, &v)| *old(c) = T::from_f32(v))
+                        }
+                        _ => values
+                            .iter()
+                            .enumerate()
+                            .for_each(|(c, &v)| *old(c) = T::from_f32(v + beta * old(c).to_f32())),
+                    }
+                },
+            );
         }
     }
 }

@@ -15,10 +15,10 @@ fn numbers<T: Float>(len: usize, seed: u64) -> Vec<T> {
 /// Strides of an (m, n) matrix in a slice, by name.
 fn strides(order: char, m: usize, n: usize) -> (usize, usize) {
     match order {
-        'r' => (n, 1),               // rows
-        'c' => (1, m),               // columns: a transposed view
-        'p' => (n + 3, 1),           // rows with a gap
-        _ => (2 * n.max(1), 2),      // every second element
+        'r' => (n, 1),          // rows
+        'c' => (1, m),          // columns: a transposed view
+        'p' => (n + 3, 1),      // rows with a gap
+        _ => (2 * n.max(1), 2), // every second element
     }
 }
 
@@ -30,7 +30,8 @@ fn product<T: Float, U: Float>(
     (alpha, beta): (f32, f32),
 ) -> Vec<f64> {
     let (a, b) = (numbers::<T>(m * k, 1), numbers::<T>(k * n, 2));
-    let ((ar, ac), (br, bc), (cr, cc)) = (strides(orders[0], m, k), strides(orders[1], k, n), strides(orders[2], m, n));
+    let ((ar, ac), (br, bc), (cr, cc)) =
+        (strides(orders[0], m, k), strides(orders[1], k, n), strides(orders[2], m, n));
     let spread = |from: &[T], rows: usize, cols: usize, r: usize, c: usize| {
         let mut to = vec![T::default(); (rows * r + cols * c + 1).max(from.len())];
         (0..rows * cols).for_each(|i| to[i / cols * r + i % cols * c] = from[i]);
@@ -68,7 +69,12 @@ fn expected<T: Float, U: Float>(
     (0..m * n).map(element).collect()
 }
 
-fn check<T: Float, U: Float>(micro: &Micro, size: (usize, usize, usize), orders: [char; 3], factors: (f32, f32)) {
+fn check<T: Float, U: Float>(
+    micro: &Micro,
+    size: (usize, usize, usize),
+    orders: [char; 3],
+    factors: (f32, f32),
+) {
     let got = product::<T, U>(micro, size, orders, factors);
     for (at, (got, (want, terms))) in got.into_iter().zip(expected::<T, U>(size, factors)).enumerate() {
         let bound = U::DTYPE.unit_roundoff() * want.abs() + 8.0 * DType::F32.unit_roundoff() * terms;
@@ -174,7 +180,9 @@ fn stacked<'a>(data: &'a [f32], dims: &[usize], repeat: &[usize]) -> View<'a> {
 #[test]
 fn batches_and_broadcast_operands_agree_with_the_definition() {
     let (a, b) = (numbers::<f32>(2 * 3 * 40 * 50, 5), numbers::<f32>(2 * 3 * 50 * 20, 6));
-    for (repeat_a, repeat_b) in [(vec![], vec![]), (vec![0], vec![1]), (vec![], vec![0, 1]), (vec![], vec![1])] {
+    for (repeat_a, repeat_b) in
+        [(vec![], vec![]), (vec![0], vec![1]), (vec![], vec![0, 1]), (vec![], vec![1])]
+    {
         let (x, w) = (stacked(&a, &[2, 3, 40, 50], &repeat_a), stacked(&b, &[2, 3, 50, 20], &repeat_b));
         let mut both = Vec::new();
         for backend in [&Cpu as &dyn Backend, &Reference] {
@@ -186,19 +194,6 @@ fn batches_and_broadcast_operands_agree_with_the_definition() {
         let (cpu, reference) = (&both[0], &both[1]);
         assert!(cpu.iter().zip(reference).all(|(a, b)| (a - b).abs() <= 1e-4), "{repeat_a:?} {repeat_b:?}");
     }
-}
-
-#[test]
-fn a_serial_product_has_the_bits_of_the_parallel_one() {
-    let (m, k, n) = (130, 300, 64);
-    let (a, b) = (numbers::<f32>(m * k, 1), numbers::<Bf16>(n * k, 2));
-    let wide: Vec<f32> = b.iter().map(|b| b.to_f32()).collect();
-    let (mut c, mut d) = (vec![0.0f32; m * n], vec![0.0f32; m * n]);
-    gemm_serial((m, k, n), 1.0, Mat::rows(&a, k), Mat::rows(&b, k).t(), 0.0, MatMut::rows(&mut c, n));
-    let wt = View::from_slice_strided(&wide, Layout::strided(&[k, n], &[1, k], 0).unwrap()).unwrap();
-    let out = ViewMut::from_slice(&mut d, &[m, n]).unwrap();
-    matmul(&Cpu, View::from_slice(&a, &[m, k]).unwrap(), wt, out, 1.0, 0.0).unwrap();
-    assert_eq!(c, d);
 }
 
 #[test]

@@ -30,7 +30,14 @@ impl Muon for Cpu {
         Ok(())
     }
 
-    fn newton_schulz(&self, g: View, mut o: ViewMut, mut scratch: ViewMut, steps: usize, bf16: bool) -> Result<()> {
+    fn newton_schulz(
+        &self,
+        g: View,
+        mut o: ViewMut,
+        mut scratch: ViewMut,
+        steps: usize,
+        bf16: bool,
+    ) -> Result<()> {
         const OP: &str = "newton_schulz";
         let (rows, cols) = (g.dims()[0], g.dims()[1]);
         let g = host(OP, "g", g.as_slice::<f32>())?;
@@ -53,17 +60,30 @@ impl Muon for Cpu {
             step(self, x, y, squares, (s, l), bf16)?;
             std::mem::swap(&mut x, &mut y);
         }
-        if tall { transpose(x, o, (s, l)) } else { o.copy_from_slice(x) }
+        if tall {
+            transpose(x, o, (s, l))
+        } else {
+            o.copy_from_slice(x)
+        }
         Ok(())
     }
 }
 
 /// `y = a·x + (b·A + c·A·A)·x`, `A = x·xᵀ`.
-fn step(cpu: &Cpu, x: &[f32], y: &mut [f32], squares: &mut [f32], (s, l): (usize, usize), bf16: bool) -> Result<()> {
+fn step(
+    cpu: &Cpu,
+    x: &[f32],
+    y: &mut [f32],
+    squares: &mut [f32],
+    (s, l): (usize, usize),
+    bf16: bool,
+) -> Result<()> {
     let [a, b, c] = COEFFICIENTS.map(|v| v as f32);
     let (big_a, rest) = squares.split_at_mut(s * s);
     let (big_b, big_c) = rest.split_at_mut(s * s);
-    let matrix = |data, cols| View::from_slice_strided(data, Layout::strided(&[data.len() / cols, cols], &[cols, 1], 0)?);
+    let matrix = |data, cols| {
+        View::from_slice_strided(data, Layout::strided(&[data.len() / cols, cols], &[cols, 1], 0)?)
+    };
     let xt = View::from_slice_strided(x, Layout::strided(&[l, s], &[1, l], 0)?)?;
     cpu.matmul(matrix(x, l)?, xt, ViewMut::from_slice(big_a, &[s, s])?, 1.0, 0.0)?;
     if !bf16 {
@@ -99,7 +119,9 @@ fn update(data: &mut [f32], f: impl Fn(usize, f32) -> f32 + Sync + Send) {
 /// `x = g / (‖g‖_F + 1e-7)`; the squares are summed in f64, blocks from left to right.
 fn scale(g: &[f32], x: &mut [f32], bf16: bool) {
     let round = move |v| if bf16 { round(v) } else { v };
-    let sums = par::map_blocks(g.len(), BLOCK, |block| g[block].iter().map(|&v| (round(v) as f64).powi(2)).sum::<f64>());
+    let sums = par::map_blocks(g.len(), BLOCK, |block| {
+        g[block].iter().map(|&v| (round(v) as f64).powi(2)).sum::<f64>()
+    });
     let norm = round(sums.iter().sum::<f64>().sqrt() as f32);
     let norm = round(norm + NORM_EPS as f32);
     update(x, |i, _| round(round(g[i]) / norm));

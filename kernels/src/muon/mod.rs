@@ -48,7 +48,9 @@ pub fn muon_momentum(b: &dyn Backend, buf: ViewMut, g: View, u: ViewMut, momentu
         check::output(OP, arg, out, &[("g", &g)])?;
     }
     check::disjoint(OP, "u", &buf, &u)?;
-    check::parameter(OP, (0.0..=1.0).contains(&momentum), || format!("momentum is {momentum}, not in 0..=1"))?;
+    check::parameter(OP, (0.0..=1.0).contains(&momentum), || {
+        format!("momentum is {momentum}, not in 0..=1")
+    })?;
     b.muon_momentum(buf, g, u, momentum)
 }
 

@@ -52,7 +52,8 @@ fn a_tall_matrix_gives_the_transpose_of_the_wide_one() {
     let (rows, cols) = (30, 70);
     let wide = matrix(rows, cols);
     let tall: Vec<f32> = (0..rows * cols).map(|i| wide[i % rows * cols + i / rows]).collect();
-    let (from_wide, from_tall) = (schulz(&Cpu, &wide, rows, cols, false), schulz(&Cpu, &tall, cols, rows, false));
+    let (from_wide, from_tall) =
+        (schulz(&Cpu, &wide, rows, cols, false), schulz(&Cpu, &tall, cols, rows, false));
     for i in 0..rows * cols {
         assert!((from_tall[i] - from_wide[i % rows * cols + i / rows]).abs() < 1e-5);
     }

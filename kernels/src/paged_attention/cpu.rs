@@ -118,7 +118,8 @@ fn attend<T: Float>(
         let tokens = chunk * CHUNK..((chunk + 1) * CHUNK).min(time);
         // Row r of the task: token r / group, head r % group of the group.
         let row = |r: usize| (b * time + tokens.start + r / group) * heads + kv_head * group + r % group;
-        let seen = |r: usize| p.visible(positions[p_layout.position(b * time + tokens.start + r / group)] as usize);
+        let seen =
+            |r: usize| p.visible(positions[p_layout.position(b * time + tokens.start + r / group)] as usize);
         let rows = tokens.len() * group;
         ROWS.with_borrow_mut(|scratch| {
             scratch.resize(scratch.len().max(rows * (2 * d + 2)), 0.0);
@@ -131,7 +132,8 @@ fn attend<T: Float>(
             attend_rows(wide, state, [k, v], slots, seen, p.scale);
             for (r, state) in state.chunks_exact(d + 2).enumerate() {
                 // SAFETY: rows of an output are disjoint (checked), lie in bounds, and each belongs to one task.
-                let o = unsafe { std::slice::from_raw_parts_mut(o.get().add(o_layout.row_position(row(r))), d) };
+                let o =
+                    unsafe { std::slice::from_raw_parts_mut(o.get().add(o_layout.row_position(row(r))), d) };
                 o.iter_mut().zip(&state[2..]).for_each(|(o, sum)| *o = T::from_f32(sum / state[1]));
             }
         });

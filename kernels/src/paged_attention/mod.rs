@@ -72,13 +72,20 @@ pub fn paged_attention(
     check_pages(OP, "v_pages", &v_pages, &q, k_pages.dims()[2])?;
     check::dims(OP, "v_pages", v_pages.dims(), k_pages.dims())?;
     check_heads(OP, q.dims()[2], k_pages.dims()[2])?;
-    check::parameter(OP, p.scale.is_finite(), || format!("scale {} is not finite; 1/sqrt(head_dim) is usual", p.scale))?;
+    check::parameter(OP, p.scale.is_finite(), || {
+        format!("scale {} is not finite; 1/sqrt(head_dim) is usual", p.scale)
+    })?;
     check::dims(OP, "o", o.dims(), q.dims())?;
     check::dtype(OP, "o", o.dtype(), &[q.dtype()])?;
     check::unit_last_stride(OP, "o", o.layout())?;
     check_positions(OP, &q, &positions, &page_table, &k_pages, |pos| p.visible(pos))?;
-    let inputs =
-        [("q", &q), ("k_pages", &k_pages), ("v_pages", &v_pages), ("page_table", &page_table), ("positions", &positions)];
+    let inputs = [
+        ("q", &q),
+        ("k_pages", &k_pages),
+        ("v_pages", &v_pages),
+        ("page_table", &page_table),
+        ("positions", &positions),
+    ];
     check::output(OP, "o", &o, &inputs)?;
     b.paged_attention(q, [k_pages, v_pages], page_table, positions, p, o)
 }
@@ -127,7 +134,13 @@ fn check_positions(
             let value = table[page_table.layout().position(index)];
             if value < 0 || value as usize >= n_pages {
                 let arg = "page_table";
-                return Err(KernelError::IndexOutOfRange { op, arg, index, value: value.into(), limit: n_pages });
+                return Err(KernelError::IndexOutOfRange {
+                    op,
+                    arg,
+                    index,
+                    value: value.into(),
+                    limit: n_pages,
+                });
             }
         }
     }

@@ -36,7 +36,8 @@ impl PagedAttention for Reference {
         p: AttentionParams,
         mut o: ViewMut,
     ) -> Result<()> {
-        let read = |x: View| x.to_f64().ok_or(KernelError::WrongSpace { op: "paged_attention", arg: "an argument" });
+        let read =
+            |x: View| x.to_f64().ok_or(KernelError::WrongSpace { op: "paged_attention", arg: "an argument" });
         let (dims, max_pages) = (k.dims().to_vec(), page_table.dims()[1]);
         let (time, heads, d) = (q.dims()[1], q.dims()[2], q.dims()[3]);
         let (q, k, v, table, positions) = (read(q)?, read(k)?, read(v)?, read(page_table)?, read(positions)?);
@@ -48,7 +49,8 @@ impl PagedAttention for Reference {
                 .visible(positions[token] as usize)
                 .map(|j| slot(&table, max_pages, &dims, token / time, j, head / (heads / dims[2])))
                 .collect();
-            let score = |&at: &usize| p.scale as f64 * q.iter().zip(&k[at..]).map(|(q, k)| q * k).sum::<f64>();
+            let score =
+                |&at: &usize| p.scale as f64 * q.iter().zip(&k[at..]).map(|(q, k)| q * k).sum::<f64>();
             let scores: Vec<f64> = seen.iter().map(score).collect();
             let max = scores.iter().fold(f64::NEG_INFINITY, |m, &s| m.max(s));
             let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();

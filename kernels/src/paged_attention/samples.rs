@@ -1,8 +1,8 @@
 //! Registry entries of the cache: batches at different positions, pages out of order, shared and unused pages.
 
 use super::{kv_append, paged_attention};
-use crate::attention::AttentionParams;
 use crate::DType;
+use crate::attention::AttentionParams;
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
 
 /// A batch whose rows are at different positions.
@@ -21,7 +21,14 @@ struct Case {
 }
 
 const CASES: &[Case] = &[
-    Case { label: "first token", dims: [1, 1, 1, 2], pages: [1, 1], table: &[&[0]], first: &[0], window: -1.0 },
+    Case {
+        label: "first token",
+        dims: [1, 1, 1, 2],
+        pages: [1, 1],
+        table: &[&[0]],
+        first: &[0],
+        window: -1.0,
+    },
     Case {
         label: "rows at different positions, pages out of order",
         dims: [1, 4, 2, 24],
@@ -30,11 +37,39 @@ const CASES: &[Case] = &[
         first: &[12, 0, 9],
         window: -1.0,
     },
-    Case { label: "chunk of three, 6:1, odd D", dims: [3, 6, 1, 7], pages: [3, 4], table: &[&[2, 0, 1]], first: &[6], window: -1.0 },
+    Case {
+        label: "chunk of three, 6:1, odd D",
+        dims: [3, 6, 1, 7],
+        pages: [3, 4],
+        table: &[&[2, 0, 1]],
+        first: &[6],
+        window: -1.0,
+    },
     Case { label: "empty batch", dims: [1, 2, 2, 8], pages: [2, 4], table: &[], first: &[], window: -1.0 },
-    Case { label: "window inside one block", dims: [2, 2, 2, 64], pages: [2, 100], table: &[&[1], &[0]], first: &[97, 30], window: 9.0 },
-    Case { label: "window that dropped pages", dims: [1, 2, 1, 32], pages: [3, 64], table: &[&[-1, 2, 1, 0]], first: &[255], window: 150.0 },
-    Case { label: "d4, one long page per row", dims: [1, 2, 2, 128], pages: [2, 512], table: &[&[0], &[1]], first: &[511, 300], window: 512.0 },
+    Case {
+        label: "window inside one block",
+        dims: [2, 2, 2, 64],
+        pages: [2, 100],
+        table: &[&[1], &[0]],
+        first: &[97, 30],
+        window: 9.0,
+    },
+    Case {
+        label: "window that dropped pages",
+        dims: [1, 2, 1, 32],
+        pages: [3, 64],
+        table: &[&[-1, 2, 1, 0]],
+        first: &[255],
+        window: 150.0,
+    },
+    Case {
+        label: "d4, one long page per row",
+        dims: [1, 2, 2, 128],
+        pages: [2, 512],
+        table: &[&[0], &[1]],
+        first: &[511, 300],
+        window: 512.0,
+    },
 ];
 
 impl Case {
@@ -93,7 +128,10 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 0.0, // a copy
         roundings: 0.0,
         magnitude: None,
-        cost: |s, bytes| Cost { flops: 0.0, bytes: bytes * 2.0 * s.dims("x").iter().product::<usize>() as f64 },
+        cost: |s, bytes| Cost {
+            flops: 0.0,
+            bytes: bytes * 2.0 * s.dims("x").iter().product::<usize>() as f64,
+        },
     },
     KernelInfo {
         name: "paged_attention",

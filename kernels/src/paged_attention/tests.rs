@@ -23,7 +23,11 @@ struct Sequence<T> {
 impl<T: Float> Sequence<T> {
     fn new(dims: [usize; 4], window: Option<usize>) -> Self {
         let [t, h, kv_heads, d] = dims;
-        let (q, k, v) = (numbers(t * h * d, 1, 3.0), numbers(t * kv_heads * d, 2, 3.0), numbers(t * kv_heads * d, 3, 1.0));
+        let (q, k, v) = (
+            numbers(t * h * d, 1, 3.0),
+            numbers(t * kv_heads * d, 2, 3.0),
+            numbers(t * kv_heads * d, 3, 1.0),
+        );
         Sequence { q, k, v, dims, p: AttentionParams { scale: 1.0 / (d as f32).sqrt(), window } }
     }
     /// The outputs of all queries when the sequence is fed in chunks of `chunk` tokens into pages of `page_len`, as the

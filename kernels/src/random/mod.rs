@@ -23,7 +23,9 @@ pub fn uniform(b: &dyn Backend, seed: u64, stream: u64, first: u64, y: ViewMut) 
     check::contiguous(OP, "y", y.layout())?;
     check::output(OP, "y", &y, &[])?;
     let fits = first.checked_add(y.numel() as u64).is_some();
-    check::parameter(OP, fits, || format!("{} numbers from {first} on reach past the stream's end", y.numel()))?;
+    check::parameter(OP, fits, || {
+        format!("{} numbers from {first} on reach past the stream's end", y.numel())
+    })?;
     b.uniform(seed, stream, first, y)
 }
 

@@ -121,7 +121,13 @@ fn reduce<F: Fold>(x: &View, dims: &[usize], store: Store) -> Result<()> {
 }
 
 /// Terms `range` of the result that begins at `first`.
-fn part<F: Fold>(x: Source, first: usize, reduced: &Axes, range: Range<usize>, buffer: &mut [f32; BLOCK]) -> F::Acc {
+fn part<F: Fold>(
+    x: Source,
+    first: usize,
+    reduced: &Axes,
+    range: Range<usize>,
+    buffer: &mut [f32; BLOCK],
+) -> F::Acc {
     let mut tree = Pairwise::<F>::NEW;
     for start in range.clone().step_by(BLOCK) {
         let terms = load(x, first, reduced, start..range.end.min(start + BLOCK), buffer);

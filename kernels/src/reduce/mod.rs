@@ -36,7 +36,8 @@ pub fn reduce(b: &dyn Backend, op: ReduceOp, x: View, y: ViewMut) -> Result<()> 
     const OP: &str = "reduce";
     check::dtype(OP, "x", x.dtype(), FLOATS)?;
     check::dtype(OP, "y", y.dtype(), &[x.dtype(), check::accumulator(x.dtype())])?;
-    let fits = x.dims().len() == y.dims().len() && x.dims().iter().zip(y.dims()).all(|(x, y)| y == x || *y == 1);
+    let fits =
+        x.dims().len() == y.dims().len() && x.dims().iter().zip(y.dims()).all(|(x, y)| y == x || *y == 1);
     if !fits {
         let want = format!("{:?} with 1 for every reduced axis", x.dims());
         return Err(KernelError::Shape { op: OP, arg: "y", got: y.dims().to_vec(), want });
@@ -67,7 +68,13 @@ macro_rules! entry {
 pub const KERNELS: &[KernelInfo] = &[
     entry!("reduce_sum", "y = Σ x over the axes where y has size 1", ReduceOp::Sum, 8.0, Some(sum_of_sizes)),
     entry!("reduce_max", "y = max x over the axes where y has size 1", ReduceOp::Max, 0.0, None),
-    entry!("reduce_sum_squares", "y = Σ x² over the axes where y has size 1", ReduceOp::SumSquares, 1.0, None),
+    entry!(
+        "reduce_sum_squares",
+        "y = Σ x² over the axes where y has size 1",
+        ReduceOp::SumSquares,
+        1.0,
+        None
+    ),
 ];
 
 const SHAPES: &[(&str, &[usize], &[usize])] = &[

@@ -66,7 +66,8 @@ pub const KERNELS: &[KernelInfo] = &[
         doc: "dx = 2·relu(x)·dy",
         samples: || {
             let sample = |&(label, dims): &(&'static str, &[usize])| {
-                let mut args: Vec<Arg> = ["x", "dy"].map(|name| Arg::input(name, dims, Draw::Normal)).to_vec();
+                let mut args: Vec<Arg> =
+                    ["x", "dy"].map(|name| Arg::input(name, dims, Draw::Normal)).to_vec();
                 args.push(Arg::inout("dx", dims, Draw::Normal));
                 Sample::new(label, args).with(&[if dims.len() == 2 { 1.0 } else { 0.0 }])
             };

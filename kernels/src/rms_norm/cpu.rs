@@ -3,7 +3,7 @@
 
 use super::RmsNorm;
 use crate::check::host;
-use crate::{Bf16, Cpu, DType, Float, Layout, Result, View, ViewMut, par};
+use crate::{Bf16, Cpu, DType, Float, Layout, Result, View, ViewMut, par, simd};
 
 impl RmsNorm for Cpu {
     fn rms_norm_fwd(&self, x: View, eps: f64, mut y: ViewMut, mut rstd: ViewMut) -> Result<()> {
@@ -41,6 +41,31 @@ fn row<'a, T>(base: &'a [T], layout: &Layout, row: usize, c: usize) -> &'a [T] {
     &base[at..at + c]
 }
 
+/// One row forward; returns its rstd.
+#[inline(always)]
+fn forward_row<T: Float>(x: &[T], eps: f32, y: &mut [T]) -> f32 {
+    let c = x.len();
+    let mean_square = row_sum(c, |i| x[i].to_f32() * x[i].to_f32()) / c as f32;
+    let rstd = 1.0 / (mean_square + eps).sqrt();
+    for (y, x) in y.iter_mut().zip(x) {
+        *y = T::from_f32(x.to_f32() * rstd);
+    }
+    rstd
+}
+
+/// One row backward.
+#[inline(always)]
+fn backward_row<T: Float>(dy: &[T], y: &[T], rstd: f32, dx: &mut [T], accumulate: bool) {
+    let (c, y, dx) = (dy.len(), &y[..dy.len()], &mut dx[..dy.len()]);
+    let mean = row_sum(c, |i| dy[i].to_f32() * y[i].to_f32()) / c as f32;
+    let g = |i: usize| rstd * (dy[i].to_f32() - y[i].to_f32() * mean);
+    if accumulate {
+        (0..c).for_each(|i| dx[i] = T::from_f32(dx[i].to_f32() + g(i)));
+    } else {
+        (0..c).for_each(|i| dx[i] = T::from_f32(g(i)));
+    }
+}
+
 fn forward<T: Float>(x: &View, eps: f32, y: &mut ViewMut, rstd: &mut ViewMut) -> Result<()> {
     const OP: &str = "rms_norm_fwd";
     let (_, c) = x.layout().rows();
@@ -50,17 +75,18 @@ fn forward<T: Float>(x: &View, eps: f32, y: &mut ViewMut, rstd: &mut ViewMut) ->
     let rstd = host(OP, "rstd", rstd.as_mut_slice::<f32>())?;
     let per_task = par::rows_per_task(c);
     par::for_each_rows(rstd, 1, per_task, |first, rstd| {
-        for (i, rstd) in rstd.iter_mut().enumerate() {
-            let x = row(x, &x_layout, first + i, c);
-            // SAFETY: rows of an output are disjoint (checked), lie in bounds, and each belongs to one task.
-            let y =
-                unsafe { std::slice::from_raw_parts_mut(y.get().add(y_layout.row_position(first + i)), c) };
-            let mean_square = row_sum(c, |i| x[i].to_f32() * x[i].to_f32()) / c as f32;
-            *rstd = 1.0 / (mean_square + eps).sqrt();
-            for (y, x) in y.iter_mut().zip(x) {
-                *y = T::from_f32(x.to_f32() * *rstd);
-            }
-        }
+        simd::vectorize(
+            #[inline(always)]
+            || {
+                for (i, rstd) in rstd.iter_mut().enumerate() {
+                    let x = row(x, &x_layout, first + i, c);
+                    let at = y_layout.row_position(first + i);
+                    // SAFETY: rows of an output are disjoint (checked), lie in bounds, and each belongs to one task.
+                    let y = unsafe { std::slice::from_raw_parts_mut(y.get().add(at), c) };
+                    *rstd = forward_row(x, eps, y);
+                }
+            },
+        )
     });
     Ok(())
 }
@@ -75,16 +101,18 @@ fn backward<T: Float>(dy: &View, y: &View, rstd: &View, dx: &mut ViewMut, accumu
     let dx = par::SharedPtr::new(host(OP, "dx", dx.base_mut::<T>())?);
     let per_task = par::rows_per_task(c);
     par::for_each_task(rows.div_ceil(per_task), |task| {
-        for r in task * per_task..((task + 1) * per_task).min(rows) {
-            let (dy, y) = (row(dy, &dy_layout, r, c), row(y, &y_layout, r, c));
-            // SAFETY: rows of an output are disjoint (checked), lie in bounds, and each belongs to one task.
-            let dx = unsafe { std::slice::from_raw_parts_mut(dx.get().add(dx_layout.row_position(r)), c) };
-            let mean = row_sum(c, |i| dy[i].to_f32() * y[i].to_f32()) / c as f32;
-            for i in 0..c {
-                let g = rstd[r] * (dy[i].to_f32() - y[i].to_f32() * mean);
-                dx[i] = T::from_f32(if accumulate { dx[i].to_f32() + g } else { g });
-            }
-        }
+        simd::vectorize(
+            #[inline(always)]
+            || {
+                for r in task * per_task..((task + 1) * per_task).min(rows) {
+                    let (dy, y) = (row(dy, &dy_layout, r, c), row(y, &y_layout, r, c));
+                    // SAFETY: rows of an output are disjoint (checked), lie in bounds, and each belongs to one task.
+                    let dx =
+                        unsafe { std::slice::from_raw_parts_mut(dx.get().add(dx_layout.row_position(r)), c) };
+                    backward_row(dy, y, rstd[r], dx, accumulate);
+                }
+            },
+        )
     });
     Ok(())
 }

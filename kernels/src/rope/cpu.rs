@@ -51,8 +51,12 @@ fn rotate<T: Float>(
             for head in token * heads..(token + 1) * heads {
                 let at = x_layout.row_position(head);
                 // SAFETY: rows of an output are disjoint (checked), lie in bounds, and each belongs to one task.
-                let y = unsafe { std::slice::from_raw_parts_mut(y.get().add(y_layout.row_position(head)), d) };
-                simd::vectorize(#[inline(always)] || rotate_row(&x[at..at + d], cos, sin, y, sign, accumulate));
+                let y =
+                    unsafe { std::slice::from_raw_parts_mut(y.get().add(y_layout.row_position(head)), d) };
+                simd::vectorize(
+                    #[inline(always)]
+                    || rotate_row(&x[at..at + d], cos, sin, y, sign, accumulate),
+                );
             }
         }
     });

@@ -51,7 +51,9 @@ pub fn rope(
     check::dims(OP, "y", y.dims(), x.dims())?;
     check::dtype(OP, "y", y.dtype(), &[x.dtype()])?;
     let half = x.dims()[3] / 2;
-    check::parameter(OP, x.dims()[3] == 2 * half, || format!("head_dim {} is odd; halves need an even one", x.dims()[3]))?;
+    check::parameter(OP, x.dims()[3] == 2 * half, || {
+        format!("head_dim {} is odd; halves need an even one", x.dims()[3])
+    })?;
     check::dims(OP, "positions", positions.dims(), &x.dims()[..2])?;
     check::rank(OP, "cos", cos.dims(), 2, "(positions, head_dim / 2)")?;
     check::dims(OP, "cos", cos.dims(), &[cos.dims()[0], half])?;

@@ -28,7 +28,9 @@ impl Rope for Reference {
                 let (first, second) = (row * d + j, row * d + half + j);
                 let c = cos[position * half + j];
                 let s = if inverse { -sin[position * half + j] } else { sin[position * half + j] };
-                for (at, value) in [(first, x[first] * c + x[second] * s), (second, x[second] * c - x[first] * s)] {
+                for (at, value) in
+                    [(first, x[first] * c + x[second] * s), (second, x[second] * c - x[first] * s)]
+                {
                     ys[at] = if accumulate { ys[at] + value } else { value };
                 }
             }

@@ -46,7 +46,8 @@ impl Sample for Reference {
         let (rows, v) = (logits.dims()[0], logits.dims()[1]);
         let logits = host("sample", "logits", logits.to_f64())?;
         let u = host("sample", "uniforms", uniforms.to_f64())?;
-        let drawn: Vec<f64> = (0..rows).map(|r| draw(&logits[r * v..][..v], u[r], temperature, top_k)).collect();
+        let drawn: Vec<f64> =
+            (0..rows).map(|r| draw(&logits[r * v..][..v], u[r], temperature, top_k)).collect();
         host("sample", "ids", ids.store_f64(&drawn).then_some(()))
     }
 }

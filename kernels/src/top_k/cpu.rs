@@ -158,7 +158,8 @@ mod tests {
     fn more_than_there_are_is_refused() {
         let (x, mut values, mut indices) = ([0.0f32; 3], [0.0f32; 4], [0i32; 4]);
         let x = View::from_slice(&x, &[1, 3]).unwrap();
-        let (values, indices) = (ViewMut::from_slice(&mut values, &[1, 4]), ViewMut::from_slice(&mut indices, &[1, 4]));
+        let (values, indices) =
+            (ViewMut::from_slice(&mut values, &[1, 4]), ViewMut::from_slice(&mut indices, &[1, 4]));
         assert!(top_k(&Cpu, x, values.unwrap(), indices.unwrap()).is_err());
     }
 }

@@ -38,7 +38,8 @@ mod tests {
 
     fn one(op: UnaryOp, x: f32) -> f32 {
         let (x, mut y) = ([x], [0.5]);
-        unary(&Cpu, op, View::from_slice(&x, &[]).unwrap(), ViewMut::from_slice(&mut y, &[]).unwrap()).unwrap();
+        unary(&Cpu, op, View::from_slice(&x, &[]).unwrap(), ViewMut::from_slice(&mut y, &[]).unwrap())
+            .unwrap();
         y[0]
     }
 
@@ -57,6 +58,9 @@ mod tests {
         let inf = f32::INFINITY;
         assert_eq!([UnaryOp::Sigmoid, UnaryOp::Tanh, UnaryOp::Exp].map(|op| one(op, inf)), [1.0, 1.0, inf]);
         assert_eq!([UnaryOp::Sigmoid, UnaryOp::Tanh, UnaryOp::Exp].map(|op| one(op, -inf)), [0.0, -1.0, 0.0]);
-        assert_eq!([one(UnaryOp::Ln, 0.0), one(UnaryOp::Rsqrt, 0.0), one(UnaryOp::Reciprocal, inf)], [-inf, inf, 0.0]);
+        assert_eq!(
+            [one(UnaryOp::Ln, 0.0), one(UnaryOp::Rsqrt, 0.0), one(UnaryOp::Reciprocal, inf)],
+            [-inf, inf, 0.0]
+        );
     }
 }

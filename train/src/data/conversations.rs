@@ -47,7 +47,8 @@ impl ConversationFeed {
             }
         }
         if rows.is_empty() {
-            let what = "no conversation has an assistant turn within the sequence length; raise --max-seq-len";
+            let what =
+                "no conversation has an assistant turn within the sequence length; raise --max-seq-len";
             return Err(TrainError::Config(what.into()));
         }
         let pad = tokenizer.special(Special::AssistantEnd) as i32;

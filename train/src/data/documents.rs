@@ -44,7 +44,10 @@ impl Dataset {
     pub fn documents(&self) -> Result<Vec<String>> {
         let documents: Vec<String> = self.lines(DOCUMENTS)?;
         if documents.iter().all(String::is_empty) {
-            return Err(TrainError::bad(&self.dir.join(DOCUMENTS), "holds no text; import a non-empty corpus"));
+            return Err(TrainError::bad(
+                &self.dir.join(DOCUMENTS),
+                "holds no text; import a non-empty corpus",
+            ));
         }
         Ok(documents)
     }
@@ -146,7 +149,10 @@ fn read_documents(path: &Path) -> Result<Vec<String>> {
     let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
     let text = String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
-        TrainError::bad(path, format!("not UTF-8: byte {at} begins no character; convert the file (iconv -t UTF-8)"))
+        TrainError::bad(
+            path,
+            format!("not UTF-8: byte {at} begins no character; convert the file (iconv -t UTF-8)"),
+        )
     })?;
     if path.extension().is_some_and(|e| e == "jsonl") {
         return text
@@ -154,7 +160,14 @@ fn read_documents(path: &Path) -> Result<Vec<String>> {
             .enumerate()
             .filter(|(_, l)| !l.trim().is_empty())
             .map(|(i, line)| json_document(line).ok_or(i))
-            .map(|d| d.map_err(|i| TrainError::bad(path, format!("line {}: neither a JSON string nor an object with \"text\"", i + 1))))
+            .map(|d| {
+                d.map_err(|i| {
+                    TrainError::bad(
+                        path,
+                        format!("line {}: neither a JSON string nor an object with \"text\"", i + 1),
+                    )
+                })
+            })
             .collect();
     }
     Ok(cut(&text.replace("\r\n", "\n"), DOCUMENT_CHARS))

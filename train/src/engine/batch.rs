@@ -41,7 +41,12 @@ pub fn answer_all(
     Ok(answers)
 }
 
-fn answer_batch(gpt: &Gpt, tokens: &impl ToolTokens, prompts: &[&[u32]], max_tokens: usize) -> Result<Vec<Vec<u32>>> {
+fn answer_batch(
+    gpt: &Gpt,
+    tokens: &impl ToolTokens,
+    prompts: &[&[u32]],
+    max_tokens: usize,
+) -> Result<Vec<Vec<u32>>> {
     let (rows, length) = (prompts.len(), prompts[0].len());
     let mut cache = gpt.cache(rows, length + max_tokens)?;
     let mut sampler = Sampler::new(Sampling::greedy())?;

@@ -36,11 +36,13 @@ impl MuonState {
     pub fn step(&mut self, p: &mut Tensor, g: &Tensor, lr: f64, momentum: f64, ns: NsDtype) -> Result<()> {
         let (backend, rows, cols) = (p.device().backend(), p.dim(0), p.dim(1));
         let mut u = p.uninit_like()?;
-        muon_momentum(backend, self.buf.view_mut()?, g.view(), u.view_mut()?, momentum).map_err(TensorError::from)?;
+        muon_momentum(backend, self.buf.view_mut()?, g.view(), u.view_mut()?, momentum)
+            .map_err(TensorError::from)?;
         let mut o = p.uninit_like()?;
         let mut scratch = Tensor::uninit(&[newton_schulz_scratch(rows, cols)], p.dtype(), p.device())?;
         let bf16 = ns == NsDtype::Bf16;
-        newton_schulz(backend, u.view(), o.view_mut()?, scratch.view_mut()?, STEPS, bf16).map_err(TensorError::from)?;
+        newton_schulz(backend, u.view(), o.view_mut()?, scratch.view_mut()?, STEPS, bf16)
+            .map_err(TensorError::from)?;
         let scale = (rows as f64 / cols as f64).max(1.0).sqrt();
         p.accumulate(-lr * scale, &o)?;
         Ok(())

@@ -112,12 +112,19 @@ impl Optimizer {
         out
     }
     /// Put back what [`Optimizer::tensors`] gave.
-    pub fn restore(&mut self, params: &[Parameter], tensors: &BTreeMap<String, Tensor>, steps: u32) -> Result<()> {
+    pub fn restore(
+        &mut self,
+        params: &[Parameter],
+        tensors: &BTreeMap<String, Tensor>,
+        steps: u32,
+    ) -> Result<()> {
         let fetch = |p: &Parameter, suffix: &str| -> Result<Tensor> {
             let name = format!("{}.{suffix}", p.name);
             let t = tensors.get(&name).filter(|t| t.dims() == p.value().dims());
-            Ok(t.ok_or_else(|| TrainError::Config(format!("the optimizer state lacks {name} of the right shape")))?
-                .copied()?)
+            Ok(t.ok_or_else(|| {
+                TrainError::Config(format!("the optimizer state lacks {name} of the right shape"))
+            })?
+            .copied()?)
         };
         for (p, state) in params.iter().zip(&mut self.states) {
             match state {

@@ -89,7 +89,7 @@ impl Base {
 
 fn micro_batches(options: &BaseOptions, t: usize) -> Result<usize> {
     let micro = options.device_batch_size * t;
-    if micro == 0 || options.total_batch_size == 0 || options.total_batch_size % micro != 0 {
+    if micro == 0 || options.total_batch_size == 0 || !options.total_batch_size.is_multiple_of(micro) {
         let total = options.total_batch_size;
         let near = (total / micro.max(1)).max(1) * micro;
         return Err(TrainError::Config(format!(
@@ -145,9 +145,13 @@ impl Stage for Base {
     }
     fn evaluate(&mut self, gpt: &Gpt) -> Result<BitsPerByte> {
         match &mut self.validation {
-            Some(v) => {
-                evaluate_stream(gpt, v, &self.token_bytes, self.options.device_batch_size, self.options.eval_tokens)
-            }
+            Some(v) => evaluate_stream(
+                gpt,
+                v,
+                &self.token_bytes,
+                self.options.device_batch_size,
+                self.options.eval_tokens,
+            ),
             None => Ok(BitsPerByte::default()),
         }
     }

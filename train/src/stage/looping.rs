@@ -102,7 +102,8 @@ pub fn run_stage(
         let begun = Instant::now();
         let settings = stage.settings(at.step);
         let micro = stage.micro_batches();
-        let result = trainer::step(gpt, &mut optimizer, micro, || stage.next_batch(), settings, run.grad_clip)?;
+        let result =
+            trainer::step(gpt, &mut optimizer, micro, || stage.next_batch(), settings, run.grad_clip)?;
         let seconds = begun.elapsed().as_secs_f64();
         at.finish_step(&result, seconds);
         let line = at.line(run, gpt, &result, settings, seconds);
@@ -129,7 +130,8 @@ pub fn run_stage(
         if last || due(run.sample_every) {
             for (prompt, text) in stage.samples(gpt)? {
                 reporter.message(&format!("sample | {prompt}{text}"));
-                metrics.write(&json!({"kind": "sample", "step": at.step - 1, "prompt": prompt, "text": text}))?;
+                metrics
+                    .write(&json!({"kind": "sample", "step": at.step - 1, "prompt": prompt, "text": text}))?;
             }
         }
     }
@@ -156,7 +158,11 @@ fn validate(
     let bpb = result.value();
     at.progress.val_bpb = Some(bpb);
     at.progress.min_val_bpb = Some(at.progress.min_val_bpb.map_or(bpb, |m| m.min(bpb)));
-    reporter.message(&format!("step {} | Validation bpb: {bpb:.4} | loss {:.4} per token", at.step, result.loss()));
+    reporter.message(&format!(
+        "step {} | Validation bpb: {bpb:.4} | loss {:.4} per token",
+        at.step,
+        result.loss()
+    ));
     metrics.write(&json!({
         "kind": "eval", "stage": stage.name(), "step": at.step - 1, "val_bpb": bpb, "val_loss": result.loss(),
     }))
@@ -238,7 +244,8 @@ fn begin(
         return std::fs::write(&path, text).map_err(TrainError::io(&path));
     };
     if !run.resume {
-        let why = "this run has checkpoints already: continue it with --resume, or choose another name with --run";
+        let why =
+            "this run has checkpoints already: continue it with --resume, or choose another name with --run";
         return Err(TrainError::bad(&run.run.dir, why));
     }
     let state = checkpoint::load_state(&folder)?;
@@ -271,9 +278,15 @@ fn check_same_course(
     } else if state.tokenizer_fingerprint != run.tokenizer_fingerprint {
         "the tokenizer has changed since: restore it, or start a new run".into()
     } else if state.options != run.options {
-        format!("options differ from the first start ({}): repeat them, or start a new run", difference(state, run))
+        format!(
+            "options differ from the first start ({}): repeat them, or start a new run",
+            difference(state, run)
+        )
     } else if state.simd != simd {
-        format!("the run used --simd {}, this would use {simd}: bits would differ; pass --simd {}", state.simd, state.simd)
+        format!(
+            "the run used --simd {}, this would use {simd}: bits would differ; pass --simd {}",
+            state.simd, state.simd
+        )
     } else {
         return Ok(());
     };
@@ -282,7 +295,12 @@ fn check_same_course(
 
 /// Names of the options that differ.
 fn difference(state: &State, run: &RunOptions) -> String {
-    let (Some(old), Some(new)) = (state.options.as_object(), run.options.as_object()) else { return "all".into() };
+    let (Some(old), Some(new)) = (state.options.as_object(), run.options.as_object()) else {
+        return "all".into();
+    };
     let changed = new.iter().filter(|(k, v)| old.get(*k) != Some(v));
-    changed.map(|(k, v)| format!("{k}: {} then, {v} now", old.get(k).unwrap_or(&json!(null)))).collect::<Vec<_>>().join("; ")
+    changed
+        .map(|(k, v)| format!("{k}: {} then, {v} now", old.get(k).unwrap_or(&json!(null))))
+        .collect::<Vec<_>>()
+        .join("; ")
 }

@@ -28,16 +28,16 @@ enum Page {
 }
 
 const MIX: &[(Page, usize)] = &[
-    (Page::Profile, 26),
-    (Page::Comparison, 10),
-    (Page::Town, 11),
-    (Page::Animal, 9),
+    (Page::Profile, 20),
+    (Page::Comparison, 9),
+    (Page::Town, 12),
+    (Page::Animal, 11),
     (Page::Country, 3),
     (Page::Science, 6),
-    (Page::Story, 9),
+    (Page::Story, 8),
     (Page::Dialogue, 8),
-    (Page::Sums, 9),
-    (Page::Letters, 7),
+    (Page::Sums, 12),
+    (Page::Letters, 9),
     (Page::Identity, 2),
 ];
 

@@ -31,6 +31,8 @@ const SPELL_QUESTIONS: &[&str] = &[
     "Please spell '{s}'.",
     "Which letters does the word '{s}' have?",
     "What is the spelling of '{s}'?",
+    "How is the word '{s}' written?",
+    "Can you spell '{s}'?",
 ];
 
 const COUNT_QUESTIONS: &[&str] = &[

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashSet};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Facts of held-out people, towns, animals and countries.
+    /// Facts of held-out people, towns and animals.
     Facts,
     /// Sums and word problems with held-out operands.
     Arithmetic,

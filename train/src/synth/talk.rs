@@ -10,6 +10,7 @@ use super::questions::{Answers, Kind};
 use super::rng::{Deck, Rng};
 use super::sums::{self, Split, Sum};
 use super::world::{Fact, Subject, Topic, World};
+use std::collections::BTreeMap;
 
 /// One turn: what the user says, what the assistant answers.
 type Turn = (String, Content);
@@ -24,6 +25,8 @@ pub(super) struct Talker<'a> {
     names: Deck,
     facts: Vec<(&'a Subject, &'a Fact)>,
     deck: Deck,
+    /// Indices into `facts` by relation, so that a relation of few subjects is asked about as often as one of many.
+    relations: Vec<Vec<usize>>,
     words: Deck,
     /// The answers given so far: what a baseline may know.
     pub answers: Answers,
@@ -34,6 +37,10 @@ impl<'a> Talker<'a> {
     pub fn new(world: &'a World, letters: &'a Letters, stream: u64) -> Self {
         let open = || world.subjects.iter().filter(|s| !s.held_out);
         let facts: Vec<_> = open().flat_map(|s| s.facts.iter().map(move |f| (s, f))).collect();
+        let mut by_relation: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (i, (_, fact)) in facts.iter().enumerate() {
+            by_relation.entry(fact.relation.name).or_default().push(i);
+        }
         let known: Vec<&Subject> = world.subjects.iter().filter(|s| s.topic != Topic::Science).collect();
         Talker {
             seed: world.seed,
@@ -44,6 +51,7 @@ impl<'a> Talker<'a> {
             known,
             deck: Deck::new(facts.len()),
             facts,
+            relations: by_relation.into_values().collect(),
             words: Deck::new(letters.words.len()),
             answers: Answers::new(),
         }
@@ -52,9 +60,9 @@ impl<'a> Talker<'a> {
     /// The next conversation.
     pub fn write(&mut self) -> Conversation {
         let turns = match self.rng.below(100) {
-            0..=35 => vec![self.fact()],
-            36..=48 => vec![self.plain_sum()],
-            49..=63 => vec![self.story_sum()],
+            0..=39 => vec![self.fact()],
+            40..=50 => vec![self.plain_sum()],
+            51..=63 => vec![self.story_sum()],
             64..=71 => vec![self.count()],
             72..=76 => vec![self.spell()],
             77..=79 => vec![text(identity::identity(&mut self.rng))],
@@ -66,8 +74,16 @@ impl<'a> Talker<'a> {
         Conversation::of(turns)
     }
 
+    /// A question about a fact: every fact gets its turn, and every relation gets extra ones.
     fn fact(&mut self) -> Turn {
-        let (subject, fact) = self.facts[self.deck.deal(&mut self.rng)];
+        let index = match self.rng.chance(40) {
+            true => {
+                let relation = self.rng.below(self.relations.len());
+                self.rng.pick(&self.relations[relation])
+            }
+            false => self.deck.deal(&mut self.rng),
+        };
+        let (subject, fact) = self.facts[index];
         self.ask(subject, fact, fact.relation.questions)
     }
 

@@ -35,7 +35,12 @@ pub fn hold(loaded: &Loaded, world: &Synth, run: &Path, globals: &Globals) -> an
         ))?;
     }
     for miss in misses.iter().take(4) {
-        output::line(&format!("  missed: {} -> {} (expected {})", miss.question, miss.reply.trim(), miss.expected))?;
+        output::line(&format!(
+            "  missed: {} -> {} (expected {})",
+            miss.question,
+            miss.reply.trim(),
+            miss.expected
+        ))?;
     }
     let rows: Vec<_> = scores
         .iter()

@@ -23,7 +23,9 @@ use train::synth::{self, SynthOptions};
 
 /// `demo`.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  nanochat demo                        about ten minutes on two cores, then a chat prompt\n  nanochat demo < /dev/null            no prompt: five sample questions\n  nanochat demo --text novel.txt       learn your own text, then continue what you type\n  nanochat demo --fresh                forget what an earlier demo learnt")]
+#[command(
+    after_help = "Examples:\n  nanochat demo                        about ten minutes on two cores, then a chat prompt\n  nanochat demo < /dev/null            no prompt: five sample questions\n  nanochat demo --text novel.txt       learn your own text, then continue what you type\n  nanochat demo --fresh                forget what an earlier demo learnt"
+)]
 pub struct Args {
     /// Learn these files or folders of UTF-8 text instead of the generated world
     #[arg(long, value_name = "PATH", num_args = 1..)]
@@ -108,7 +110,8 @@ fn own_text(
     let (documents, held_out) = (data.documents()?, data.validation_documents()?);
     output::line(&format!("{} documents to learn, {} held out", documents.len(), held_out.len()))?;
     let tokenizer = stages::tokenizer(layout, name, &data, recipe, globals)?;
-    let prompts: Vec<String> = held_out.iter().take(5).map(|d| opening(d)).filter(|p| !p.is_empty()).collect();
+    let prompts: Vec<String> =
+        held_out.iter().take(5).map(|d| opening(d)).filter(|p| !p.is_empty()).collect();
     stages::pretrain(layout, name, &data, &tokenizer, recipe, globals, &prompts)?;
     output::line(&format!("\nfrom nothing to here in {}", duration(begun.elapsed().as_secs_f64())))?;
     let loaded = shared::load_run(globals, Some(&format!("{name}-base")), None)?;
@@ -133,7 +136,8 @@ fn talk(loaded: &Loaded, samples: &[String; 5], globals: &Globals) -> anyhow::Re
         return session.talk();
     }
     let mut piped = String::new();
-    std::io::Read::read_to_string(&mut std::io::stdin().lock(), &mut piped).context("reading standard input")?;
+    std::io::Read::read_to_string(&mut std::io::stdin().lock(), &mut piped)
+        .context("reading standard input")?;
     let questions: Vec<&str> = match piped.trim() {
         "" => samples.iter().map(String::as_str).collect(),
         _ => piped.lines().filter(|l| !l.trim().is_empty()).collect(),

@@ -43,12 +43,12 @@ pub const WORLD: Recipe = Recipe {
     n_embd: 256,
     sequence_len: 256,
     batch: 16,
-    base_steps: 400,
+    base_steps: 500,
     warmdown_ratio: 0.4,
     examples: 48,
     micro: 16,
-    sft_steps: 300,
-    init_lr_frac: 0.4,
+    sft_steps: 220,
+    init_lr_frac: 0.35,
 };
 
 /// For a text of the user's.

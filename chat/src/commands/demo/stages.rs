@@ -49,7 +49,11 @@ pub fn tokenizer(
     let sample = documents.first().map_or("", |d| d.lines().next().unwrap_or(""));
     let ids = tokenizer.encode(sample);
     let pieces: Vec<String> = ids.iter().map(|&id| tokenizer.decode(&[id])).collect::<Result<_, _>>()?;
-    output::line(&format!("{} entries; the first line in pieces: {}", tokenizer.vocab_size(), pieces.join("·")))?;
+    output::line(&format!(
+        "{} entries; the first line in pieces: {}",
+        tokenizer.vocab_size(),
+        pieces.join("·")
+    ))?;
     Ok(tokenizer)
 }
 

@@ -1,6 +1,6 @@
 //! `nanochat selftest`: every kernel and every gradient against its definition, from the binary itself.
 //!
-//! What is checked, and how, is the business of `kernels::verify`; this prints it. The same checks run in the
+//! What is checked, and how, is the business of `kernels::verify` and `autograd::check`; this prints it. The same checks run in the
 //! tests, but here they run on the machine, with the instructions and in the build that will train.
 
 mod list;
@@ -9,6 +9,8 @@ mod table;
 use crate::globals::{Globals, Usage};
 use crate::output::{self, Progress};
 use anyhow::bail;
+use autograd::check::verify_these;
+use autograd::registry::{OPS, OpInfo};
 use kernels::KernelInfo;
 use kernels::verify::{Budget, CheckResult, verify_kernels};
 use std::process::ExitCode;
@@ -43,14 +45,15 @@ pub struct Args {
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     let chosen = |name: &str| args.filter.as_deref().is_none_or(|part| name.contains(part));
     let kernels: Vec<&KernelInfo> = kernels::kernels().filter(|k| chosen(k.name)).collect();
-    if kernels.is_empty() {
+    let ops: Vec<&OpInfo> = OPS.iter().copied().filter(|op| chosen(op.name)).collect();
+    if kernels.is_empty() && ops.is_empty() {
         let filter = args.filter.as_deref().unwrap_or_default();
         bail!(Usage(format!(
             "--filter {filter}: nothing has that in its name; `nanochat selftest --list` shows all"
         )));
     }
     if args.list {
-        output::text(&list::render(&kernels, args.markdown, globals.json)?)?;
+        output::text(&list::render(&kernels, &ops, args.markdown, globals.json)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.seeds == 0 {
@@ -58,10 +61,16 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     }
     let budget = Budget { seeds: args.seeds, max_elements: args.max_elements.unwrap_or(usize::MAX) };
     let mut screen = Screen::new(globals);
-    screen.start(&kernels)?;
+    let names = kernels.iter().map(|k| k.name).chain(ops.iter().map(|op| op.name));
+    screen.start(names.map(str::len).max().unwrap_or(0))?;
     let mut tally = Tally::default();
     for info in &kernels {
         let line = check_kernel(info, globals, budget, &mut screen);
+        screen.finished(&line)?;
+        tally.add(line);
+    }
+    for info in &ops {
+        let line = check_op(info, globals, budget, &mut screen);
         screen.finished(&line)?;
         tally.add(line);
     }
@@ -74,6 +83,16 @@ fn check_kernel(info: &KernelInfo, globals: &Globals, budget: Budget, screen: &m
     let mut line = Line::new(info.name);
     let backend = globals.device().backend();
     verify_kernels([info], backend, budget, &mut |result: &CheckResult| {
+        line.add(result.ok, result.worst.map_or(0.0, |w| w.ratio()), || result.to_string());
+        screen.working(&line);
+    });
+    line
+}
+
+/// All checks of one differentiable operation: value, gradient against finite differences, fused against composite.
+fn check_op(info: &OpInfo, globals: &Globals, budget: Budget, screen: &mut Screen) -> Line {
+    let mut line = Line::new(info.name);
+    verify_these([info], globals.device(), budget, &mut |result: &CheckResult| {
         line.add(result.ok, result.worst.map_or(0.0, |w| w.ratio()), || result.to_string());
         screen.working(&line);
     });
@@ -97,8 +116,8 @@ impl Screen {
         Screen { progress, begun, shown: begun, json: globals.json, quiet: globals.quiet, width: 0 }
     }
     /// The header, wide enough for all names.
-    fn start(&mut self, kernels: &[&KernelInfo]) -> anyhow::Result<()> {
-        self.width = kernels.iter().map(|k| k.name.len()).max().unwrap_or(0);
+    fn start(&mut self, width: usize) -> anyhow::Result<()> {
+        self.width = width;
         if !self.json && !self.quiet {
             output::line(&table::header(self.width))?;
         }
