@@ -15,6 +15,7 @@
 
 mod backward;
 mod cpu;
+mod definition;
 pub(crate) mod lanes;
 mod mask;
 mod pack;

@@ -4,7 +4,7 @@
 //! to `e_ij = scale·Σ_d |q·k|`, and through the exponential it becomes a *relative* error of the weight. So a weight counts
 //! as `p·(1 + e_ij)`, and so on down the formulas.
 
-use super::{AttentionParams, Shape, attention_bwd, attention_fwd, reference};
+use super::{AttentionParams, Shape, attention_bwd, attention_fwd, definition};
 use crate::DType;
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
 
@@ -58,8 +58,8 @@ fn forward_sample(case: &Case) -> Sample {
 fn backward_sample(case: &Case) -> Sample {
     let [b, t, h, kv_heads, d] = case.1;
     let mut args = inputs(case);
-    let o = |x: &[Vec<f64>], s: &[f64]| reference::forward(&x[0], &x[1], &x[2], &shape(s), params(s)).0;
-    let lse = |x: &[Vec<f64>], s: &[f64]| reference::forward(&x[0], &x[1], &x[2], &shape(s), params(s)).1;
+    let o = |x: &[Vec<f64>], s: &[f64]| definition::forward(&x[0], &x[1], &x[2], &shape(s), params(s)).0;
+    let lse = |x: &[Vec<f64>], s: &[f64]| definition::forward(&x[0], &x[1], &x[2], &shape(s), params(s)).1;
     args.push(Arg::input("o", &[b, t, h, d], Draw::DerivedRounded(o)));
     args.push(Arg::input("lse", &[b, h, t], Draw::Derived(lse)));
     args.push(Arg::input("do", &[b, t, h, d], Draw::Normal));

@@ -235,7 +235,7 @@ fn the_gradient_is_the_slope_of_the_reference() {
     let [_, _, dq, dk, dv] = problem.run::<f64, f64>(&Reference);
     let loss = |x: [&[f64]; 3]| {
         let s = Shape::new(&problem.q, &problem.kv);
-        let (o, _) = reference::forward(x[0], x[1], x[2], &s, problem.p);
+        let (o, _) = definition::forward(x[0], x[1], x[2], &s, problem.p);
         o.iter().zip(&problem.x[3]).map(|(o, &g)| o * g as f64).sum::<f64>()
     };
     let x: Vec<Vec<f64>> = problem.x.iter().map(|x| x.iter().map(|&x| x as f64).collect()).collect();
