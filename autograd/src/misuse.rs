@@ -110,16 +110,17 @@ fn weight_gradients_of_several_tapes_add_up_in_one_buffer_until_cleared() {
 
 #[test]
 fn a_gradient_that_lies_inside_a_larger_one_is_added_to_in_its_own_place() {
-    // Backward of cat gives `b` a part of dy, without a copy; then linear adds its product to that part.
+    // Backward of cat gives `b` a part of its dy, without a copy; then linear adds its product to that part. (dy must belong
+    // to nobody else, or a copy would be made: hence the doubling after cat.)
     let tape = Tape::new();
     let b = tape.watch(tensor(&[1.0, 2.0], &[1, 2])).unwrap();
     let w = Var::constant(tensor(&[10.0, 0.0, 0.0, 100.0], &[2, 2]));
     let (y, a) = (b.linear(&w).unwrap(), Var::constant(tensor(&[0.0; 4], &[2, 2])));
-    let joined = cat(&[&a, &b], 0).unwrap();
+    let joined = cat(&[&a, &b], 0).unwrap().affine(2.0, 0.0).unwrap();
     let seeds =
         [(&y, tensor(&[1.0, 1.0], &[1, 2])), (&joined, tensor(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[3, 2]))];
     let gradients = tape.backward(&seeds).unwrap();
-    assert_eq!(gradients.take(&b).unwrap().to_f64_vec(), [5.0 + 10.0, 6.0 + 100.0]);
+    assert_eq!(gradients.take(&b).unwrap().to_f64_vec(), [2.0 * 5.0 + 10.0, 2.0 * 6.0 + 100.0]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Checks every operation of [`OPS`] on a device, with no code per operation.
 //!
-//! For every operation × sample × dtype × magnitude × layout: draw inputs and a seed gradient ([`case`]), apply the operation
-//! on a tape and sweep back ([`run`]), and compare ([`checks`], [`conduct`]):
+//! For every operation × sample × dtype × magnitude × layout: draw inputs and a seed gradient (`case.rs`), apply the operation
+//! on a tape and sweep back (`run.rs`), and compare (`checks.rs`, `conduct.rs`):
 //!
 //! | check | passes when |
 //! |---|---|

@@ -1,7 +1,7 @@
 //! Checks every kernel of the registry on a device against its definition, with no code per kernel.
 //!
-//! For every [`KernelInfo`] × sample × dtype × magnitude × layout: draw inputs ([`case`]), lay them out ([`place`]), run the
-//! kernel on the device and the definition on [`crate::Reference`] in f64 ([`run`]), and compare all elements ([`checks`]):
+//! For every [`KernelInfo`] × sample × dtype × magnitude × layout: draw inputs (`case.rs`), lay them out (`place.rs`), run the
+//! kernel on the device and the definition on [`crate::Reference`] in f64 (`run.rs`), and compare all elements (`checks.rs`):
 //!
 //! | check | passes when |
 //! |---|---|

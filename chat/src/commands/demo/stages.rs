@@ -120,8 +120,9 @@ fn go(
     options: serde_json::Value,
     globals: &Globals,
 ) -> anyhow::Result<()> {
-    if let Some(folder) = run.checkpoints().latest()? {
-        let state = checkpoint::load_state(&folder)?;
+    let begun = run.checkpoints().latest()?;
+    if let Some(folder) = &begun {
+        let state = checkpoint::load_state(folder)?;
         if state.step == steps && state.options == options {
             output::line(&format!("done already ({}); --fresh starts over", folder.display()))?;
             return Ok(());
@@ -135,7 +136,7 @@ fn go(
         save_every: 100,
         keep: 1,
         sample_every: 0,
-        resume: true,
+        resume: begun.is_some(),
         seed: globals.seed,
         tokenizer_fingerprint: tokenizer.fingerprint(),
         options,

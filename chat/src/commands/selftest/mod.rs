@@ -1,18 +1,17 @@
 //! `nanochat selftest`: every kernel and every gradient against its definition, from the binary itself.
 //!
-//! What is checked, and how, is the business of `kernels::verify` and `autograd::check`; this prints it. The same checks run in the
-//! tests, but here they run on the machine, with the instructions and in the build that will train.
+//! What is checked, and how, is the business of `kernels::verify` and `autograd::check`; this prints it. The same checks
+//! run in the tests, but here they run on the machine, with the instructions and in the build that will train.
 
+mod entry;
 mod list;
 mod table;
 
 use crate::globals::{Globals, Usage};
 use crate::output::{self, Progress};
 use anyhow::bail;
-use autograd::check::verify_these;
-use autograd::registry::{OPS, OpInfo};
-use kernels::KernelInfo;
-use kernels::verify::{Budget, CheckResult, verify_kernels};
+use entry::Entry;
+use kernels::verify::{Budget, CheckResult};
 use std::process::ExitCode;
 use std::time::Instant;
 use table::{Line, Tally};
@@ -43,34 +42,27 @@ pub struct Args {
 
 /// Check, or list.
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
-    let chosen = |name: &str| args.filter.as_deref().is_none_or(|part| name.contains(part));
-    let kernels: Vec<&KernelInfo> = kernels::kernels().filter(|k| chosen(k.name)).collect();
-    let ops: Vec<&OpInfo> = OPS.iter().copied().filter(|op| chosen(op.name)).collect();
-    if kernels.is_empty() && ops.is_empty() {
+    let chosen = |entry: &Entry| args.filter.as_deref().is_none_or(|part| entry.name().contains(part));
+    let entries: Vec<Entry> = Entry::all().into_iter().filter(chosen).collect();
+    if entries.is_empty() {
         let filter = args.filter.as_deref().unwrap_or_default();
         bail!(Usage(format!(
             "--filter {filter}: nothing has that in its name; `nanochat selftest --list` shows all"
         )));
     }
     if args.list {
-        output::text(&list::render(&kernels, &ops, args.markdown, globals.json)?)?;
+        output::text(&list::render(&entries, args.markdown, globals.json)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.seeds == 0 {
         bail!(Usage("--seeds 0: give at least 1".into()));
     }
     let budget = Budget { seeds: args.seeds, max_elements: args.max_elements.unwrap_or(usize::MAX) };
-    let mut screen = Screen::new(globals);
-    let names = kernels.iter().map(|k| k.name).chain(ops.iter().map(|op| op.name));
-    screen.start(names.map(str::len).max().unwrap_or(0))?;
+    let mut screen = Screen::new(globals, &entries);
     let mut tally = Tally::default();
-    for info in &kernels {
-        let line = check_kernel(info, globals, budget, &mut screen);
-        screen.finished(&line)?;
-        tally.add(line);
-    }
-    for info in &ops {
-        let line = check_op(info, globals, budget, &mut screen);
+    for &entry in &entries {
+        screen.heading(entry)?;
+        let line = check(entry, globals, budget, &mut screen);
         screen.finished(&line)?;
         tally.add(line);
     }
@@ -78,21 +70,10 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(tally.failed() > 0)))
 }
 
-/// All checks of one kernel on the chosen device.
-fn check_kernel(info: &KernelInfo, globals: &Globals, budget: Budget, screen: &mut Screen) -> Line {
-    let mut line = Line::new(info.name);
-    let backend = globals.device().backend();
-    verify_kernels([info], backend, budget, &mut |result: &CheckResult| {
-        line.add(result.ok, result.worst.map_or(0.0, |w| w.ratio()), || result.to_string());
-        screen.working(&line);
-    });
-    line
-}
-
-/// All checks of one differentiable operation: value, gradient against finite differences, fused against composite.
-fn check_op(info: &OpInfo, globals: &Globals, budget: Budget, screen: &mut Screen) -> Line {
-    let mut line = Line::new(info.name);
-    verify_these([info], globals.device(), budget, &mut |result: &CheckResult| {
+/// All checks of one entry on the chosen device.
+fn check(entry: Entry, globals: &Globals, budget: Budget, screen: &mut Screen) -> Line {
+    let mut line = Line::new(entry.kind(), entry.name());
+    entry.verify(globals.device(), budget, &mut |result: &CheckResult| {
         line.add(result.ok, result.worst.map_or(0.0, |w| w.ratio()), || result.to_string());
         screen.working(&line);
     });
@@ -108,18 +89,22 @@ struct Screen {
     json: bool,
     quiet: bool,
     width: usize,
+    /// Of the latest heading.
+    kind: &'static str,
 }
 
 impl Screen {
-    fn new(globals: &Globals) -> Screen {
+    fn new(globals: &Globals, entries: &[Entry]) -> Screen {
         let (begun, progress) = (Instant::now(), Progress::new(globals.quiet, 1));
-        Screen { progress, begun, shown: begun, json: globals.json, quiet: globals.quiet, width: 0 }
+        let width = entries.iter().map(|e| e.name().len().max(e.kind().len())).max().unwrap_or(0);
+        let (json, quiet) = (globals.json, globals.quiet);
+        Screen { progress, begun, shown: begun, json, quiet, width, kind: "" }
     }
-    /// The header, wide enough for all names.
-    fn start(&mut self, width: usize) -> anyhow::Result<()> {
-        self.width = width;
-        if !self.json && !self.quiet {
-            output::line(&table::header(self.width))?;
+    /// The header, whenever another kind of entry begins.
+    fn heading(&mut self, entry: Entry) -> anyhow::Result<()> {
+        let gap = if self.kind.is_empty() { "" } else { "\n" };
+        if std::mem::replace(&mut self.kind, entry.kind()) != entry.kind() && !self.json && !self.quiet {
+            output::line(&format!("{gap}{}", table::header(self.kind, self.width)))?;
         }
         Ok(())
     }

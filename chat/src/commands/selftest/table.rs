@@ -1,14 +1,16 @@
-//! The results as a table: a line per kernel, the failures in detail, one sum.
+//! The results as a table: a line per kernel or operation, the failures in detail, one sum.
 
 use crate::globals::Globals;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Failures told in full per kernel; the rest are counted.
+/// Failures told in full per line; the rest are counted.
 const TOLD: usize = 5;
 
 /// Everything that was checked of one kernel or operation.
 pub struct Line {
+    /// `kernel` or `operation`.
+    kind: &'static str,
     /// Its name.
     pub name: &'static str,
     /// Checks made.
@@ -23,8 +25,8 @@ pub struct Line {
 
 impl Line {
     /// Nothing checked yet.
-    pub fn new(name: &'static str) -> Line {
-        Line { name, checks: 0, failed: 0, worst: 0.0, details: Vec::new() }
+    pub fn new(kind: &'static str, name: &'static str) -> Line {
+        Line { kind, name, checks: 0, failed: 0, worst: 0.0, details: Vec::new() }
     }
     /// Count one check; `detail` is asked for where it failed.
     pub fn add(&mut self, ok: bool, worst: f64, detail: impl FnOnce() -> String) {
@@ -47,8 +49,8 @@ impl Line {
 }
 
 /// The table's head.
-pub fn header(width: usize) -> String {
-    format!("{:width$}  {:>6}  {:>11}  result", "kernel", "checks", "worst error")
+pub fn header(kind: &str, width: usize) -> String {
+    format!("{:width$}  {:>6}  {:>11}  result", kind, "checks", "worst error")
 }
 
 /// A line of the table. The worst error is in units of what is allowed: above 1 is a failure.
@@ -75,11 +77,12 @@ impl Tally {
     fn checks(&self) -> usize {
         self.lines.iter().map(|l| l.checks).sum()
     }
-    /// The failures in detail, a paragraph per kernel; empty if there are none.
+    /// The failures in detail, a paragraph per line; empty if there are none.
     pub fn failures(&self) -> String {
         let mut text = String::new();
         for line in self.lines.iter().filter(|l| l.failed > 0) {
-            text += &format!("\n{}: {} of {} checks failed\n", line.name, line.failed, line.checks);
+            text +=
+                &format!("\n{} {}: {} of {} checks failed\n", line.kind, line.name, line.failed, line.checks);
             line.details.iter().for_each(|detail| text += &format!("  {detail}\n"));
             if line.failed > line.details.len() {
                 text += &format!("  … and {} more\n", line.failed - line.details.len());
@@ -98,14 +101,17 @@ impl Tally {
     pub fn json(&self, globals: &Globals) -> Value {
         let line = |l: &Line| {
             let worst = l.worst.is_finite().then_some(l.worst);
-            json!({ "kernel": l.name, "checks": l.checks, "failed": l.failed, "worst": worst, "failures": l.details })
+            json!({
+                "kind": l.kind, "name": l.name, "checks": l.checks, "failed": l.failed, "worst": worst,
+                "failures": l.details,
+            })
         };
         json!({
             "device": globals.device().to_string(),
             "simd": kernels::simd::level().name(),
             "checks": self.checks(),
             "failed": self.failed(),
-            "kernels": self.lines.iter().map(line).collect::<Vec<_>>(),
+            "lines": self.lines.iter().map(line).collect::<Vec<_>>(),
         })
     }
 }
@@ -115,7 +121,7 @@ mod tests {
     use super::*;
 
     fn line(oks: &[bool]) -> Line {
-        let mut line = Line::new("add");
+        let mut line = Line::new("kernel", "add");
         oks.iter()
             .for_each(|&ok| line.add(ok, if ok { 0.25 } else { f64::INFINITY }, || "what was wrong".into()));
         line
@@ -136,6 +142,6 @@ mod tests {
         tally.add(line(&[false; 8]));
         let text = tally.failures();
         assert_eq!(text.matches("what was wrong").count(), TOLD);
-        assert!(text.contains("add: 8 of 8 checks failed") && text.contains("and 3 more"), "{text}");
+        assert!(text.contains("kernel add: 8 of 8 checks failed") && text.contains("and 3 more"), "{text}");
     }
 }

@@ -72,7 +72,7 @@ pub struct Args {
     /// Update the weights after each iteration; without this, all iterations see the initial weights
     #[arg(long)]
     optimizer_step: bool,
-    /// Keep the rotary tables in f32
+    /// Keep the rotary tables in f32 (here --rope-table has no say)
     #[arg(long)]
     f32_tables: bool,
     /// Write the document to this file
