@@ -18,7 +18,7 @@ pub const COMMAND: Command = Command {
     args: "[--rounds N] [--steps N] [--warmup N] [--threads N] [--compile] [--venv DIR] [-- OPTIONS for both sides]",
     help: "
 Makes a virtual environment with torch and numpy in target/torch-venv (once; some gigabytes), builds
-the release binary, and runs benches/torch/paired.py. The result goes to benches/torch/last_paired.json,
+the release binary, and runs benches/torch/paired.py. The result goes to target/last_paired.json,
 which is not committed. Without python3, or where torch cannot be installed, a notice says so and the
 exit code is 0.
 
@@ -33,8 +33,8 @@ otherwise). pip's own settings (PIP_INDEX_URL and the like) are respected.",
     run,
 };
 
-/// Name of the result, next to the script that writes it.
-const RESULT: &str = "last_paired.json";
+/// Where the raw result goes, as seen from the script that writes it: build output, not source.
+const RESULT: &str = "../../target/last_paired.json";
 
 /// What the command line says.
 #[derive(Debug, PartialEq)]
@@ -70,6 +70,7 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
     succeed("building nanochat", &mut build)?;
     let scripts = context.root.join("benches").join("torch");
     let binary = target.join("release").join(format!("nanochat{}", std::env::consts::EXE_SUFFIX));
+    std::fs::create_dir_all(context.root.join("target")).map_err(|e| format!("target: {e}"))?;
     let mut paired = Process::new(&python);
     paired.current_dir(&scripts).args(paired_arguments(&options, &binary, &python, &scripts));
     succeed("paired.py", &mut paired)?;
@@ -222,7 +223,7 @@ mod tests {
             quoted(&script.to_string_lossy())
         );
         assert_eq!(after("--torch"), &torch);
-        assert_eq!((words[0].as_str(), after("--json").as_str()), ("paired.py", "last_paired.json"));
+        assert_eq!((words[0].as_str(), after("--json").as_str()), ("paired.py", RESULT));
     }
 
     #[test]
