@@ -5,7 +5,7 @@
 //! results at a time, so that whole cache lines are used), and gathering a block of scattered terms first. Long reductions
 //! are cut into parts of [`PART`] terms that threads share.
 
-use super::order::{self, BLOCK, Fold, LANES, Max, Pairwise, Sum, SumSquares, Wide, block};
+use super::order::{self, BLOCK, Fold, LANES, Max, Pairwise, SumSquares, Wide, WideSum, block};
 use super::{Reduce, ReduceOp};
 use crate::check::host;
 use crate::elementwise::Source;
@@ -30,7 +30,7 @@ fn run<Y: Float>(op: ReduceOp, x: &View, y: &mut ViewMut) -> Result<()> {
         unsafe { *y.get().add(layout.position(result)) = Y::from_f64(value) };
     };
     match op {
-        ReduceOp::Sum => reduce::<Sum>(x, layout.dims(), &store),
+        ReduceOp::Sum => reduce::<WideSum>(x, layout.dims(), &store),
         ReduceOp::Max => reduce::<Max>(x, layout.dims(), &store),
         ReduceOp::SumSquares => reduce::<SumSquares>(x, layout.dims(), &store),
     }
