@@ -59,7 +59,7 @@ pub const TEXT: Recipe = Recipe {
     n_embd: 256,
     sequence_len: 256,
     batch: 16,
-    base_steps: 700,
+    base_steps: 500,
     warmdown_ratio: 0.4,
     examples: 0,
     micro: 0,
