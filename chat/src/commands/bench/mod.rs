@@ -2,6 +2,7 @@
 //!
 //! Figures of whole commands are here; those of single kernels are criterion's business, in `benches/`.
 
+mod steps;
 mod train;
 
 use crate::globals::Globals;

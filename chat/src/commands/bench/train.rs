@@ -4,27 +4,15 @@
 //! outside the clock, reading the loss is inside. With `--serve-steps` the steps are run as standard input asks for them,
 //! so that another program can be measured in alternation with this one (`benches/torch/paired.py`).
 
+use super::steps::Bench;
 use crate::globals::{Globals, Precision, Usage};
 use crate::output::{self, Progress};
 use anyhow::{Context, bail};
-use kernels::philox::Philox;
-use model::{Gpt, GptConfig};
 use serde_json::{Value, json};
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
 use tensor::{Device, memory};
-use train::TrainError;
-use train::data::Batch;
-use train::optim::{Hyper, NsDtype, Optimizer, StepSettings};
-use train::schedule::classic_muon_momentum;
-use train::trainer;
-
-/// The random stream of token ids; the streams of weights start at 0.
-const STREAM: u64 = 0xBE_7C;
-/// Gradients are clipped to this norm.
-const CLIP: f64 = 1.0;
 
 /// Precision of Muon's Newton–Schulz iteration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -51,25 +39,25 @@ pub struct Args {
     json_file: Option<PathBuf>,
     /// Blocks
     #[arg(long, default_value_t = 4)]
-    depth: usize,
+    pub(super) depth: usize,
     /// Width of the residual stream (default: 64 per block)
     #[arg(long, alias = "n_embd", value_name = "C")]
-    n_embd: Option<usize>,
+    pub(super) n_embd: Option<usize>,
     /// Query heads (default: width / 128, rounded up)
     #[arg(long, alias = "n_head", value_name = "H")]
-    n_head: Option<usize>,
+    pub(super) n_head: Option<usize>,
     /// Key and value heads (default: as many as query heads)
     #[arg(long, alias = "n_kv_head", value_name = "H")]
-    n_kv_head: Option<usize>,
+    pub(super) n_kv_head: Option<usize>,
     /// Number of token ids
     #[arg(long, aliases = ["vocab_size", "vocab"], value_name = "V", default_value_t = 4096)]
-    vocab_size: usize,
+    pub(super) vocab_size: usize,
     /// Tokens per row
     #[arg(long, aliases = ["sequence_len", "max-seq-len", "seq-len"], value_name = "T", default_value_t = 512)]
-    sequence_len: usize,
+    pub(super) sequence_len: usize,
     /// Rows per step
     #[arg(long, aliases = ["device_batch_size", "batch"], value_name = "B", default_value_t = 8)]
-    device_batch_size: usize,
+    pub(super) device_batch_size: usize,
     /// Timed steps
     #[arg(long, value_name = "N", default_value_t = 10)]
     steps: usize,
@@ -78,7 +66,7 @@ pub struct Args {
     warmup: usize,
     /// Precision of Muon's Newton-Schulz iteration
     #[arg(long, value_enum, default_value_t)]
-    ns_dtype: NsArg,
+    pub(super) ns_dtype: NsArg,
     /// Run steps as standard input asks for them: `step N` is answered by a line of JSON, `quit` ends
     #[arg(long, conflicts_with_all = ["json_file", "steps", "warmup"])]
     serve_steps: bool,
@@ -99,71 +87,6 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
         false => measure(&mut bench, args, globals)?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A model, its optimizer and a source of batches.
-struct Bench {
-    gpt: Gpt,
-    optimizer: Optimizer,
-    tokens: Philox,
-    rows: usize,
-    loss: f64,
-}
-
-impl Bench {
-    fn new(args: &Args, globals: &Globals) -> anyhow::Result<Bench> {
-        let gpt = Gpt::new(shape(args)?, globals.seed, globals.gpt_options())?;
-        let ns = match args.ns_dtype {
-            NsArg::F32 => NsDtype::F32,
-            NsArg::Bf16 => NsDtype::Bf16,
-        };
-        let hyper = Hyper { ns, ..Hyper::classic(gpt.config().n_embd) };
-        let optimizer = Optimizer::new(gpt.params(), hyper)?;
-        let tokens = Philox::new(globals.seed, STREAM);
-        Ok(Bench { gpt, optimizer, tokens, rows: args.device_batch_size, loss: f64::NAN })
-    }
-    fn tokens_per_step(&self) -> usize {
-        self.rows * self.gpt.config().sequence_len
-    }
-    /// Fresh random rows of T + 1 tokens: the first T are inputs, the last T targets.
-    fn batch(&mut self) -> train::Result<Batch> {
-        let (b, t) = (self.rows, self.gpt.config().sequence_len);
-        let vocab = u32::try_from(self.gpt.config().vocab_size).unwrap_or(u32::MAX);
-        let (mut ids, mut targets) = (Vec::with_capacity(b * t), Vec::with_capacity(b * t));
-        for _ in 0..b {
-            let row: Vec<i32> = (0..=t).map(|_| self.tokens.below(vocab) as i32).collect();
-            ids.extend(&row[..t]);
-            targets.extend(&row[1..]);
-        }
-        Batch::new(&ids, &targets, b, t, self.gpt.options().device)
-    }
-    /// One step; milliseconds.
-    fn step(&mut self) -> anyhow::Result<f64> {
-        let mut batch = Some(self.batch()?);
-        let next = || batch.take().ok_or_else(|| TrainError::Config("one batch a step".into()));
-        let muon_momentum = classic_muon_momentum(u64::from(self.optimizer.steps));
-        let settings = StepSettings { lr_multiplier: 1.0, muon_momentum };
-        let start = Instant::now();
-        self.loss = trainer::step(&mut self.gpt, &mut self.optimizer, 1, next, settings, CLIP)?.loss;
-        Ok(1e3 * start.elapsed().as_secs_f64())
-    }
-}
-
-/// The model's shape: width and heads follow from the depth where they are not given.
-fn shape(args: &Args) -> anyhow::Result<GptConfig> {
-    let n_embd = args.n_embd.unwrap_or(64 * args.depth);
-    let n_head = args.n_head.unwrap_or(n_embd.div_ceil(128).max(1));
-    let config = GptConfig {
-        sequence_len: args.sequence_len,
-        vocab_size: args.vocab_size,
-        n_layer: args.depth,
-        n_head,
-        n_kv_head: args.n_kv_head.unwrap_or(n_head),
-        n_embd,
-        ..GptConfig::default()
-    };
-    config.validate()?;
-    Ok(config)
 }
 
 /// Answer requests, one line each, until `quit` or the end of input. A bad request is answered, too.
@@ -293,21 +216,7 @@ fn median(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        globals: Globals,
-        #[command(flatten)]
-        args: Args,
-    }
-
-    fn bench(more: &[&str]) -> Bench {
-        let line =
-            ["bench", "--depth", "1", "--n-embd", "32", "--n-head", "2", "--vocab", "40", "--seq-len", "8"];
-        let line = <Line as clap::Parser>::parse_from(line.iter().chain(more));
-        Bench::new(&line.args, &line.globals).unwrap()
-    }
+    use crate::commands::bench::steps::tests::bench;
 
     #[test]
     fn the_median_is_the_middle_of_the_sorted_values() {
@@ -327,17 +236,6 @@ mod tests {
         assert!(reply["loss"].as_f64().unwrap() > 0.0);
         steps_reply(&mut bench, 1).unwrap();
         assert_ne!(bench.gpt.params()[1].value().to_f64_vec(), before, "the matrices have moved");
-    }
-
-    #[test]
-    fn batches_are_fresh_and_targets_are_the_inputs_one_further() {
-        let mut bench = bench(&["--batch", "3"]);
-        let (a, b) = (bench.batch().unwrap(), bench.batch().unwrap());
-        let (ids, targets) = (a.ids.to_vec::<i32>().unwrap(), a.targets.to_vec::<i32>().unwrap());
-        for row in 0..3 {
-            assert_eq!(ids[8 * row + 1..8 * row + 8], targets[8 * row..8 * row + 7]);
-        }
-        assert_ne!(ids, b.ids.to_vec::<i32>().unwrap());
     }
 
     #[test]

@@ -1,0 +1,119 @@
+//! A training step that can be repeated and timed: a model, its optimizer and random batches.
+
+use super::train::{Args, NsArg};
+use crate::globals::Globals;
+use kernels::philox::Philox;
+use model::{Gpt, GptConfig};
+use std::time::Instant;
+use train::TrainError;
+use train::data::Batch;
+use train::optim::{Hyper, NsDtype, Optimizer, StepSettings};
+use train::schedule::classic_muon_momentum;
+use train::trainer;
+
+/// The random stream of token ids; the streams of weights start at 0.
+const STREAM: u64 = 0xBE_7C;
+/// Gradients are clipped to this norm.
+const CLIP: f64 = 1.0;
+
+/// A model, its optimizer and a source of batches.
+pub struct Bench {
+    /// The model.
+    pub gpt: Gpt,
+    optimizer: Optimizer,
+    tokens: Philox,
+    /// Rows per step, B.
+    pub rows: usize,
+    /// Of the latest step, in nats.
+    pub loss: f64,
+}
+
+impl Bench {
+    /// A fresh model; nothing is timed yet.
+    pub fn new(args: &Args, globals: &Globals) -> anyhow::Result<Bench> {
+        let gpt = Gpt::new(shape(args)?, globals.seed, globals.gpt_options())?;
+        let ns = match args.ns_dtype {
+            NsArg::F32 => NsDtype::F32,
+            NsArg::Bf16 => NsDtype::Bf16,
+        };
+        let hyper = Hyper { ns, ..Hyper::classic(gpt.config().n_embd) };
+        let optimizer = Optimizer::new(gpt.params(), hyper)?;
+        let tokens = Philox::new(globals.seed, STREAM);
+        Ok(Bench { gpt, optimizer, tokens, rows: args.device_batch_size, loss: f64::NAN })
+    }
+    /// B·T.
+    pub fn tokens_per_step(&self) -> usize {
+        self.rows * self.gpt.config().sequence_len
+    }
+    /// Fresh random rows of T + 1 tokens: the first T are inputs, the last T targets.
+    fn batch(&mut self) -> train::Result<Batch> {
+        let (b, t) = (self.rows, self.gpt.config().sequence_len);
+        let vocab = u32::try_from(self.gpt.config().vocab_size).unwrap_or(u32::MAX);
+        let (mut ids, mut targets) = (Vec::with_capacity(b * t), Vec::with_capacity(b * t));
+        for _ in 0..b {
+            let row: Vec<i32> = (0..=t).map(|_| self.tokens.below(vocab) as i32).collect();
+            ids.extend(&row[..t]);
+            targets.extend(&row[1..]);
+        }
+        Batch::new(&ids, &targets, b, t, self.gpt.options().device)
+    }
+    /// One step; milliseconds.
+    pub fn step(&mut self) -> anyhow::Result<f64> {
+        let mut batch = Some(self.batch()?);
+        let next = || batch.take().ok_or_else(|| TrainError::Config("one batch a step".into()));
+        let muon_momentum = classic_muon_momentum(u64::from(self.optimizer.steps));
+        let settings = StepSettings { lr_multiplier: 1.0, muon_momentum };
+        let start = Instant::now();
+        self.loss = trainer::step(&mut self.gpt, &mut self.optimizer, 1, next, settings, CLIP)?.loss;
+        Ok(1e3 * start.elapsed().as_secs_f64())
+    }
+}
+
+/// The model's shape: width and heads follow from the depth where they are not given.
+fn shape(args: &Args) -> anyhow::Result<GptConfig> {
+    let n_embd = args.n_embd.unwrap_or(64 * args.depth);
+    let n_head = args.n_head.unwrap_or(n_embd.div_ceil(128).max(1));
+    let config = GptConfig {
+        sequence_len: args.sequence_len,
+        vocab_size: args.vocab_size,
+        n_layer: args.depth,
+        n_head,
+        n_kv_head: args.n_kv_head.unwrap_or(n_head),
+        n_embd,
+        ..GptConfig::default()
+    };
+    config.validate()?;
+    Ok(config)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        globals: Globals,
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// Steps of a model so small that they take no time.
+    pub fn bench(more: &[&str]) -> Bench {
+        let line =
+            ["bench", "--depth", "1", "--n-embd", "32", "--n-head", "2", "--vocab", "40", "--seq-len", "8"];
+        let line = <Line as clap::Parser>::parse_from(line.iter().chain(more));
+        Bench::new(&line.args, &line.globals).unwrap()
+    }
+
+    #[test]
+    fn batches_are_fresh_and_targets_are_the_inputs_one_further() {
+        let mut bench = bench(&["--batch", "3"]);
+        let (a, b) = (bench.batch().unwrap(), bench.batch().unwrap());
+        let (ids, targets) = (a.ids.to_vec::<i32>().unwrap(), a.targets.to_vec::<i32>().unwrap());
+        for row in 0..3 {
+            assert_eq!(ids[8 * row + 1..8 * row + 8], targets[8 * row..8 * row + 7]);
+        }
+        assert_ne!(ids, b.ids.to_vec::<i32>().unwrap());
+    }
+}
