@@ -54,6 +54,8 @@ pub(super) struct Product<'a> {
     pub alpha: f32,
     /// Factor of the old C; 0 means that C is not read.
     pub beta: f32,
+    /// C is known to be symmetric: tiles that lie below the diagonal may be left out.
+    pub symmetric: bool,
 }
 
 /// The blocks in which sums over K are formed: nearly equal, whole multiples of 16 but for the last.
@@ -76,7 +78,7 @@ pub(super) fn run(mut p: Product<'_>, micro: &Micro, parallel: bool) {
     if p.a.k == 0 {
         return scale(&p);
     }
-    if p.c.row == 1 && m > 1 && (p.c.col != 1 || n == 1) {
+    if p.c.row == 1 && m > 1 && !p.symmetric && (p.c.col != 1 || n == 1) {
         // C is the transpose of a row-major matrix, and Cᵀ = Bᵀ·Aᵀ.
         p = Product { a: p.b, b: p.a, c: p.c.t(), ..p };
     }
@@ -253,6 +255,9 @@ impl<'a> Panel<'a> {
                 };
                 let rows = self.strips.part(strip);
                 for j in 0..tiles.len() {
+                    if p.symmetric && self.rows.start + rows.start >= first.1 + (j + 1) * micro.cols {
+                        continue;
+                    }
                     let tile = Tile {
                         rows: rows.len(),
                         cols: micro.cols.min(size.1 - j * micro.cols),

@@ -94,6 +94,7 @@ fn product<T: Float, U: Float>(a: &View, b: &View, c: &mut ViewMut, alpha: f32, 
             c: unsafe { Target::from_raw(c.get().add(c_at), len - c_at, (m, n), batch.c[0], batch.c[1]) },
             alpha,
             beta,
+            symmetric: false,
         };
         block::run(product, kernel::micro(), parallel);
     };
@@ -106,5 +107,45 @@ fn product<T: Float, U: Float>(a: &View, b: &View, c: &mut ViewMut, alpha: f32, 
             (task * group..((task + 1) * group).min(batch.count())).for_each(|index| one(index, false));
         });
     }
+    Ok(())
+}
+
+/// Side of the squares in which a triangle is copied.
+const SQUARE: usize = 64;
+
+/// `c = alpha · a·b + beta · c` for square matrices of side n, `a` and `b` (n, k) and (k, n), whose result is symmetric: half
+/// the work. `b` is either the transpose of `a`, or both are the same symmetric matrix, and c is symmetric too.
+///
+/// Same bits as the full product above the diagonal, mirrored below it. What Muon spends half its time on.
+pub(crate) fn matmul_symmetric(a: View, b: View, mut c: ViewMut, alpha: f32, beta: f32) -> Result<()> {
+    const OP: &str = "matmul_symmetric";
+    let (n, k, _) = sizes(&a, &b);
+    let (al, bl) = (*a.layout(), *b.layout());
+    let a = &host(OP, "a", a.base::<f32>())?[al.offset..];
+    let b = &host(OP, "b", b.base::<f32>())?[bl.offset..];
+    let c = host(OP, "c", c.as_mut_slice::<f32>())?;
+    let len = c.len();
+    let c = par::SharedPtr::new(c);
+    let product = Product {
+        a: Lanes::new(a, n, k, al.strides()[0], al.strides()[1]),
+        b: Lanes::new(b, n, k, bl.strides()[1], bl.strides()[0]),
+        // SAFETY: this is the only access to c until the product is done.
+        c: unsafe { Target::from_raw(c.get(), len, (n, n), n, 1) },
+        alpha,
+        beta,
+        symmetric: true,
+    };
+    block::run(product, kernel::micro(), true);
+    let squares = n.div_ceil(SQUARE);
+    par::for_each_task(squares, |task| {
+        for j0 in (0..=task * SQUARE).step_by(SQUARE) {
+            for i in task * SQUARE..((task + 1) * SQUARE).min(n) {
+                for j in j0..(j0 + SQUARE).min(i) {
+                    // SAFETY: below the diagonal, row i belongs to this task; above it, nobody writes.
+                    unsafe { *c.get().add(i * n + j) = *c.get().add(j * n + i) };
+                }
+            }
+        }
+    });
     Ok(())
 }

@@ -38,6 +38,11 @@ pub(super) struct Micro {
     pub cols: usize,
     /// f32 in a vector, which is also the distance between k and k + 1 in packed A (at least `rows`).
     pub lanes: usize,
+    /// Most rows for which `stream` exists.
+    pub stream_rows: usize,
+    /// The kernel for few rows on unpacked B whose terms are adjacent: the tile (its `b` is not used), the first column, the
+    /// distance between columns, and whether it is f32 (else bf16). Unsafe like `run`.
+    pub stream: Option<unsafe fn(&Tile, *const u8, usize, bool)>,
     /// The kernel. Unsafe: the pointers of the tile must be good for its sizes, and the machine must have the instructions.
     pub run: unsafe fn(&Tile),
     /// Packs up to `lanes` lanes of f32.

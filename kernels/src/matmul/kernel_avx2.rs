@@ -14,6 +14,8 @@ pub(super) static MICRO: Micro = Micro {
     rows: ROWS,
     cols: COLS,
     lanes: LANES,
+    stream_rows: 0,
+    stream: None,
     run: dispatch,
     strip_f32: pack::strip_f32,
     strip_bf16: pack::strip_bf16,

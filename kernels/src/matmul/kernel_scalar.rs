@@ -14,6 +14,8 @@ pub(super) static MICRO: Micro = Micro {
     rows: ROWS,
     cols: COLS,
     lanes: COLS,
+    stream_rows: 0,
+    stream: None,
     run: tile,
     strip_f32: pack::strip_any::<f32, COLS>,
     strip_bf16: pack::strip_any::<crate::Bf16, COLS>,

@@ -62,6 +62,8 @@ fn strips(
             if lanes == 0 {
                 continue;
             }
+            // Lanes that are transposed come in whole vectors; those beyond the strip do no harm.
+            let lanes = if src.step == 1 { micro.lanes.min(src.count - lane) } else { lanes };
             let dst = &mut dst[offset + (first - k.start) * dst_step..];
             assert!(lanes <= micro.lanes && lane + lanes <= src.count && first + count <= src.k);
             assert!(dst.len() >= (count - 1) * dst_step + micro.lanes, "matmul: packing buffer too small");

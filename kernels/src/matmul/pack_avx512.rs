@@ -88,7 +88,6 @@ pub(super) unsafe fn strip_bf16(
         }
     } else if step == 1 {
         let whole = k / 8 * 8;
-        let high = _mm512_set1_epi32(0xffff_0000u32 as i32);
         for k in (0..whole).step_by(8) {
             // SAFETY: eight k from k on exist in each lane.
             let pairs = unsafe { transpose(src.add(k).cast(), 2 * lane, lanes) };
@@ -96,11 +95,11 @@ pub(super) unsafe fn strip_bf16(
                 _mm_prefetch::<_MM_HINT_T0>(src.wrapping_add((lanes + k % 32 / 2 + i) * lane + k).cast());
             }
             for (i, pair) in pairs.into_iter().enumerate() {
-                let at = dst.wrapping_add((k + 2 * i) * dst_step);
+                let (at, [first, second]) = (dst.wrapping_add((k + 2 * i) * dst_step), halves(pair));
                 // SAFETY: the destination has room for 16 at each k.
                 unsafe {
-                    _mm512_storeu_ps(at, _mm512_castsi512_ps(_mm512_slli_epi32::<16>(pair)));
-                    _mm512_storeu_ps(at.add(dst_step), _mm512_castsi512_ps(_mm512_and_si512(pair, high)));
+                    _mm512_storeu_ps(at, first);
+                    _mm512_storeu_ps(at.add(dst_step), second);
                 }
             }
         }
@@ -129,15 +128,24 @@ pub(super) unsafe fn strip_bf16(
 /// 16 bytes must be readable at the start of each lane.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn transpose(src: *const u8, lane_bytes: usize, lanes: usize) -> [__m512i; 4] {
-    // SAFETY: the caller's promise; lanes that do not exist are replaced by the last one.
-    let load = |lane: usize| unsafe { _mm_loadu_si128(src.add(lane.min(lanes - 1) * lane_bytes).cast()) };
+pub(super) unsafe fn transpose(src: *const u8, lane_bytes: usize, lanes: usize) -> [__m512i; 4] {
     let mut r = [_mm512_setzero_si512(); 4];
-    for (i, r) in r.iter_mut().enumerate() {
-        *r = _mm512_castsi128_si512(load(i));
-        *r = _mm512_inserti32x4::<1>(*r, load(4 + i));
-        *r = _mm512_inserti32x4::<2>(*r, load(8 + i));
-        *r = _mm512_inserti32x4::<3>(*r, load(12 + i));
+    if lanes >= 16 {
+        // Sixteen multiples of the distance are too many for the registers. Known to be the same in every round of the
+        // caller's loop, they would be kept in memory; so they are made to look new, and added up each time.
+        let lane_bytes = std::hint::black_box(lane_bytes);
+        for (i, r) in r.iter_mut().enumerate() {
+            let first = src.wrapping_add(i * lane_bytes);
+            let load = |quarter: usize| first.wrapping_add(4 * quarter * lane_bytes).cast();
+            // SAFETY: the caller's promise.
+            *r = unsafe { gather(load(0), load(1), load(2), load(3)) };
+        }
+    } else {
+        for (i, r) in r.iter_mut().enumerate() {
+            let load = |lane: usize| src.wrapping_add(lane.min(lanes - 1) * lane_bytes).cast();
+            // SAFETY: the caller's promise; lanes that do not exist are replaced by the last one.
+            *r = unsafe { gather(load(i), load(4 + i), load(8 + i), load(12 + i)) };
+        }
     }
     let (lo01, hi01) = (_mm512_unpacklo_epi32(r[0], r[1]), _mm512_unpackhi_epi32(r[0], r[1]));
     let (lo23, hi23) = (_mm512_unpacklo_epi32(r[2], r[3]), _mm512_unpackhi_epi32(r[2], r[3]));
@@ -147,4 +155,28 @@ unsafe fn transpose(src: *const u8, lane_bytes: usize, lanes: usize) -> [__m512i
         _mm512_unpacklo_epi64(hi01, hi23),
         _mm512_unpackhi_epi64(hi01, hi23),
     ]
+}
+
+/// Four quarters of a vector.
+///
+/// # Safety
+/// 16 bytes must be readable at each address.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn gather(a: *const __m128i, b: *const __m128i, c: *const __m128i, d: *const __m128i) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let r = _mm512_castsi128_si512(_mm_loadu_si128(a));
+        let r = _mm512_inserti32x4::<1>(r, _mm_loadu_si128(b));
+        let r = _mm512_inserti32x4::<2>(r, _mm_loadu_si128(c));
+        _mm512_inserti32x4::<3>(r, _mm_loadu_si128(d))
+    }
+}
+
+/// Pairs of neighbouring bf16, widened: the first ones, and the second ones.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn halves(pairs: __m512i) -> [__m512; 2] {
+    let high = _mm512_set1_epi32(0xffff_0000u32 as i32);
+    [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(pairs)), _mm512_castsi512_ps(_mm512_and_si512(pairs, high))]
 }

@@ -68,12 +68,6 @@ unsafe impl Send for Target<'_> {}
 unsafe impl Sync for Target<'_> {}
 
 impl<'a> Target<'a> {
-    /// The (m, n) matrix in a slice; panics when it does not fit.
-    #[cfg(test)]
-    pub fn new<T: Float>(data: &'a mut [T], size: (usize, usize), row: usize, col: usize) -> Self {
-        // SAFETY: the slice is borrowed mutably for 'a.
-        unsafe { Target::from_raw(data.as_mut_ptr(), data.len(), size, row, col) }
-    }
     /// The (m, n) matrix in the `len` elements from `data` on; panics when it does not fit.
     ///
     /// # Safety

@@ -44,9 +44,11 @@ fn product<T: Float, U: Float>(
     let p = Product {
         a: Lanes::new(&a, m, k, ar, ac),
         b: Lanes::new(&b, n, k, bc, br),
-        c: Target::new(&mut c, (m, n), cr, cc),
+        // SAFETY: c outlives the product, and nobody else uses it meanwhile.
+        c: unsafe { Target::from_raw(c.as_mut_ptr(), c.len(), (m, n), cr, cc) },
         alpha,
         beta,
+        symmetric: false,
     };
     run(p, micro, true);
     let result = (0..m * n).map(|i| c[i / n * cr + i % n * cc].to_f64()).collect();
@@ -193,6 +195,20 @@ fn batches_and_broadcast_operands_agree_with_the_definition() {
         }
         let (cpu, reference) = (&both[0], &both[1]);
         assert!(cpu.iter().zip(reference).all(|(a, b)| (a - b).abs() <= 1e-4), "{repeat_a:?} {repeat_b:?}");
+    }
+}
+
+#[test]
+fn half_of_a_symmetric_product_is_all_of_it() {
+    for (n, k) in [(1, 5), (13, 40), (150, 300), (333, 70)] {
+        let x = numbers::<f32>(n * k, 4);
+        let (rows, t) =
+            (View::from_slice(&x, &[n, k]).unwrap(), Layout::strided(&[k, n], &[1, k], 0).unwrap());
+        let columns = View::from_slice_strided(&x, t).unwrap();
+        let (mut half, mut all) = (vec![0.5f32; n * n], vec![0.5f32; n * n]);
+        matmul_symmetric(rows, columns, ViewMut::from_slice(&mut half, &[n, n]).unwrap(), 2.0, 1.0).unwrap();
+        matmul(&Cpu, rows, columns, ViewMut::from_slice(&mut all, &[n, n]).unwrap(), 2.0, 1.0).unwrap();
+        assert_eq!(half, all, "n {n}, k {k}");
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::{COEFFICIENTS, Muon, NORM_EPS};
 use crate::check::host;
-use crate::matmul::Matmul;
+use crate::matmul::{Matmul, matmul_symmetric};
 use crate::{Bf16, Cpu, Layout, Result, View, ViewMut, par};
 
 /// Elements per task of the element-wise passes.
@@ -85,11 +85,11 @@ fn step(
         View::from_slice_strided(data, Layout::strided(&[data.len() / cols, cols], &[cols, 1], 0)?)
     };
     let xt = View::from_slice_strided(x, Layout::strided(&[l, s], &[1, l], 0)?)?;
-    cpu.matmul(matrix(x, l)?, xt, ViewMut::from_slice(big_a, &[s, s])?, 1.0, 0.0)?;
+    matmul_symmetric(matrix(x, l)?, xt, ViewMut::from_slice(big_a, &[s, s])?, 1.0, 0.0)?;
     if !bf16 {
         // c·A·A + b·A is a product added to b times what is there; a·X is (a on the diagonal of B)·X.
         big_b.copy_from_slice(big_a);
-        cpu.matmul(matrix(big_a, s)?, matrix(big_a, s)?, ViewMut::from_slice(big_b, &[s, s])?, c, b)?;
+        matmul_symmetric(matrix(big_a, s)?, matrix(big_a, s)?, ViewMut::from_slice(big_b, &[s, s])?, c, b)?;
         big_b.iter_mut().step_by(s + 1).for_each(|diagonal| *diagonal += a);
         return cpu.matmul(matrix(big_b, s)?, matrix(x, l)?, ViewMut::from_slice(y, &[s, l])?, 1.0, 0.0);
     }
