@@ -4,14 +4,10 @@
 //! side by side in one file under `ops/`. A [`Tape`] is a flat list of what was applied; [`Tape::backward`] walks it once
 //! in reverse and consumes it. Reading order: [`op`], [`tape`], [`slot`], then any file in [`ops`].
 
-pub mod check;
 pub mod error;
-#[cfg(test)]
-mod misuse;
 pub mod op;
 pub mod ops;
 pub mod parameter;
-pub mod registry;
 pub mod slot;
 pub mod tape;
 pub mod var;

@@ -15,6 +15,7 @@ pub mod error;
 pub mod fast_math;
 pub mod par;
 pub mod philox;
+pub mod planted;
 pub mod portable;
 pub mod registry;
 pub(crate) mod runs;

@@ -1,6 +1,6 @@
 //! The differentiable operations, one idea per file: the formula, its gradient derived in the doc comment, both in code.
 //!
-//! Every file has its entry in [`crate::registry::OPS`].
+//! Every file has its entry in `OPS`, the registry in `checks/src/registry/`, which drives tests and benchmarks.
 
 pub mod attention;
 pub mod binary;

@@ -14,12 +14,19 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("kernels", &["emulator"]),
     ("tensor", &["kernels"]),
     ("autograd", &["kernels", "tensor"]),
+    ("checks", &["kernels", "tensor", "autograd"]),
     ("model", &["kernels", "tensor", "autograd"]),
     ("tokenizer", &[]),
     ("train", &["kernels", "tensor", "autograd", "model", "tokenizer"]),
-    ("chat", &["emulator", "kernels", "tensor", "autograd", "model", "tokenizer", "train"]),
-    ("tests", &["emulator", "kernels", "tensor", "autograd", "model", "tokenizer", "train", "chat"]),
-    ("benches", &["emulator", "kernels", "tensor", "autograd", "model", "tokenizer", "train", "chat"]),
+    ("chat", &["emulator", "kernels", "tensor", "autograd", "checks", "model", "tokenizer", "train"]),
+    (
+        "tests",
+        &["emulator", "kernels", "tensor", "autograd", "checks", "model", "tokenizer", "train", "chat"],
+    ),
+    (
+        "benches",
+        &["emulator", "kernels", "tensor", "autograd", "checks", "model", "tokenizer", "train", "chat"],
+    ),
     ("xtask", &[]), // std only: it must build in a second on a fresh machine
 ];
 

@@ -55,10 +55,10 @@ fn listed_in_macro(code: &str) -> BTreeSet<&str> {
     listed
 }
 
-/// Operation files against the text of the registry, wherever under `autograd/src/registry` it stands. A file is
+/// Operation files against the text of the registry, wherever under `checks/src/registry` it stands. A file is
 /// registered under its module's name, a type that implements the trait, or the operation's name.
 fn autograd(tree: &Tree) -> Vec<Finding> {
-    let is_registry = |f: &&SourceFile| f.path.starts_with("autograd/src/registry");
+    let is_registry = |f: &&SourceFile| f.path.starts_with("checks/src/registry");
     let registry: String = tree.rust().filter(is_registry).map(|f| without_comments(&f.text)).collect();
     let named: BTreeSet<&str> = words(&registry).collect();
     let mut findings = Vec::new();
@@ -67,7 +67,7 @@ fn autograd(tree: &Tree) -> Vec<Finding> {
         let module = inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs");
         if !named.contains(module) && !own_names(&file.text).iter().any(|name| named.contains(name)) {
             findings.push(
-                file.finding(1, format!("operation `{module}` is not in OPS (autograd/src/registry.rs)")),
+                file.finding(1, format!("operation `{module}` is not in OPS (checks/src/registry.rs)")),
             );
         }
     }
@@ -128,9 +128,9 @@ mod tests {
     #[test]
     fn an_autograd_operation_must_be_registered() {
         let op = ("autograd/src/ops/softcap.rs", "");
-        assert_eq!(found(&[op, ("autograd/src/registry.rs", "use ops::softcap;")]), [""; 0]);
-        assert_eq!(found(&[op, ("autograd/src/registry/losses.rs", "softcap::INFO,")]), [""; 0]);
-        assert_eq!(found(&[op, ("autograd/src/registry.rs", "// softcap")]).len(), 1);
+        assert_eq!(found(&[op, ("checks/src/registry.rs", "use ops::softcap;")]), [""; 0]);
+        assert_eq!(found(&[op, ("checks/src/registry/losses.rs", "softcap::INFO,")]), [""; 0]);
+        assert_eq!(found(&[op, ("checks/src/registry.rs", "// softcap")]).len(), 1);
         assert_eq!(found(&[("autograd/src/ops/mod.rs", "")]), [""; 0]);
     }
 
@@ -139,8 +139,8 @@ mod tests {
         let text = "impl Op<1, 1> for Cap {\n    const NAME: &'static str = \"cap15\";\n}\n";
         let op = ("autograd/src/ops/softcap.rs", text);
         for registry in ["info::<Cap>()", "name: \"cap15\","] {
-            assert_eq!(found(&[op, ("autograd/src/registry.rs", registry)]), [""; 0], "{registry}");
+            assert_eq!(found(&[op, ("checks/src/registry.rs", registry)]), [""; 0], "{registry}");
         }
-        assert_eq!(found(&[op, ("autograd/src/registry.rs", "info::<Op>() // Cap")]).len(), 1);
+        assert_eq!(found(&[op, ("checks/src/registry.rs", "info::<Op>() // Cap")]).len(), 1);
     }
 }

@@ -1,8 +1,8 @@
 //! One thing that can be checked: a kernel, or a differentiable operation. The two registries differ in what they know;
 //! what is printed of them is the same.
 
-use autograd::check::verify_these;
-use autograd::registry::{OPS, OpInfo};
+use checks::registry::{OPS, OpInfo};
+use checks::verify_these;
 use kernels::registry::Layouts;
 use kernels::verify::{Budget, CheckResult, verify_kernels};
 use kernels::{DType, KernelInfo};

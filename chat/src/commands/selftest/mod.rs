@@ -1,6 +1,6 @@
 //! `nanochat selftest`: every kernel and every gradient against its definition, from the binary itself.
 //!
-//! What is checked, and how, is the business of `kernels::verify` and `autograd::check`; this prints it. The same checks
+//! What is checked, and how, is the business of `kernels::verify` and `checks`; this prints it. The same checks
 //! run in the tests, but here they run on the machine, with the instructions and in the build that will train.
 
 mod entry;

@@ -1,7 +1,10 @@
-//! Checks every operation of [`OPS`] on a device, with no code per operation.
+//! The registry of differentiable operations, and the runner that checks each of them on a device with no code per operation.
+//!
+//! Apart from `autograd`, so that the engine is what one reads to understand differentiation and this is what one reads to
+//! understand why to believe it. Reading order: [`registry`], `run.rs`, `agreement.rs`.
 //!
 //! For every operation × sample × dtype × magnitude × layout: draw inputs and a seed gradient (`case.rs`), apply the operation
-//! on a tape and sweep back (`run.rs`), and compare (`checks.rs`, `conduct.rs`):
+//! on a tape and sweep back (`run.rs`), and compare (`agreement.rs`, `conduct.rs`):
 //!
 //! | check | passes when |
 //! |---|---|
@@ -18,9 +21,10 @@
 //!
 //! `nanochat selftest` and this crate's tests call [`verify_ops`].
 
+mod agreement;
 mod case;
-mod checks;
 mod conduct;
+pub mod registry;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -28,8 +32,8 @@ mod tests;
 pub use kernels::verify::{Budget, CheckResult, Row, Summary, Worst};
 
 use crate::registry::{OPS, OpInfo, OpSample};
+use agreement::Report;
 use case::{Case, Kind};
-use checks::Report;
 use tensor::Device;
 
 /// Check the operations whose name contains `filter` (all without one) on `device`; `on_result` hears of every check.

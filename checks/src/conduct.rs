@@ -1,11 +1,11 @@
 //! Checks of conduct rather than numbers: nothing needless is recorded, bits repeat, NaN is passed on, layouts that were not
 //! declared are refused.
 
+use super::agreement::{Report, pass_if};
 use super::case::{Case, Kind, place};
-use super::checks::{Report, pass_if};
 use super::run::{Outcome, Plan, forward, run};
 use crate::registry::Input;
-use crate::{AutogradError, Result, Tape, Var};
+use autograd::{AutogradError, Result, Tape, Var};
 use kernels::philox;
 use kernels::registry::Layouts;
 use tensor::{DType, Device, Tensor, TensorError};

@@ -2,7 +2,7 @@
 
 use super::case::{Case, Kind};
 use crate::registry::{Apply, Bound, OpSample, Over};
-use crate::{AutogradError, Result, Tape, Var};
+use autograd::{AutogradError, Result, Tape, Var};
 use kernels::verify::Worst;
 use tensor::{DType, Device, Tensor};
 

@@ -1,7 +1,7 @@
 //! Numbers and tensors for one check, drawn by Philox: the same seed gives the same case anywhere.
 
-use crate::Result;
 use crate::registry::{OpInfo, OpSample};
+use autograd::Result;
 use kernels::philox::Philox;
 use kernels::registry::Layouts;
 use tensor::{DType, Device, Tensor};

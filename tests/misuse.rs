@@ -1,7 +1,9 @@
 //! Tests of what the tape refuses: every misuse is a typed error, none a wrong gradient.
 
-use crate::ops::cat::cat;
-use crate::{AutogradError, Parameter, Tape, Var};
+#![allow(clippy::unwrap_used)]
+
+use autograd::ops::cat::cat;
+use autograd::{AutogradError, Parameter, Tape, Var};
 use kernels::binary::BinaryOp;
 use tensor::{DType, Device, Tensor, TensorError};
 

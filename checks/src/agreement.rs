@@ -3,8 +3,8 @@
 
 use super::case::{Case, Kind, seed_gradient, stored_as};
 use super::run::{Allowance, Outcome, Plan, differences, forward, largest, run, worst, worst_relative};
-use crate::Result;
 use crate::registry::{Apply, Bound, OpInfo, OpSample};
+use autograd::Result;
 use kernels::verify::{CheckResult, Worst};
 use tensor::{DType, Device, Tensor};
 

@@ -1,10 +1,10 @@
 //! Entries of the operations that make a transformer.
 
 use super::{FLOATS, Input, OpInfo, OpSample, per_element, per_tensor};
-use crate::ops::attention::{attention, attention_composite};
-use crate::ops::checkpoint::checkpoint;
-use crate::ops::lm_head_loss::{LmHeadLoss, mean_weights};
-use crate::{Result, Var, apply};
+use autograd::ops::attention::{attention, attention_composite};
+use autograd::ops::checkpoint::checkpoint;
+use autograd::ops::lm_head_loss::{LmHeadLoss, mean_weights};
+use autograd::{Result, Var, apply};
 use kernels::registry::Layouts;
 use tensor::{AttentionParams, DType, Tensor};
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::registry::{Bound, Input, Over};
-use crate::{GradSlot, Op, Result, apply};
+use autograd::{GradSlot, Op, Result, apply};
 use kernels::registry::Layouts;
 use tensor::{Bf16, DType, Tensor};
 

@@ -1,7 +1,7 @@
 //! Entries of the operations that move numbers without changing them.
 
 use super::{Apply, EXACT, FLOATS, Input, OpInfo, OpSample, per_element};
-use crate::ops::cat::cat;
+use autograd::ops::cat::cat;
 use kernels::registry::Layouts;
 use tensor::DType;
 
