@@ -92,6 +92,8 @@ pub struct KernelInfo {
     pub doc: &'static str,
     /// Shapes to try: at least one odd, one with a single row, one empty, one real.
     pub samples: fn() -> Vec<Sample>,
+    /// Shapes of real models to measure, named after where they occur (`d12.hidden`): large enough to leave the caches.
+    pub bench: fn() -> Vec<Sample>,
     /// Call it.
     pub run: Run,
     /// Input magnitudes that reach every branch.

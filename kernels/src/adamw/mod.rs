@@ -94,6 +94,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     name: "adamw",
     doc: "m = β₁m + (1−β₁)g, v = β₂v + (1−β₂)g², p = p·(1−lr·wd) − lr/(1−β₁ᵗ)·m/(√(v/(1−β₂ᵗ)) + eps)",
     samples: || SHAPES.iter().flat_map(|s| [sample(s, 1), sample(s, 500)]).collect(),
+    bench: Vec::new,
     run: |b, ins, outs, s| {
         let [p, m, v] = outs else { unreachable!("three outputs") };
         adamw(b, p.reborrow(), ins[0], m.reborrow(), v.reborrow(), params(s))

@@ -83,6 +83,7 @@ pub const KERNELS: &[KernelInfo] = &[
         name: "attention_fwd",
         doc: "o = softmax(scale·q·kᵀ, causal, windowed)·v, lse = ln Σ exp",
         samples: || CASES.iter().map(forward_sample).collect(),
+        bench: Vec::new,
         run: |b, ins, outs, s| {
             let [o, lse] = outs else { unreachable!("two outputs") };
             attention_fwd(b, ins[0], ins[1], ins[2], params(s), o.reborrow(), lse.reborrow())
@@ -99,6 +100,7 @@ pub const KERNELS: &[KernelInfo] = &[
         name: "attention_bwd",
         doc: "ds = p·(do·v − do·o), dq = scale·Σ ds·k, dk = scale·Σ ds·q, dv = Σ p·do",
         samples: || CASES.iter().map(backward_sample).collect(),
+        bench: Vec::new,
         run: |b, ins, outs, s| {
             let [dq, dk, dv] = outs else { unreachable!("three outputs") };
             let (dq, dk, dv) = (dq.reborrow(), dk.reborrow(), dv.reborrow());

@@ -52,6 +52,7 @@ macro_rules! entry {
             name: $name,
             doc: $doc,
             samples,
+            bench: Vec::new,
             run: |backend, ins, outs, _| {
                 let (a, b) = (expand(&ins[0], outs[0].dims())?, expand(&ins[1], outs[0].dims())?);
                 binary(backend, $op, a, b, outs[0].reborrow())

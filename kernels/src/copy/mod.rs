@@ -40,6 +40,7 @@ pub const KERNELS: &[KernelInfo] = &[
         name: "copy",
         doc: "y = x, in another layout or dtype",
         samples: copy_samples,
+        bench: Vec::new,
         run: |b, ins, outs, _| copy(b, ins[0], outs[0].reborrow()),
         scales: &[1.0, 1e-30, 1e30],
         dtypes: &[DType::F32, DType::Bf16],
@@ -58,6 +59,7 @@ pub const KERNELS: &[KernelInfo] = &[
             };
             SHAPES.iter().map(sample).collect()
         },
+        bench: Vec::new,
         run: |b, _, outs, s| fill(b, s[0], outs[0].reborrow()),
         scales: &[1.0],
         dtypes: &[DType::F32, DType::Bf16],

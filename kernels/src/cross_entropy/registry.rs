@@ -10,6 +10,7 @@ pub const KERNELS: &[KernelInfo] = &[
         name: "softcap_cross_entropy_fwd",
         doc: "z = c·tanh(z/c), lse = ln Σ exp(z), loss = lse − z[target]",
         samples: || SHAPES.iter().map(forward_sample).collect(),
+        bench: Vec::new,
         run: |b, ins, outs, s| {
             let [z, loss, lse] = outs else { unreachable!("three outputs") };
             let softcap = s[0] as f32;
@@ -27,6 +28,7 @@ pub const KERNELS: &[KernelInfo] = &[
         name: "softcap_cross_entropy_bwd",
         doc: "dz = weight·(softmax(z) − onehot)·(1 − (z/c)²)",
         samples: || SHAPES.iter().map(backward_sample).collect(),
+        bench: Vec::new,
         run: |b, ins, outs, s| {
             softcap_cross_entropy_bwd(b, outs[0].reborrow(), ins[0], s[0] as f32, ins[1], ins[2])
         },

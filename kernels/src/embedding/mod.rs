@@ -76,6 +76,7 @@ pub const KERNELS: &[KernelInfo] = &[
             }
             samples
         },
+        bench: Vec::new,
         run: |b, ins, outs, _| embedding_fwd(b, ins[0], ins[1], outs[0].reborrow()),
         scales: &[1.0],
         dtypes: &[DType::F32, DType::Bf16],
@@ -98,6 +99,7 @@ pub const KERNELS: &[KernelInfo] = &[
             }
             samples
         },
+        bench: Vec::new,
         run: |b, ins, outs, _| embedding_bwd(b, ins[0], ins[1], outs[0].reborrow()),
         scales: &[1.0, 1e-4],
         dtypes: &[DType::F32, DType::Bf16],

@@ -79,6 +79,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     name: "matmul",
     doc: "C = alpha·A·B + beta·C",
     samples,
+    bench: Vec::new,
     run: |b, ins, outs, s| matmul(b, ins[0], ins[1], outs[0].reborrow(), s[0] as f32, s[1] as f32),
     scales: &[1.0, 1e-3],
     dtypes: &[DType::F32, DType::Bf16],

@@ -108,6 +108,7 @@ pub const KERNELS: &[KernelInfo] = &[
                 })
                 .to_vec()
         },
+        bench: Vec::new,
         run: |b, ins, outs, s| {
             let [buf, u] = outs else { unreachable!("two outputs") };
             muon_momentum(b, buf.reborrow(), ins[0], u.reborrow(), s[0])
@@ -127,6 +128,7 @@ pub const KERNELS: &[KernelInfo] = &[
         name: "newton_schulz",
         doc: "steps of X ← a·X + (b·A + c·A²)·X, A = X·Xᵀ",
         samples: schulz_samples,
+        bench: Vec::new,
         run: |b, ins, outs, s| {
             let [o, scratch] = outs else { unreachable!("two outputs") };
             newton_schulz(b, ins[0], o.reborrow(), scratch.reborrow(), s[0] as usize, s[1] != 0.0)

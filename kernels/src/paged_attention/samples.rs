@@ -121,6 +121,7 @@ pub const KERNELS: &[KernelInfo] = &[
         name: "kv_append",
         doc: "pages[page_table[b][pos / page_len]][pos % page_len] = x[b, t]",
         samples: || CASES.iter().map(append_sample).collect(),
+        bench: Vec::new,
         run: |b, ins, outs, _| kv_append(b, ins[0], ins[1], ins[2], outs[0].reborrow()),
         scales: &[1.0, 0.0],
         dtypes: &[DType::F32, DType::Bf16],
@@ -137,6 +138,7 @@ pub const KERNELS: &[KernelInfo] = &[
         name: "paged_attention",
         doc: "o = softmax(scale·q·Kᵀ)·V over the cached positions pos − window ..= pos",
         samples: || CASES.iter().map(attention_sample).collect(),
+        bench: Vec::new,
         run: |b, ins, outs, s| {
             paged_attention(b, ins[0], ins[1], ins[2], ins[3], ins[4], params(s), outs[0].reborrow())
         },

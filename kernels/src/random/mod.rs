@@ -39,6 +39,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
         };
         SHAPES.iter().map(sample).collect()
     },
+    bench: Vec::new,
     run: |b, _, outs, s| uniform(b, s[0] as u64, s[1] as u64, s[2] as u64, outs[0].reborrow()),
     scales: &[1.0],
     dtypes: &[DType::F32],

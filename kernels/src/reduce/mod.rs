@@ -52,6 +52,7 @@ macro_rules! entry {
             name: $name,
             doc: $doc,
             samples,
+            bench: Vec::new,
             run: |b, ins, outs, _| reduce(b, $op, ins[0], outs[0].reborrow()),
             scales: &[1.0, 1e-4],
             dtypes: &[DType::F32, DType::Bf16],

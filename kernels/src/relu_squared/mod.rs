@@ -52,6 +52,7 @@ pub const KERNELS: &[KernelInfo] = &[
             };
             SHAPES.iter().map(sample).collect()
         },
+        bench: Vec::new,
         run: |b, ins, outs, _| relu_squared_fwd(b, ins[0], outs[0].reborrow()),
         scales: &[1.0, 1e-4, 0.0],
         dtypes: &[DType::F32, DType::Bf16],
@@ -73,6 +74,7 @@ pub const KERNELS: &[KernelInfo] = &[
             };
             SHAPES.iter().map(sample).collect()
         },
+        bench: Vec::new,
         run: |b, ins, outs, s| relu_squared_bwd(b, ins[0], ins[1], outs[0].reborrow(), s[0] != 0.0),
         scales: &[1.0, 1e-4],
         dtypes: &[DType::F32, DType::Bf16],

@@ -92,6 +92,7 @@ pub const KERNELS: &[KernelInfo] = &[
         name: "rms_norm_fwd",
         doc: "y = x·r, r = 1/sqrt(mean(x²) + eps)",
         samples: || SHAPES.iter().map(|&(label, dims)| forward_sample(label, dims)).collect(),
+        bench: Vec::new,
         run: |b, ins, outs, s| {
             let [y, rstd] = outs else { unreachable!("two outputs") };
             rms_norm_fwd(b, ins[0], s[0], y.reborrow(), rstd.reborrow())
@@ -108,6 +109,7 @@ pub const KERNELS: &[KernelInfo] = &[
         name: "rms_norm_bwd",
         doc: "dx = r·(dy − y·mean(dy∘y))",
         samples: || SHAPES.iter().map(|&(label, dims)| backward_sample(label, dims)).collect(),
+        bench: Vec::new,
         run: |b, ins, outs, s| rms_norm_bwd(b, ins[0], ins[1], ins[2], outs[0].reborrow(), s[0] != 0.0),
         scales: &[1.0, 1e-3],
         dtypes: &[DType::F32, DType::Bf16],

@@ -74,6 +74,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     name: "rope",
     doc: "y1 = x1·cos + x2·sin, y2 = −x1·sin + x2·cos at the token's position",
     samples: || SHAPES.iter().map(sample).collect(),
+    bench: Vec::new,
     run: |b, ins, outs, s| {
         rope(b, ins[0], ins[1], ins[2], ins[3], outs[0].reborrow(), s[0] != 0.0, s[1] != 0.0)
     },

@@ -69,6 +69,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     name: "sample",
     doc: "a token from softmax(z/T), of all or of the top k, at a given uniform number",
     samples: || SHAPES.iter().map(case).collect(),
+    bench: Vec::new,
     run: |b, ins, outs, s| {
         let top_k = (s[1] > 0.0).then_some(s[1] as usize);
         sample(b, ins[0], ins[1], s[0], top_k, outs[0].reborrow())

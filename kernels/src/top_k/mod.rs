@@ -48,6 +48,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     name: "top_k",
     doc: "the k largest elements of each row and their indices, in descending order",
     samples: || SHAPES.iter().map(sample).collect(),
+    bench: Vec::new,
     run: |b, ins, outs, _| {
         let [values, indices] = outs else { unreachable!("two outputs") };
         top_k(b, ins[0], values.reborrow(), indices.reborrow())

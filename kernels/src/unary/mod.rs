@@ -66,6 +66,7 @@ macro_rules! entry {
             name: $name,
             doc: $doc,
             samples: $samples,
+            bench: Vec::new,
             run: |b, ins, outs, _| unary(b, $op, ins[ins.len() - 1], outs[0].reborrow()),
             scales: $scales,
             dtypes: &[DType::F32, DType::Bf16],
