@@ -2,7 +2,8 @@
 //! numbers with the definition; [`super::conduct`] has those about everything else.
 
 use super::case::{Case, Kind, seed_gradient, stored_as};
-use super::run::{Allowance, Outcome, Plan, differences, forward, largest, run, worst, worst_relative};
+use super::run::{Allowance, Outcome, Plan, forward, run, worst, worst_relative};
+use super::terms::{Definition, Differences, Terms};
 use crate::registry::{Apply, Bound, OpInfo, OpSample};
 use autograd::Result;
 use kernels::verify::{CheckResult, Worst};
@@ -28,12 +29,16 @@ pub struct Report<'a> {
 pub struct Expected {
     /// Values and gradients.
     pub outcome: Outcome,
-    y_terms: Vec<f64>,
-    dx_terms: Vec<f64>,
+    terms: Terms,
+    /// Central differences, for small samples.
+    differences: Option<Differences>,
 }
 
 /// What a check found: the worst element if it compared numbers; the outer error is one in the check's own run.
 pub type Found = Result<std::result::Result<Option<Worst>, String>>;
+
+/// Samples up to this size get differences: twice as many runs of the definition as they have elements.
+const SMALL: usize = 320;
 
 /// A comparison passes when no element is over its tolerance.
 fn within(worst: Option<Worst>) -> Found {
@@ -78,20 +83,22 @@ impl Report<'_> {
             |(j, y): (usize, &Tensor)| seed_gradient(self.seed, j, y.numel(), [y.dtype(), self.sample.dtype]);
         Ok(outputs.iter().enumerate().map(one).collect())
     }
-    /// What the reference says. `other`: an unrelated case of the same magnitude, whose sizes count as well; repeated inputs
-    /// may happen to cancel.
-    pub fn expected(&self, case: &Case, dy: &[Vec<f64>], other: Option<&Expected>) -> Result<Expected> {
+    /// What the reference says. Small samples get all derivatives of the definition, large ones an estimate.
+    pub fn expected(&self, case: &Case, dy: &[Vec<f64>]) -> Result<Expected> {
         let outcome = self.outcome(self.info.apply, case, dy, Kind::Dense, Device::Reference, 1)?;
-        let mut y_terms: Vec<f64> = outcome.y.iter().map(|y| largest(y)).collect();
-        let mut dx_terms: Vec<f64> = match self.info.terms {
-            Some(terms) => terms(&case.values, dy, self.sample),
-            None => outcome.dx.iter().map(|dx| dx.as_ref().map_or(0.0, |dx| largest(dx))).collect(),
+        let definition = Definition { apply: self.info.apply, sample: self.sample, scale: self.scale };
+        let (mut terms, differences) = if self.sample.numel() <= SMALL {
+            let (terms, differences) = definition.exact(case, dy, &outcome)?;
+            (terms, Some(differences))
+        } else {
+            (definition.probed(case, dy, &outcome, self.seed)?, None)
         };
-        if let Some(other) = other {
-            y_terms.iter_mut().zip(&other.y_terms).for_each(|(a, b)| *a = a.max(*b));
-            dx_terms.iter_mut().zip(&other.dx_terms).for_each(|(a, b)| *a = a.max(*b));
+        if let Some(hidden) = self.info.hidden {
+            for (dx, hidden) in terms.dx.iter_mut().zip(hidden(&case.values, dy, self.sample)) {
+                dx.iter_mut().zip(hidden).for_each(|(dx, hidden)| *dx += hidden);
+            }
         }
-        Ok(Expected { outcome, y_terms, dx_terms })
+        Ok(Expected { outcome, terms, differences })
     }
     /// Value and all gradients, applied `uses` times.
     pub fn outcome(
@@ -107,15 +114,15 @@ impl Report<'_> {
         let plan = Plan { apply, sample: self.sample, dy, tracked: &tracked, uses, aliased: false };
         run(&plan, &case.tensors(self.sample, kind, device)?)
     }
-    /// Gradients on the device against those of the reference, times `uses`; `terms` as in [`Expected`].
+    /// Gradients on the device against those of the reference, times `uses`.
     fn gradients(&self, got: &Outcome, want: &Expected, uses: f64, bound: Bound) -> Option<Worst> {
         let (mut found, case) = (None, self.sample.dtype);
         for (i, input) in self.sample.inputs.iter().enumerate() {
             let (Some(got), Some(dx)) = (&got.dx[i], &want.outcome.dx[i]) else { continue };
             let dx: Vec<f64> = dx.iter().map(|v| uses * v).collect();
             let stored = stored_as(input.master, case);
-            let allow = Allowance { bound, stored, case, terms: uses * want.dx_terms[i], uses };
-            found = worse(found, worst(input.name, got, &dx, allow));
+            let allow = Allowance { bound, stored, case, uses };
+            found = worse(found, worst(input.name, got, &dx, &want.terms.dx[i], allow));
         }
         found
     }
@@ -139,9 +146,9 @@ impl Report<'_> {
             (Ok(y), Ok(got)) => {
                 let mut found = None;
                 for (j, y) in y.iter().enumerate() {
-                    let (bound, case, terms) = (self.info.forward, self.sample.dtype, want.y_terms[j]);
-                    let allow = Allowance { bound, stored: y.dtype(), case, terms, uses: 1.0 };
-                    found = worse(found, worst("y", &got.y[j], &want.outcome.y[j], allow));
+                    let (bound, case) = (self.info.forward, self.sample.dtype);
+                    let allow = Allowance { bound, stored: y.dtype(), case, uses: 1.0 };
+                    found = worse(found, worst("y", &got.y[j], &want.outcome.y[j], &want.terms.y[j], allow));
                 }
                 self.say("value", kind, within(found));
                 got
@@ -155,29 +162,29 @@ impl Report<'_> {
     }
 
     /// `differences`: the reference's gradient against central differences of the reference, every element.
-    pub fn differences(&mut self, case: &Case, dy: &[Vec<f64>], want: &Outcome) {
-        let found = differences(self.info.apply, self.sample, case, dy, self.scale).map(|numeric| {
-            let size: f64 =
-                want.y.iter().flatten().zip(dy.iter().flatten()).map(|(y, dy)| (y * dy).abs()).sum();
-            let mut found = None;
-            for (i, input) in self.sample.inputs.iter().enumerate() {
-                let Some(dx) = &want.dx[i] else { continue };
-                // The difference itself carries the rounding of a sum of this size, over the width of the step.
-                let width = if self.scale == 0.0 { 1e-7 } else { 1e-5 * self.scale };
-                let floor = 64.0 * DType::F64.unit_roundoff() * size / width + 1e-300;
-                found = worse(found, worst_relative(input.name, dx, &numeric[i], 1e-6, floor));
-            }
-            Ok(found)
-        });
-        self.say("differences", Kind::Dense, found);
+    pub fn differences(&mut self, dy: &[Vec<f64>], want: &Expected) {
+        let Some(numeric) = &want.differences else { return };
+        let y = want.outcome.y.iter().flatten().zip(dy.iter().flatten());
+        let size: f64 = y.map(|(y, dy)| (y * dy).abs()).sum();
+        // The difference itself carries the rounding of numbers of this size, over the width of the step.
+        let width = if self.scale == 0.0 { 1e-7 } else { 1e-5 * self.scale };
+        let floor = 64.0 * DType::F64.unit_roundoff() * size / width;
+        let mut found = None;
+        for (i, input) in self.sample.inputs.iter().enumerate() {
+            let Some(dx) = &want.outcome.dx[i] else { continue };
+            // The error of the formula is of the order of h² of the terms; the floor is for slopes that vanish.
+            let terms: Vec<f64> = numeric.sizes[i].iter().map(|size| size + floor * 1e7).collect();
+            found = worse(found, worst_relative(input.name, dx, &numeric.slopes[i], &terms, 1e-7));
+        }
+        self.say("differences", Kind::Dense, within(found));
     }
 
     /// `used twice`: two uses of every input give twice the gradient.
     pub fn used_twice(&mut self, case: &Case, dy: &[Vec<f64>], want: &Expected) {
         let got = self.outcome(self.info.apply, case, dy, Kind::Dense, self.device, 2);
         // The sum of two gradients is rounded once more.
-        let Bound { tolerance, roundings, over } = self.info.gradient;
-        let bound = Bound { tolerance: tolerance + 1.0, roundings, over };
+        let Bound { tolerance, roundings } = self.info.gradient;
+        let bound = Bound { tolerance: tolerance + 1.0, roundings };
         let found = got.map(|got| Ok(self.gradients(&got, want, 2.0, bound)));
         self.say("used twice", Kind::Dense, found);
     }
@@ -204,26 +211,27 @@ impl Report<'_> {
             let mut sum = vec![0.0; case.values[0].len()];
             apart.dx.iter().flatten().for_each(|dx| sum.iter_mut().zip(dx).for_each(|(s, g)| *s += g));
             let size = apart.dx.iter().flatten().flatten().fold(0.0f64, |m, g| m.max(g.abs()));
-            within(one.dx[0].as_ref().and_then(|dx| worst_relative(first.name, dx, &sum, 0.0, 1e-13 * size)))
+            let terms = vec![size; sum.len()];
+            within(one.dx[0].as_ref().and_then(|dx| worst_relative(first.name, dx, &sum, &terms, 1e-13)))
         })();
         self.say("same variable", Kind::Dense, found);
     }
 
     /// `composite`: the fused operation equals the one made of small ones, tightly in f64, loosely in f32.
-    pub fn composite(&mut self, case: &Case, dy: &[Vec<f64>], want: &Outcome) {
+    pub fn composite(&mut self, case: &Case, dy: &[Vec<f64>], want: &Expected) {
         let Some(composite) = self.info.composite else { return };
         let device = self.device;
-        let precise = [(Device::Reference, 1e-9)];
-        let both = [(Device::Reference, 1e-9), (device, 3e-4)];
+        let precise = [(Device::Reference, 1e-11)];
+        let both = [(Device::Reference, 1e-11), (device, 2e-5)];
         for &(device, relative) in if self.sample.dtype == DType::F32 { &both[..] } else { &precise[..] } {
             let found = self.outcome(composite, case, dy, Kind::Dense, device, 1).map(|got| {
-                let mut found = None;
-                for (y, want) in got.y.iter().zip(&want.y) {
-                    found = worse(found, worst_relative("y", y, want, relative, 1e-300));
+                let (mut found, terms) = (None, &want.terms);
+                for ((got, want), terms) in got.y.iter().zip(&want.outcome.y).zip(&terms.y) {
+                    found = worse(found, worst_relative("y", got, want, terms, relative));
                 }
                 for (i, input) in self.sample.inputs.iter().enumerate() {
-                    let (Some(dx), Some(want)) = (&got.dx[i], &want.dx[i]) else { continue };
-                    found = worse(found, worst_relative(input.name, dx, want, relative, 1e-300));
+                    let (Some(got), Some(want)) = (&got.dx[i], &want.outcome.dx[i]) else { continue };
+                    found = worse(found, worst_relative(input.name, got, want, &terms.dx[i], relative));
                 }
                 Ok(found)
             });

@@ -1,7 +1,6 @@
-//! Running an operation on a tape, numeric derivatives of its definition, and comparing.
+//! Running an operation on a tape, and comparing what came out.
 
-use super::case::{Case, Kind};
-use crate::registry::{Apply, Bound, OpSample, Over};
+use crate::registry::{Apply, Bound, OpSample};
 use autograd::{AutogradError, Result, Tape, Var};
 use kernels::verify::Worst;
 use tensor::{DType, Device, Tensor};
@@ -79,52 +78,6 @@ pub fn run(plan: &Plan<'_>, inputs: &[Tensor]) -> Result<Outcome> {
     Ok(Outcome { y, dx })
 }
 
-/// `Σ dy·y` of the definition in f64.
-fn loss(apply: Apply, sample: &OpSample, case: &Case, dy: &[Vec<f64>]) -> Result<f64> {
-    let y = forward(apply, sample, &case.tensors(sample, Kind::Dense, Device::Reference)?)?;
-    let dot = |(y, dy): (&Tensor, &Vec<f64>)| y.to_f64_vec().iter().zip(dy).map(|(a, b)| a * b).sum::<f64>();
-    Ok(y.iter().zip(dy).map(dot).sum())
-}
-
-/// Derivatives of `Σ dy·y` by every element of every input, by central differences of the definition in f64.
-pub fn differences(
-    apply: Apply,
-    sample: &OpSample,
-    case: &Case,
-    dy: &[Vec<f64>],
-    scale: f64,
-) -> Result<Vec<Vec<f64>>> {
-    let mut case = case.clone();
-    let mut all = Vec::new();
-    for i in 0..case.values.len() {
-        let mut dx = Vec::with_capacity(case.values[i].len());
-        for j in 0..case.values[i].len() {
-            let x = case.values[i][j];
-            let h = step(x, scale);
-            case.values[i][j] = x + h;
-            let up = loss(apply, sample, &case, dy)?;
-            case.values[i][j] = x - h;
-            let down = loss(apply, sample, &case, dy)?;
-            case.values[i][j] = x;
-            dx.push((up - down) / ((x + h) - (x - h)));
-        }
-        all.push(dx);
-    }
-    Ok(all)
-}
-
-/// Distance of the two points of a difference: small against the input and its magnitude, so that the error of the formula,
-/// of the order of h², is below 1e-9; large enough that rounding errors over h are, too. At magnitude 0 it must be small
-/// against the square root of the smallest epsilon.
-fn step(x: f64, scale: f64) -> f64 {
-    if scale == 0.0 { 1e-7 } else { 1e-5 * x.abs().max(scale) }
-}
-
-/// Size of a tensor's largest element.
-pub fn largest(values: &[f64]) -> f64 {
-    values.iter().fold(0.0f64, |m, v| m.max(v.abs()))
-}
-
 /// What a result may be off by.
 #[derive(Clone, Copy)]
 pub struct Allowance {
@@ -134,39 +87,41 @@ pub struct Allowance {
     pub stored: DType,
     /// The case's dtype.
     pub case: DType,
-    /// Size of the terms it is a sum of, where known to be larger than the result.
-    pub terms: f64,
     /// So many results were rounded and added.
     pub uses: f64,
 }
 
-/// The element that is furthest off, in units of what is allowed.
-pub fn worst(name: &'static str, got: &[f64], want: &[f64], allow: Allowance) -> Option<Worst> {
-    let Allowance { bound, stored, case, terms, uses } = allow;
-    let tensor = largest(want).max(terms);
+/// The element that is furthest off, in units of what is allowed: `bound · terms`, and half an ulp of what is stored.
+pub fn worst(
+    name: &'static str,
+    got: &[f64],
+    want: &[f64],
+    terms: &[f64],
+    allow: Allowance,
+) -> Option<Worst> {
+    let Allowance { bound, stored, case, uses } = allow;
     let unit = bound.tolerance * DType::F32.unit_roundoff() + bound.roundings * case.unit_roundoff();
-    let each = |(index, (&got, &want)): (usize, (&f64, &f64))| {
-        let noise = unit * if bound.over == Over::Element { want.abs() } else { tensor };
+    let each = |(index, ((&got, &want), &terms)): (usize, ((&f64, &f64), &f64))| {
+        let noise = unit * terms * uses;
         let tol = noise + uses * stored.half_ulp(want.abs() + noise);
         let same = got == stored.round(want) || got.is_nan() && want.is_nan();
         let err = if same { 0.0 } else { (got - want).abs() };
         Worst { output: name, index, got, want, err, tol }
     };
-    got.iter().zip(want).enumerate().map(each).max_by(|a, b| a.ratio().total_cmp(&b.ratio()))
+    got.iter().zip(want).zip(terms).enumerate().map(each).max_by(|a, b| a.ratio().total_cmp(&b.ratio()))
 }
 
-/// As [`worst`], for two results in f64: `relative` is of the largest element, and `floor` is allowed in any case.
+/// As [`worst`], for two results in f64: each may be off by `relative` of its terms.
 pub fn worst_relative(
     name: &'static str,
     got: &[f64],
     want: &[f64],
+    terms: &[f64],
     relative: f64,
-    floor: f64,
 ) -> Option<Worst> {
-    let tol = relative * largest(want) + floor;
-    let each = |(index, (&got, &want)): (usize, (&f64, &f64))| {
+    let each = |(index, ((&got, &want), &terms)): (usize, ((&f64, &f64), &f64))| {
         let err = if got == want || got.is_nan() && want.is_nan() { 0.0 } else { (got - want).abs() };
-        Worst { output: name, index, got, want, err, tol }
+        Worst { output: name, index, got, want, err, tol: relative * terms + 1e-300 }
     };
-    got.iter().zip(want).enumerate().map(each).max_by(|a, b| a.ratio().total_cmp(&b.ratio()))
+    got.iter().zip(want).zip(terms).enumerate().map(each).max_by(|a, b| a.ratio().total_cmp(&b.ratio()))
 }

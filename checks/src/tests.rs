@@ -1,7 +1,7 @@
 //! The operations under the runner, and the runner under deliberately wrong operations.
 
 use super::*;
-use crate::registry::{Bound, Input, Over};
+use crate::registry::{Bound, Input};
 use autograd::{GradSlot, Op, Result, apply};
 use kernels::registry::Layouts;
 use tensor::{Bf16, DType, Tensor};
@@ -112,9 +112,9 @@ fn product() -> OpInfo {
         scales: &[1.0],
         dtypes: &[DType::F32, DType::Bf16],
         layouts: Layouts::Any,
-        forward: Bound { tolerance: 1.0, roundings: 0.0, over: Over::Element },
-        gradient: Bound { tolerance: 1.0, roundings: 0.0, over: Over::Element },
-        terms: None,
+        forward: Bound { tolerance: 1.0, roundings: 0.0 },
+        gradient: Bound { tolerance: 1.0, roundings: 0.0 },
+        hidden: None,
         avoid: None,
     }
 }
@@ -161,7 +161,7 @@ fn saving_less_than_the_gradient_reads_is_caught() {
 
 #[test]
 fn bits_that_depend_on_the_number_of_threads_are_caught() {
-    let loose = Bound { tolerance: 100.0, roundings: 0.0, over: Over::Tensor };
+    let loose = Bound { tolerance: 100.0, roundings: 0.0 };
     assert_eq!(failing(OpInfo { forward: loose, ..faulty!(DependsOnThreads) }), ["same bits"]);
 }
 

@@ -4,6 +4,7 @@
 //! gradient on a device. Adding an operation's entry to [`OPS`] is all that is needed to have it tested everywhere; a test
 //! holds that every file in `ops/` has one.
 
+mod hidden;
 mod nn;
 mod tensor_ops;
 mod views;
@@ -38,31 +39,21 @@ pub struct OpSample {
     pub dtype: DType,
 }
 
-/// How far a device's result may be from the definition, beyond half an ulp of the result.
+/// How far a device's result may be from the definition, beyond half an ulp of the result. Both numbers multiply the size of
+/// the terms that the result is a sum of (see `terms.rs`).
 #[derive(Clone, Copy, Debug)]
 pub struct Bound {
-    /// In units of f32 roundoff of `over`.
+    /// In units of f32 roundoff.
     pub tolerance: f64,
-    /// Intermediate roundings to the case's dtype, in units of its roundoff of `over`.
+    /// Intermediate roundings to the case's dtype, in units of its roundoff.
     pub roundings: f64,
-    /// What the two are relative to.
-    pub over: Over,
-}
-
-/// What an error is measured against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
-    /// The element itself: for elementwise operations.
-    Element,
-    /// The largest element of the tensor: where elements are sums of terms like those of their neighbours.
-    Tensor,
 }
 
 /// The operation on variables: only its differentiable outputs.
 pub type Apply = fn(&[Var], &OpSample) -> Result<Vec<Var>>;
 
-/// See [`OpInfo::terms`].
-pub type Terms = fn(&[Vec<f64>], &[Vec<f64>], &OpSample) -> Vec<f64>;
+/// See [`OpInfo::hidden`].
+pub type Hidden = fn(&[Vec<f64>], &[Vec<f64>], &OpSample) -> Vec<Vec<f64>>;
 
 /// Everything the runner knows about one operation.
 pub struct OpInfo {
@@ -88,9 +79,9 @@ pub struct OpInfo {
     pub forward: Bound,
     /// Bound of the gradients.
     pub gradient: Bound,
-    /// Where gradients cancel: for every input, the size of the terms its gradient is a sum of, from the inputs' values, the
-    /// seed gradients and the sample. `None`: the gradient's own size.
-    pub terms: Option<Terms>,
+    /// Terms inside a gradient's formula that cancel where no derivative by an input shows them: for every input, one size per
+    /// element of its gradient, from the inputs' values, the seed gradients and the sample. Added to what `terms.rs` finds.
+    pub hidden: Option<Hidden>,
     /// Inputs never to draw, in units of the magnitude: a kink, a pole, the outside of the domain.
     pub avoid: Option<fn(f64) -> bool>,
 }
@@ -137,14 +128,10 @@ pub static OPS: &[&OpInfo] = &[
 const FLOATS: &[DType] = &[DType::F32, DType::Bf16];
 
 /// No arithmetic at all: only the result is rounded.
-const EXACT: Bound = Bound { tolerance: 0.0, roundings: 0.0, over: Over::Element };
+const EXACT: Bound = bound(0.0, 0.0);
 
-const fn per_element(tolerance: f64, roundings: f64) -> Bound {
-    Bound { tolerance, roundings, over: Over::Element }
-}
-
-const fn per_tensor(tolerance: f64, roundings: f64) -> Bound {
-    Bound { tolerance, roundings, over: Over::Tensor }
+const fn bound(tolerance: f64, roundings: f64) -> Bound {
+    Bound { tolerance, roundings }
 }
 
 impl Input {

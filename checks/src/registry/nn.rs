@@ -1,6 +1,6 @@
 //! Entries of the operations that make a transformer.
 
-use super::{FLOATS, Input, OpInfo, OpSample, per_element, per_tensor};
+use super::{FLOATS, Input, OpInfo, OpSample, bound, hidden};
 use autograd::ops::attention::{attention, attention_composite};
 use autograd::ops::checkpoint::checkpoint;
 use autograd::ops::lm_head_loss::{LmHeadLoss, mean_weights};
@@ -30,9 +30,9 @@ pub static RMS_NORM: OpInfo = OpInfo {
     scales: &[1.0, 3e-4, 0.0], // 3e-4: mean(x²) is of the size of eps
     dtypes: FLOATS,
     layouts: Layouts::Rows,
-    forward: per_element(8.0, 0.0),
-    gradient: per_tensor(16.0, 3.0), // reads y as it was rounded
-    terms: None,
+    forward: bound(8.0, 0.0),
+    gradient: bound(16.0, 3.0), // reads y as it was rounded
+    hidden: None,
     avoid: None,
 };
 
@@ -51,9 +51,9 @@ pub static RELU_SQUARED: OpInfo = OpInfo {
     scales: &[1.0, 1e-4],
     dtypes: FLOATS,
     layouts: Layouts::Any,
-    forward: per_element(2.0, 0.0),
-    gradient: per_element(2.0, 0.0),
-    terms: None,
+    forward: bound(2.0, 0.0),
+    gradient: bound(2.0, 0.0),
+    hidden: None,
     avoid: Some(|x| x.abs() < 1e-3),
 };
 
@@ -94,9 +94,9 @@ pub static ROPE: OpInfo = OpInfo {
     scales: &[1.0, 1e-3],
     dtypes: FLOATS,
     layouts: Layouts::Rows,
-    forward: per_tensor(4.0, 0.0),
-    gradient: per_tensor(4.0, 0.0),
-    terms: None,
+    forward: bound(4.0, 0.0),
+    gradient: bound(4.0, 0.0),
+    hidden: None,
     avoid: None,
 };
 
@@ -130,10 +130,10 @@ pub static ATTENTION: OpInfo = OpInfo {
     scales: &[1.0, 3.0, 1e-3], // 3: the softmax picks few keys
     dtypes: FLOATS,
     layouts: Layouts::Rows,
-    forward: per_tensor(64.0, 0.0),
+    forward: bound(64.0, 0.0),
     // δ reads o as it was rounded. The sum Σ ds = 0 cancels what all keys have in common, which the rounding does not know.
-    gradient: per_tensor(512.0, 16.0),
-    terms: None,
+    gradient: bound(512.0, 16.0),
+    hidden: Some(hidden::attention),
     avoid: None,
 };
 
@@ -160,9 +160,9 @@ pub static LINEAR: OpInfo = OpInfo {
     scales: &[1.0, 1e-3],
     dtypes: FLOATS,
     layouts: Layouts::Any,
-    forward: per_tensor(32.0, 4.0), // W is rounded to the activations' dtype
-    gradient: per_tensor(32.0, 4.0),
-    terms: None,
+    forward: bound(32.0, 4.0), // W is rounded to the activations' dtype
+    gradient: bound(32.0, 4.0),
+    hidden: None,
     avoid: None,
 };
 
@@ -189,9 +189,9 @@ pub static EMBEDDING: OpInfo = OpInfo {
     scales: &[1.0],
     dtypes: FLOATS,
     layouts: Layouts::Rows,
-    forward: per_element(0.0, 0.0),
-    gradient: per_tensor(4.0, 0.0),
-    terms: None,
+    forward: bound(0.0, 0.0),
+    gradient: bound(4.0, 0.0),
+    hidden: None,
     avoid: None,
 };
 
@@ -235,13 +235,9 @@ pub static LM_HEAD_LOSS: OpInfo = OpInfo {
     scales: &[1.0, 1e-2],
     dtypes: FLOATS,
     layouts: Layouts::Any,
-    forward: per_tensor(64.0, 8.0),   // W is rounded to the activations' dtype
-    gradient: per_tensor(64.0, 16.0), // and so are the logits' gradients
-    // dz is a sum of numbers up to weight, however small the sum; dx sums dz·w, dw sums dz·x.
-    terms: Some(|x, dy, _| {
-        let largest = |v: &[f64]| v.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-        vec![largest(&dy[0]) * largest(&x[1]), largest(&dy[0]) * largest(&x[0])]
-    }),
+    forward: bound(64.0, 8.0),   // W is rounded to the activations' dtype
+    gradient: bound(64.0, 16.0), // and so are the logits' gradients
+    hidden: Some(hidden::lm_head_loss),
     avoid: None,
 };
 
@@ -270,8 +266,8 @@ pub static CHECKPOINT: OpInfo = OpInfo {
     scales: &[1.0],
     dtypes: &[DType::F32],
     layouts: Layouts::Any,
-    forward: per_tensor(128.0, 0.0),
-    gradient: per_tensor(256.0, 0.0),
-    terms: None,
+    forward: bound(128.0, 0.0),
+    gradient: bound(256.0, 0.0),
+    hidden: None,
     avoid: None,
 };

@@ -1,6 +1,6 @@
 //! Entries of products, sums and elementwise functions.
 
-use super::{Apply, Bound, FLOATS, Input, OpInfo, OpSample, per_element, per_tensor};
+use super::{Apply, Bound, FLOATS, Input, OpInfo, OpSample, bound, hidden};
 use kernels::registry::Layouts;
 use kernels::unary::UnaryOp;
 
@@ -28,9 +28,9 @@ pub static MATMUL: OpInfo = OpInfo {
     scales: &[1.0, 1e-3],
     dtypes: FLOATS,
     layouts: Layouts::Any,
-    forward: per_tensor(32.0, 0.0),
-    gradient: per_tensor(32.0, 1.0), // a repeated operand's gradients are rounded before they are summed
-    terms: None,
+    forward: bound(32.0, 0.0),
+    gradient: bound(32.0, 1.0), // a repeated operand's gradients are rounded before they are summed
+    hidden: None,
     avoid: None,
 };
 
@@ -54,9 +54,9 @@ pub static SUM: OpInfo = OpInfo {
     scales: &[1.0],
     dtypes: FLOATS,
     layouts: Layouts::Any,
-    forward: per_tensor(16.0, 0.0),
-    gradient: per_element(0.0, 0.0),
-    terms: None,
+    forward: bound(16.0, 0.0),
+    gradient: bound(0.0, 0.0),
+    hidden: None,
     avoid: None,
 };
 
@@ -72,9 +72,9 @@ pub static SOFTMAX: OpInfo = OpInfo {
     scales: &[1.0, 8.0],
     dtypes: FLOATS,
     layouts: Layouts::Any,
-    forward: per_tensor(64.0, 16.0), // x − max is rounded before the exponential, which is rounded again
-    gradient: per_tensor(128.0, 16.0),
-    terms: None,
+    forward: bound(64.0, 16.0), // x − max is rounded before the exponential, which is rounded again
+    gradient: bound(128.0, 16.0),
+    hidden: Some(hidden::softmax),
     avoid: None,
 };
 
@@ -103,15 +103,15 @@ const fn binary(name: &'static str, doc: &'static str, apply: Apply, gradient: B
         scales: &[1.0, 1e-3],
         dtypes: FLOATS,
         layouts: Layouts::Any,
-        forward: per_tensor(2.0, 0.0),
+        forward: bound(2.0, 0.0),
         gradient,
-        terms: None,
+        hidden: None,
         avoid: None,
     }
 }
 
-const SUMMED: Bound = per_tensor(16.0, 0.0);
-const PRODUCTS_SUMMED: Bound = per_tensor(16.0, 1.0); // a product is rounded before it is summed
+const SUMMED: Bound = bound(16.0, 0.0);
+const PRODUCTS_SUMMED: Bound = bound(16.0, 1.0); // a product is rounded before it is summed
 
 pub static ADD: OpInfo = binary("add", "y = a + b; (dy, dy)", |x, _| Ok(vec![x[0].add(&x[1])?]), SUMMED);
 pub static SUB: OpInfo = binary("sub", "y = a − b; (dy, −dy)", |x, _| Ok(vec![x[0].sub(&x[1])?]), SUMMED);
@@ -119,7 +119,7 @@ pub static MUL: OpInfo =
     binary("mul", "y = a·b; (dy·b, dy·a)", |x, _| Ok(vec![x[0].mul(&x[1])?]), PRODUCTS_SUMMED);
 pub static DIV: OpInfo = OpInfo {
     avoid: Some(|x| x.abs() < 0.1),
-    ..binary("div", "y = a/b; (dy/b, −dy·y/b)", |x, _| Ok(vec![x[0].div(&x[1])?]), per_tensor(16.0, 4.0))
+    ..binary("div", "y = a/b; (dy/b, −dy·y/b)", |x, _| Ok(vec![x[0].div(&x[1])?]), bound(16.0, 4.0))
 };
 
 const fn unary(
@@ -147,16 +147,16 @@ const fn unary(
         layouts: Layouts::Any,
         forward,
         gradient,
-        terms: None,
+        hidden: None,
         avoid,
     }
 }
 
-const ONE_PRODUCT: [Bound; 2] = [per_element(2.0, 0.0), per_element(2.0, 0.0)];
+const ONE_PRODUCT: [Bound; 2] = [bound(2.0, 0.0), bound(2.0, 0.0)];
 /// The derivative is computed from the rounded result.
-const FROM_RESULT: [Bound; 2] = [per_element(8.0, 0.0), per_element(16.0, 5.0)];
+const FROM_RESULT: [Bound; 2] = [bound(8.0, 0.0), bound(16.0, 5.0)];
 /// As above, with a difference `1 − …` that cancels.
-const FROM_RESULT_BY_DIFFERENCE: [Bound; 2] = [per_element(8.0, 0.0), per_tensor(32.0, 8.0)];
+const FROM_RESULT_BY_DIFFERENCE: [Bound; 2] = [bound(8.0, 0.0), bound(32.0, 8.0)];
 
 const KINK: Option<fn(f64) -> bool> = Some(|x| x.abs() < 1e-3);
 const POLE: Option<fn(f64) -> bool> = Some(|x| x.abs() < 0.1);
@@ -219,5 +219,5 @@ pub static AFFINE: OpInfo = unary(
     |x, _| Ok(vec![x[0].affine(-1.7, 0.3)?]),
     &[1.0, 1e-3],
     None,
-    [per_tensor(4.0, 0.0), per_element(4.0, 0.0)],
+    [bound(4.0, 0.0), bound(4.0, 0.0)],
 );

@@ -1,6 +1,6 @@
 //! Entries of the operations that move numbers without changing them.
 
-use super::{Apply, EXACT, FLOATS, Input, OpInfo, OpSample, per_element};
+use super::{Apply, EXACT, FLOATS, Input, OpInfo, OpSample, bound};
 use autograd::ops::cat::cat;
 use kernels::registry::Layouts;
 use tensor::DType;
@@ -24,7 +24,7 @@ const fn moves(
         layouts: Layouts::Any,
         forward: EXACT,
         gradient: EXACT,
-        terms: None,
+        hidden: None,
         avoid: None,
     }
 }
@@ -80,7 +80,7 @@ pub static PERMUTE: OpInfo = moves(
 );
 
 pub static EXPAND: OpInfo = OpInfo {
-    gradient: super::per_tensor(8.0, 0.0), // sums
+    gradient: super::bound(8.0, 0.0), // sums
     ..moves(
         "expand",
         "views",
@@ -126,7 +126,7 @@ pub static CONTIGUOUS: OpInfo = moves(
 );
 
 pub static CAT: OpInfo = OpInfo {
-    gradient: per_element(0.0, 0.0),
+    gradient: bound(0.0, 0.0),
     ..moves(
         "cat",
         "cat",

@@ -1,0 +1,77 @@
+//! Terms that cancel inside a gradient's formula: `OpInfo::hidden` of the operations that have some.
+//!
+//! The gradient of a softmax is a probability times a difference, `p·(dp − Σ p·dp)`. Where the softmax has decided for one
+//! key the difference is of two equal numbers, and every derivative of the result by an input is as small as the result.
+//! What was subtracted was not small, and its rounding errors stay. Plain loops in f64, from the formulas alone.
+
+use super::OpSample;
+
+/// `softmax` over the last axis: `p·(|dy| + Σ p·|dy|)`.
+pub fn softmax(x: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> Vec<Vec<f64>> {
+    let n = sample.inputs[0].dims.last().copied().unwrap_or(1).max(1);
+    let row = |(x, dy): (&[f64], &[f64])| {
+        let p = probabilities(x);
+        let mean: f64 = p.iter().zip(dy).map(|(p, dy)| p * dy.abs()).sum();
+        p.iter().zip(dy).map(|(p, dy)| p * (dy.abs() + mean)).collect::<Vec<f64>>()
+    };
+    vec![x[0].chunks(n).zip(dy[0].chunks(n)).flat_map(row).collect()]
+}
+
+/// Causal attention: `|ds| = P∘(|do|·|v|ᵀ + P·|do|·|v|ᵀ)` in place of `P∘(dp − δ)`, then `scale·|ds|·|k|` and `scale·|ds|ᵀ·|q|`.
+pub fn attention(x: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> Vec<Vec<f64>> {
+    let &[b, t, h, d] = &sample.inputs[0].dims[..] else { return Vec::new() };
+    let (hk, scale, window) = (sample.inputs[1].dims[2], sample.scalars[0], sample.scalars[1]);
+    let [q, k, v] = [&x[0], &x[1], &x[2]];
+    let mut terms = [vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]];
+    let query = |b: usize, i: usize, head: usize| ((b * t + i) * h + head) * d;
+    let key = |b: usize, j: usize, head: usize| ((b * t + j) * hk + head * hk / h) * d;
+    for (b, head, i) in (0..b * h * t).map(|at| (at / (h * t), at / t % h, at % t)) {
+        let at = query(b, i, head);
+        let first = if window < 0.0 { 0 } else { i.saturating_sub(window as usize) };
+        let dot = |x: &[f64], y: &[f64], x_at: usize, y_at: usize, size: fn(f64) -> f64| {
+            (0..d).map(|c| size(x[x_at + c]) * size(y[y_at + c])).sum::<f64>()
+        };
+        let scores: Vec<f64> = (first..=i).map(|j| scale * dot(q, k, at, key(b, j, head), |v| v)).collect();
+        let p = probabilities(&scores);
+        let dp: Vec<f64> = (first..=i).map(|j| dot(&dy[0], v, at, key(b, j, head), f64::abs)).collect();
+        let delta: f64 = p.iter().zip(&dp).map(|(p, dp)| p * dp).sum();
+        for (j, (p, dp)) in (first..=i).zip(p.iter().zip(&dp)) {
+            let (ds, to) = (scale * p * (dp + delta), key(b, j, head));
+            for c in 0..d {
+                terms[0][at + c] += ds * k[to + c].abs();
+                terms[1][to + c] += ds * q[at + c].abs();
+            }
+        }
+    }
+    terms.to_vec()
+}
+
+/// The softcapped loss: `|dz| = weight·(p + onehot)·(1 + (z/c)²)`, then `|dz|·|w|` and `|dz|ᵀ·|x|`.
+pub fn lm_head_loss(values: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> Vec<Vec<f64>> {
+    let (x, w, cap) = (&values[0], &values[1], sample.scalars[0]);
+    let (c, v) = (sample.inputs[0].dims[1], sample.inputs[1].dims[0]);
+    let mut terms = [vec![0.0; x.len()], vec![0.0; w.len()]];
+    let counted = sample.ids.iter().filter(|&&id| id >= 0).count().max(1) as f64;
+    for (row, &target) in sample.ids.iter().enumerate().filter(|(_, target)| **target >= 0) {
+        let raw = |word: usize| (0..c).map(|i| x[row * c + i] * w[word * c + i]).sum::<f64>();
+        let z: Vec<f64> =
+            (0..v).map(|word| if cap > 0.0 { cap * (raw(word) / cap).tanh() } else { raw(word) }).collect();
+        for (word, p) in probabilities(&z).into_iter().enumerate() {
+            let hit = if word == target as usize { 1.0 } else { 0.0 };
+            let capped = if cap > 0.0 { 1.0 + (z[word] / cap) * (z[word] / cap) } else { 1.0 };
+            let dz = dy[0][0].abs() / counted * (p + hit) * capped;
+            for i in 0..c {
+                terms[0][row * c + i] += dz * w[word * c + i].abs();
+                terms[1][word * c + i] += dz * x[row * c + i].abs();
+            }
+        }
+    }
+    terms.to_vec()
+}
+
+fn probabilities(scores: &[f64]) -> Vec<f64> {
+    let max = scores.iter().fold(f64::NEG_INFINITY, |m, &s| m.max(s));
+    let e: Vec<f64> = scores.iter().map(|s| (s - max).exp()).collect();
+    let sum: f64 = e.iter().sum();
+    e.into_iter().map(|e| e / sum).collect()
+}
