@@ -17,6 +17,17 @@ pub fn softmax(x: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> Vec<Vec<f6
     vec![x[0].chunks(n).zip(dy[0].chunks(n)).flat_map(row).collect()]
 }
 
+/// `tanh` through its output: `dy·(1 − y²)`, where `y²` close to 1 has lost what the difference is made of.
+pub fn tanh(x: &[Vec<f64>], dy: &[Vec<f64>], _: &OpSample) -> Vec<Vec<f64>> {
+    vec![x[0].iter().zip(&dy[0]).map(|(x, dy)| dy.abs() * (1.0 + x.tanh().powi(2))).collect()]
+}
+
+/// `sigmoid` through its output: `dy·y·(1 − y)`, likewise.
+pub fn sigmoid(x: &[Vec<f64>], dy: &[Vec<f64>], _: &OpSample) -> Vec<Vec<f64>> {
+    let y = |x: f64| 1.0 / (1.0 + (-x).exp());
+    vec![x[0].iter().zip(&dy[0]).map(|(&x, dy)| dy.abs() * y(x) * (1.0 + y(x))).collect()]
+}
+
 /// Causal attention: `|ds| = P∘(|do|·|v|ᵀ + P·|do|·|v|ᵀ)` in place of `P∘(dp − δ)`, then `scale·|ds|·|k|` and `scale·|ds|ᵀ·|q|`.
 pub fn attention(x: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> Vec<Vec<f64>> {
     let &[b, t, h, d] = &sample.inputs[0].dims[..] else { return Vec::new() };

@@ -185,22 +185,28 @@ pub static RECIPROCAL: OpInfo = unary(
     POLE,
     FROM_RESULT,
 );
-pub static TANH: OpInfo = unary(
-    "tanh",
-    "y = tanh x; dy·(1 − y²)",
-    |x, _| Ok(vec![x[0].tanh()?]),
-    &[1.0, 1e-3],
-    None,
-    FROM_RESULT_BY_DIFFERENCE,
-);
-pub static SIGMOID: OpInfo = unary(
-    "sigmoid",
-    "y = 1/(1 + e⁻ˣ); dy·y·(1 − y)",
-    |x, _| Ok(vec![x[0].unary(UnaryOp::Sigmoid)?]),
-    &[1.0, 1e-3],
-    None,
-    FROM_RESULT_BY_DIFFERENCE,
-);
+pub static TANH: OpInfo = OpInfo {
+    hidden: Some(hidden::tanh),
+    ..unary(
+        "tanh",
+        "y = tanh x; dy·(1 − y²)",
+        |x, _| Ok(vec![x[0].tanh()?]),
+        &[1.0, 1e-3],
+        None,
+        FROM_RESULT_BY_DIFFERENCE,
+    )
+};
+pub static SIGMOID: OpInfo = OpInfo {
+    hidden: Some(hidden::sigmoid),
+    ..unary(
+        "sigmoid",
+        "y = 1/(1 + e⁻ˣ); dy·y·(1 − y)",
+        |x, _| Ok(vec![x[0].unary(UnaryOp::Sigmoid)?]),
+        &[1.0, 1e-3],
+        None,
+        FROM_RESULT_BY_DIFFERENCE,
+    )
+};
 pub static RELU: OpInfo = unary(
     "relu",
     "y = max(x, 0); dy where x > 0",
