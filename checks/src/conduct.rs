@@ -1,7 +1,7 @@
 //! Checks of conduct rather than numbers: nothing needless is recorded, bits repeat, NaN is passed on, layouts that were not
 //! declared are refused.
 
-use super::agreement::{Report, pass_if};
+use super::agreement::{Found, Report, pass_if};
 use super::case::{Case, Kind, place};
 use super::run::{Outcome, Plan, forward, run};
 use crate::registry::Input;
@@ -61,35 +61,44 @@ impl Report<'_> {
     }
 
     /// `nan`: one NaN in one input reaches the outputs and gradients that it reaches on the reference, and no others.
-    pub fn nan(&mut self, case: &Case, dy: &[Vec<f64>]) {
+    /// `infinity`: what one infinity makes infinite or NaN there is not finite here either.
+    pub fn extremes(&mut self, case: &Case, dy: &[Vec<f64>]) {
         for i in 0..case.values.len() {
             if case.values[i].is_empty() {
                 continue;
             }
-            let mut case = case.clone();
-            let at = philox::word(self.seed, 1 << 32, i as u64) as usize % case.values[i].len();
-            case.values[i][at] = f64::NAN;
-            let outcome = |device| self.outcome(self.info.apply, &case, dy, Kind::Dense, device, 1);
-            let found = outcome(self.device).and_then(|got| {
-                let want = outcome(Device::Reference)?;
-                let alike = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| a.is_nan() == b.is_nan());
-                let name =
-                    |i: usize| format!("NaN in {}[{at}] spreads differently", self.sample.inputs[i].name);
-                let ys = got.y.iter().zip(&want.y).all(|(a, b)| alike(a, b));
-                let differs = got.dx.iter().zip(&want.dx).position(|(a, b)| match (a, b) {
-                    (Some(a), Some(b)) => !alike(a, b),
-                    _ => a.is_some() != b.is_some(),
+            for (check, value) in [("nan", f64::NAN), ("infinity", f64::INFINITY)] {
+                let mut case = case.clone();
+                let at = philox::word(self.seed, 1 << 32, i as u64) as usize % case.values[i].len();
+                case.values[i][at] = value;
+                let outcome = |device| self.outcome(self.info.apply, &case, dy, Kind::Dense, device, 1);
+                let found = outcome(self.device).and_then(|got| {
+                    let want = outcome(Device::Reference)?;
+                    let from = format!("{value} in {}[{at}]", self.sample.inputs[i].name);
+                    self.spreads_alike(&got, &want, &from)
                 });
-                match (ys, differs) {
-                    (false, _) => pass_if(false, || format!("{} into the output", name(i))),
-                    (_, Some(g)) => {
-                        pass_if(false, || format!("{} into d{}", name(i), self.sample.inputs[g].name))
-                    }
-                    _ => pass_if(true, String::new),
-                }
-            });
-            self.say("nan", Kind::Dense, found);
+                self.say(check, Kind::Dense, found);
+            }
         }
+    }
+    fn spreads_alike(&self, got: &Outcome, want: &Outcome, from: &str) -> Found {
+        let alike = |got: &[f64], want: &[f64]| {
+            got.iter().zip(want).all(|(got, want)| {
+                let want = self.sample.dtype.round(*want);
+                if from.starts_with("NaN") { got.is_nan() == want.is_nan() } else { tells(*got, want) }
+            })
+        };
+        if !got.y.iter().zip(&want.y).all(|(a, b)| alike(a, b)) {
+            return pass_if(false, || format!("{from} spreads differently into the output"));
+        }
+        let differs = got.dx.iter().zip(&want.dx).position(|(a, b)| match (a, b) {
+            (Some(a), Some(b)) => !alike(a, b),
+            _ => a.is_some() != b.is_some(),
+        });
+        pass_if(differs.is_none(), || {
+            let name = differs.map_or("", |g| self.sample.inputs[g].name);
+            format!("{from} spreads differently into d{name}")
+        })
     }
 
     /// `layout refused`: an input without unit last stride is refused by an operation on rows.
@@ -125,6 +134,11 @@ impl Report<'_> {
             }
         }
     }
+}
+
+/// May this come out where the reference says `want`? NaN may always: it is loud. A finite number only for a finite one.
+fn tells(got: f64, want: f64) -> bool {
+    got.is_nan() || got.is_finite() == want.is_finite() || want.is_nan() && !got.is_finite()
 }
 
 /// The whole run inside a pool of so many threads.

@@ -17,7 +17,7 @@
 //! | `constants record nothing` | without tracked inputs nothing gets onto a tape |
 //! | `composite` | the fused operation equals its composition of small ones, value and gradient |
 //! | `same bits` | a second run, one thread and two give the same bits |
-//! | `nan` | a NaN reaches what it reaches on the reference |
+//! | `nan`, `infinity` | a NaN reaches what it reaches on the reference; what an infinity makes infinite or NaN there is not finite here |
 //! | `inputs unchanged`, `layout refused` | as they say |
 //!
 //! `nanochat selftest` and this crate's tests call [`verify_ops`].
@@ -111,7 +111,7 @@ fn verify_case(mut report: Report<'_>, first: bool) {
     report.same_variable(&case, &dy);
     if first {
         report.needs(&case, &dy, &here);
-        report.nan(&case, &dy);
+        report.extremes(&case, &dy);
         report.refused_layouts(&case);
     }
 }

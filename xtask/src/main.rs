@@ -16,6 +16,7 @@ mod command;
 mod fmt;
 mod goldens;
 mod lint;
+mod soak;
 mod steps;
 mod test;
 mod tidy;
@@ -31,6 +32,7 @@ const COMMANDS: &[Command] = &[
     tidy::COMMAND,
     fmt::COMMAND,
     lint::COMMAND,
+    soak::COMMAND,
     book::COMMAND,
     bench_vs_torch::COMMAND,
 ];

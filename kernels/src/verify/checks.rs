@@ -1,13 +1,13 @@
-//! The checks themselves. Each takes one case and says through [`Report`] what it found.
+//! The checks themselves. Each takes one case and says through [`Report`] what it found. Those with NaN, infinities and
+//! denormals are in `extremes.rs`.
 
-use super::case::{self, Case};
+use super::case::Case;
 use super::place::{Arguments, Kind, layout, may_be_strided};
 use super::report::{CheckResult, Worst};
-use super::run::{Expected, call, outputs, reference};
+use super::run::{Expected, call, outputs};
 use crate::backend::Backend;
 use crate::element::DType;
 use crate::error::KernelError;
-use crate::philox;
 use crate::registry::{Arg, KernelInfo, Layouts, Role, Sample};
 use crate::view::Layout;
 
@@ -45,10 +45,10 @@ impl Report<'_> {
             detail,
         });
     }
-    fn place(&self, case: &Case, kind: Kind) -> crate::Result<Arguments> {
+    pub(super) fn place(&self, case: &Case, kind: Kind) -> crate::Result<Arguments> {
         Arguments::place(self.sample, case, kind, self.info.layouts, false)
     }
-    fn call(&self, arguments: &mut Arguments, threads: Option<usize>) -> Result<(), String> {
+    pub(super) fn call(&self, arguments: &mut Arguments, threads: Option<usize>) -> Result<(), String> {
         match call(self.backend, self.info, self.sample, arguments, threads) {
             Ok(answer) => answer.map_err(|e| format!("refused: {e}")),
             Err(panic) => Err(format!("panicked: {panic}")),
@@ -112,42 +112,6 @@ impl Report<'_> {
             }
         }
         self.say("same bits", kind, None, differing);
-    }
-
-    /// `nan`: one NaN in one input makes NaN of the same outputs as in the reference, and of no others.
-    pub fn nan(&mut self, case: &Case, expected: &Expected) {
-        for (i, arg) in self.sample.args.iter().enumerate() {
-            if case.values[i].is_empty() || !case::is_float(arg) {
-                continue;
-            }
-            let mut case = case.clone();
-            let at = philox::word(self.seed, 1 << 32, i as u64) as usize % case.values[i].len();
-            case.values[i][at] = f64::NAN;
-            let detail = self.nan_spreads_alike(&case, expected).err();
-            let detail = detail.map(|what| format!("NaN in {}[{at}]: {what}", arg.name));
-            self.say("nan", Kind::Contiguous, None, detail.unwrap_or_default());
-        }
-    }
-    fn nan_spreads_alike(&self, case: &Case, expected: &Expected) -> Result<(), String> {
-        let want = reference(self.info, self.sample, case)?;
-        let mut arguments = self.place(case, Kind::Contiguous).map_err(|e| e.to_string())?;
-        let answer = self.call(&mut arguments, None);
-        let want = match (want, answer) {
-            (Ok(want), Ok(())) => want,
-            (Err(_), Err(what)) if what.starts_with("refused") => return Ok(()), // both refuse such an input
-            (Err(what), Ok(())) => return Err(what),
-            (_, Err(what)) => return Err(what),
-        };
-        for (o, (i, arg)) in outputs(self.sample).enumerate() {
-            let ids = case.dtypes[i] == DType::I32;
-            for (j, (&want, got)) in want[o].iter().zip(arguments.placed[i].values()).enumerate() {
-                let alike = if ids { got == want } else { got.is_nan() == want.is_nan() };
-                if !alike && !expected.is_free(o, j) {
-                    return Err(format!("{}[{j}] = {got:e}, expected {want:e}", arg.name));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// `layout refused`: strides that the op does not declare give `NonContiguous`, and nothing is written.

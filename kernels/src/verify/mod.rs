@@ -9,6 +9,8 @@
 //! | `memory` | inputs keep their bits, and so does the memory around every output |
 //! | `same bits` | a second call, one thread and two threads give the same bits |
 //! | `nan` | one NaN in an input reaches the outputs it reaches in the definition, and no others |
+//! | `infinity` | what one infinity makes infinite or NaN in the definition is not finite, and has no other sign |
+//! | `denormal` | as `value`, with inputs below the normal range |
 //! | `layout refused` | strides that the kernel does not declare are refused with `NonContiguous` |
 //! | `shape refused` | an output of the wrong shape is refused |
 //!
@@ -17,6 +19,7 @@
 
 pub mod case;
 mod checks;
+mod extremes;
 pub mod place;
 mod report;
 mod run;
@@ -128,7 +131,8 @@ fn verify_case(report: &mut Report<'_>, first: bool, wrong_shapes: &mut WrongSha
         report.same_bits(&case, &expected, Kind::Mixed);
     }
     if first && is_small(info, sample) {
-        report.nan(&case, &expected);
+        report.extremes(&case, &expected);
+        report.denormals();
         report.refused_layouts(&case);
         if sample.args.len() > 1 && sample.args.iter().all(|arg| arg.numel() > 0) {
             wrong_shapes.tried = true;

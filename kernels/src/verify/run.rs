@@ -41,6 +41,9 @@ pub fn call(
     })
 }
 
+/// The smallest positive f32.
+const SMALLEST: f64 = f32::from_bits(1) as f64;
+
 /// What the definition says, in f64.
 pub struct Expected {
     /// Elements of every output, in order.
@@ -74,11 +77,12 @@ impl Expected {
     /// The largest error that element may have.
     ///
     /// `noise = tolerance·2⁻²⁴·magnitude + roundings·u(dtype)·magnitude`, and half an ulp of the result's dtype at the
-    /// largest value that the noise can lead to.
+    /// largest value that the noise can lead to. Below the normal range roundings are not relative: sixteen of the smallest
+    /// steps are noise as well.
     fn allowed(&self, info: &KernelInfo, case: DType, stored: DType, output: usize, index: usize) -> f64 {
         let magnitude = self.magnitude[output][index];
         let unit = info.tolerance * DType::F32.unit_roundoff() + info.roundings * case.unit_roundoff();
-        let noise = unit * magnitude;
+        let noise = unit * magnitude + 16.0 * SMALLEST;
         noise + stored.half_ulp(self.outputs[output][index].abs() + noise)
     }
     /// The element of all outputs that is furthest off, in units of what is allowed; `None` when nothing was written.

@@ -1,0 +1,69 @@
+//! `cargo xtask soak NAME`: what takes too long for every change, one name per kind of endurance.
+//!
+//! `ops` repeats the property suite with ten times as many random cases, once for every set of vector instructions this
+//! machine has, in the release build: other code paths, other optimisations, rarer numbers.
+//!
+//! Read next: `nanochat selftest --help`, which does the work.
+
+use crate::command::{Command, Context, Outcome};
+use crate::steps::{self, Step, Work};
+use crate::tools::cargo;
+use std::process::Command as Process;
+
+/// The row of the command table.
+pub const COMMAND: Command = Command {
+    name: "soak",
+    summary: "long checks: `soak ops` is the property suite ten times over, on every SIMD level",
+    args: "ops [--seeds N]",
+    help: "
+    cargo xtask soak ops               10 random cases per shape, dtype and magnitude; scalar, avx2, avx512
+    cargo xtask soak ops --seeds 50    more of them
+
+A level that this machine lacks runs as the best one it has, and the last line of each run says which
+that was. About ten minutes on two cores.",
+    run,
+};
+
+/// Sets of vector instructions, weakest first.
+const LEVELS: &[&str] = &["scalar", "avx2", "avx512"];
+
+fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let seeds = match words[..] {
+        ["ops"] => 10,
+        ["ops", "--seeds", n] => match n.parse::<u64>() {
+            Ok(n) if n > 0 => n,
+            _ => return Ok(Outcome::Usage(format!("--seeds {n}: give a number above 0"))),
+        },
+        _ => return Ok(Outcome::Usage(format!("usage: cargo xtask soak {}", COMMAND.args))),
+    };
+    let mut build = cargo();
+    build.args(["build", "--release", "--package", "nanochat-chat"]).current_dir(&context.root);
+    let mut list =
+        vec![Step { name: "build", rerun: "cargo build --release".into(), work: Work::Program(build) }];
+    let program = context.root.join("target/release/nanochat");
+    for level in LEVELS {
+        let words = ["selftest", "--seeds", &seeds.to_string(), "--simd", level].map(str::to_string);
+        let mut process = Process::new(&program);
+        process.args(&words).current_dir(&context.root);
+        let rerun = format!("target/release/nanochat {}", words.join(" "));
+        list.push(Step { name: level, rerun, work: Work::Program(process) });
+    }
+    Ok(steps::run(list))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_names_and_positive_numbers_are_taken() {
+        let context = Context::find().unwrap();
+        for args in
+            [&[][..], &["web"], &["ops", "--seeds"], &["ops", "--seeds", "0"], &["ops", "--seeds", "x"]]
+        {
+            let args: Vec<String> = args.iter().map(|a| a.to_string()).collect();
+            assert!(matches!(run(&context, &args), Ok(Outcome::Usage(_))), "{args:?}");
+        }
+    }
+}
