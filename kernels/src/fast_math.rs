@@ -1,8 +1,8 @@
-//! exp and tanh for f32, written so that a loop over them becomes vector code.
+//! exp, tanh and sigmoid for f32, written so that a loop over them becomes vector code.
 //!
 //! No branches, no table, no call: only `+ − * /`, comparisons that become blends, and bit moves. Inside
 //! [`crate::simd::vectorize`] LLVM then computes 8 or 16 of them at once, and the bits are the same at every width.
-//! Both follow the scheme of Cody and Waite (1980): `x = k·ln 2 + r` with |r| ≤ ln2/2, `e^x = 2^k·e^r`, and a minimax
+//! All follow the scheme of Cody and Waite (1980): `x = k·ln 2 + r` with |r| ≤ ln2/2, `e^x = 2^k·e^r`, and a minimax
 //! polynomial for `e^r`. Used by [`crate::attention`] and the cross-entropy. For f64 exactness see [`crate::portable`].
 
 /// Adding and subtracting 1.5·2^23 rounds to the nearest integer, which then sits in the lowest mantissa bits.
@@ -69,6 +69,16 @@ pub fn tanh_f32(x: f32) -> f32 {
     (e / (e + 2.0)).copysign(x)
 }
 
+/// `1 / (1 + e^−x)`, within 4 units in the last place over the whole range; NaN stays NaN.
+///
+/// From `e = e^−|x|`, which cannot overflow, as `1/(1+e)` or `e/(1+e)`: with `e^−x` itself, everything below −88.7 would be 0.
+#[inline(always)]
+pub fn sigmoid_f32(x: f32) -> f32 {
+    let e = exp_f32(-x.abs());
+    let y = 1.0 / (1.0 + e);
+    if x < 0.0 { e * y } else { y }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +104,16 @@ mod tests {
                 assert_eq!(exp_flushed_f32(x), got, "{x}");
             }
         }
+    }
+
+    #[test]
+    fn sigmoid_is_within_four_ulps_everywhere() {
+        for x in floats(0.0, 100.0, 997).chain(floats(-0.0, -103.0, 997)) {
+            let (got, want) = (sigmoid_f32(x), 1.0 / (1.0 + portable::exp(-f64::from(x))));
+            assert!(ulps(got, want) <= 4.0, "{x}: {got} {want} {}", ulps(got, want));
+        }
+        assert_eq!((sigmoid_f32(f32::INFINITY), sigmoid_f32(f32::NEG_INFINITY)), (1.0, 0.0));
+        assert!(sigmoid_f32(f32::NAN).is_nan());
     }
 
     #[test]
