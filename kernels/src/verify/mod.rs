@@ -19,7 +19,7 @@ pub mod case;
 mod checks;
 pub mod place;
 mod report;
-mod run;
+pub(crate) mod run;
 #[cfg(test)]
 mod tests;
 
