@@ -13,6 +13,7 @@ pub mod element;
 pub(crate) mod elementwise;
 pub mod error;
 pub mod fast_math;
+pub mod measure;
 pub mod par;
 pub mod philox;
 pub mod planted;

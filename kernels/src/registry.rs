@@ -7,7 +7,7 @@
 use crate::backend::Backend;
 use crate::element::DType;
 use crate::error::Result;
-use crate::view::{View, ViewMut};
+use crate::view::{Layout, View, ViewMut};
 
 /// How an argument is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +71,9 @@ pub struct Sample {
 /// Work done by one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
-    /// Floating-point operations.
+    /// The fewest floating-point operations that give the result; a function like `exp` counts as one.
     pub flops: f64,
-    /// Bytes that must be read and written at least once.
+    /// Bytes that must be read and written, each once, if nothing is kept from one call to the next.
     pub bytes: f64,
 }
 
@@ -83,6 +83,16 @@ pub type Run = fn(&dyn Backend, &[View<'_>], &mut [ViewMut<'_>], &[f64]) -> Resu
 /// `Σ|terms|` of every output element, outputs in order, from all non-output inputs in order (`InOut` included, as the
 /// values before the call), each as f64 in logical order, and the sample.
 pub type Magnitude = fn(&[Vec<f64>], &Sample) -> Vec<Vec<f64>>;
+
+/// The last two axes of a view swapped: how a `run` function makes the strided arguments that a bench sample's scalars ask for.
+pub(crate) fn transposed<'a>(x: &View<'a>) -> Result<View<'a>> {
+    let (mut dims, mut strides) = (x.dims().to_vec(), x.strides().to_vec());
+    if let Some(last) = dims.len().checked_sub(2) {
+        dims.swap(last, last + 1);
+        strides.swap(last, last + 1);
+    }
+    x.with_layout(Layout::strided(&dims, &strides, x.layout().offset)?)
+}
 
 /// Everything the harness knows about one kernel.
 pub struct KernelInfo {
@@ -108,7 +118,7 @@ pub struct KernelInfo {
     pub roundings: f64,
     /// `Σ|terms|`; `None` means the magnitude of the value itself.
     pub magnitude: Option<Magnitude>,
-    /// Floating-point operations and bytes of a sample, at `bytes_per_element`.
+    /// Floating-point operations and bytes of a sample, floats of the case's dtype being so many bytes wide.
     pub cost: fn(&Sample, f64) -> Cost,
 }
 
@@ -144,6 +154,14 @@ impl Arg {
     pub fn numel(&self) -> usize {
         self.dims.iter().product()
     }
+    /// Bytes: `bytes` per element of the case's dtype, four for what is kept in f32 and for integers.
+    pub fn bytes(&self, bytes: f64) -> f64 {
+        let width = match self.draw {
+            Draw::Normal | Draw::DerivedRounded(_) => bytes,
+            _ => 4.0,
+        };
+        self.numel() as f64 * width
+    }
 }
 
 impl Sample {
@@ -159,6 +177,20 @@ impl Sample {
     /// Shape of argument `name`; empty if there is none.
     pub fn dims(&self, name: &str) -> &[usize] {
         self.args.iter().find(|a| a.name == name).map_or(&[], |a| &a.dims)
+    }
+    /// Bytes of argument `name`, floats of the case's dtype being `bytes` wide; 0 if there is none.
+    pub fn bytes_of(&self, name: &str, bytes: f64) -> f64 {
+        self.args.iter().find(|a| a.name == name).map_or(0.0, |a| a.bytes(bytes))
+    }
+    /// Bytes that all arguments together take up.
+    pub fn footprint(&self, bytes: f64) -> f64 {
+        self.args.iter().map(|a| a.bytes(bytes)).sum()
+    }
+    /// Bytes moved when every input is read once, every output written once, and what is updated both: the least there is
+    /// for a kernel that needs all of its arguments.
+    pub fn moved(&self, bytes: f64) -> f64 {
+        let times = |role| if role == Role::InOut { 2.0 } else { 1.0 };
+        self.args.iter().map(|a| times(a.role) * a.bytes(bytes)).sum()
     }
     /// Elements of all arguments together.
     pub fn elements(&self) -> f64 {

@@ -51,7 +51,7 @@ pub const KERNELS: &[KernelInfo] = &[
         name: "accumulate",
         doc: "y += α·x",
         samples: || samples(&[]),
-        bench: Vec::new,
+        bench: || real(&[]),
         run: |b, ins, outs, s| accumulate(b, s[0], ins[0], outs[0].reborrow()),
         scales: &[1.0, 1e-4],
         dtypes: &[DType::F32, DType::Bf16],
@@ -59,13 +59,13 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 3.0, // the product, the sum, and α itself
         roundings: 0.0,
         magnitude: Some(|x, s| vec![sizes(s.scalars[0], &x[0], &x[1])]),
-        cost: |s, bytes| Cost { flops: 2.0 * numel(s, "y"), bytes: bytes * 3.0 * numel(s, "y") },
+        cost: |s, bytes| Cost { flops: 2.0 * numel(s, "y"), bytes: s.moved(bytes) },
     },
     KernelInfo {
         name: "accumulate_scaled",
         doc: "y += α[0]·x",
-        samples: || samples(&[Arg::input("alpha", &[1], Draw::Uniform(-2.0, 2.0))]),
-        bench: Vec::new,
+        samples: || samples(&[alpha()]),
+        bench: || real(&[alpha()]),
         run: |b, ins, outs, _| accumulate_scaled(b, ins[0], ins[1], outs[0].reborrow()),
         scales: &[1.0, 1e-4],
         dtypes: &[DType::F32, DType::Bf16],
@@ -73,7 +73,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 2.0,
         roundings: 0.0,
         magnitude: Some(|x, _| vec![sizes(x[0][0], &x[1], &x[2])]),
-        cost: |s, bytes| Cost { flops: 2.0 * numel(s, "y"), bytes: bytes * 3.0 * numel(s, "y") },
+        cost: |s, bytes| Cost { flops: 2.0 * numel(s, "y"), bytes: s.moved(bytes) },
     },
 ];
 
@@ -85,18 +85,32 @@ const SHAPES: &[(&str, &[usize])] = &[
     ("d4.hidden", &[2, 64, 256]),
 ];
 
+fn alpha() -> Arg {
+    Arg::input("alpha", &[1], Draw::Uniform(-2.0, 2.0))
+}
+
+fn sample(label: &'static str, first: &[Arg], dims: &[usize], x: Draw, y: Draw) -> Sample {
+    let mut args = first.to_vec();
+    args.extend([Arg::input("x", dims, x), Arg::inout("y", dims, y)]);
+    Sample::new(label, args).with(&[-0.7])
+}
+
 fn samples(first: &[Arg]) -> Vec<Sample> {
     let mut samples = Vec::new();
     for &(label, dims) in SHAPES {
         for (x, y) in
             [(Draw::Normal, Draw::Normal), (Draw::Normal, Draw::NormalF32), (Draw::NormalF32, Draw::Normal)]
         {
-            let mut args = first.to_vec();
-            args.extend([Arg::input("x", dims, x), Arg::inout("y", dims, y)]);
-            samples.push(Sample::new(label, args).with(&[-0.7]));
+            samples.push(sample(label, first, dims, x, y));
         }
     }
     samples
+}
+
+/// A residual stream, and a gradient joining an f32 total.
+fn real(first: &[Arg]) -> Vec<Sample> {
+    let of = |label, y| sample(label, first, &[8, 512, 768], Draw::Normal, y);
+    vec![of("d12.hidden", Draw::Normal), of("d12.hidden.into_f32", Draw::NormalF32)]
 }
 
 fn sizes(alpha: f64, x: &[f64], y: &[f64]) -> Vec<f64> {

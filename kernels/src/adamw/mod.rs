@@ -94,7 +94,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     name: "adamw",
     doc: "m = β₁m + (1−β₁)g, v = β₂v + (1−β₂)g², p = p·(1−lr·wd) − lr/(1−β₁ᵗ)·m/(√(v/(1−β₂ᵗ)) + eps)",
     samples: || SHAPES.iter().flat_map(|s| [sample(s, 1), sample(s, 500)]).collect(),
-    bench: Vec::new,
+    bench: || REAL.iter().map(|s| sample(s, 500)).collect(),
     run: |b, ins, outs, s| {
         let [p, m, v] = outs else { unreachable!("three outputs") };
         adamw(b, p.reborrow(), ins[0], m.reborrow(), v.reborrow(), params(s))
@@ -107,7 +107,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     magnitude: Some(sizes),
     cost: |s, bytes| {
         let n = s.dims("p").iter().product::<usize>() as f64;
-        Cost { flops: 14.0 * n, bytes: bytes * 7.0 * n }
+        Cost { flops: 14.0 * n, bytes: s.moved(bytes) }
     },
 }];
 
@@ -118,6 +118,8 @@ const SHAPES: &[(&str, &[usize])] = &[
     ("one row", &[1, 33]),
     ("d4.c_fc", &[1024, 256]),
 ];
+
+const REAL: &[(&str, &[usize])] = &[("d4.embedding", &[4096, 256]), ("d12.mlp_up", &[3072, 768])];
 
 fn sample(&(label, dims): &(&'static str, &[usize]), step: u32) -> Sample {
     let args = vec![

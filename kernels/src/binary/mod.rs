@@ -51,8 +51,8 @@ macro_rules! entry {
         KernelInfo {
             name: $name,
             doc: $doc,
-            samples,
-            bench: Vec::new,
+            samples: || samples(SHAPES),
+            bench: || samples(REAL),
             run: |backend, ins, outs, _| {
                 let (a, b) = (expand(&ins[0], outs[0].dims())?, expand(&ins[1], outs[0].dims())?);
                 binary(backend, $op, a, b, outs[0].reborrow())
@@ -63,7 +63,7 @@ macro_rules! entry {
             tolerance: 1.0, // one correctly rounded operation; 1 is room for the second rounding into bf16
             roundings: 0.0,
             magnitude: None,
-            cost: |s, bytes| Cost { flops: numel(s, "y"), bytes: bytes * s.elements() },
+            cost: |s, bytes| Cost { flops: numel(s, "y"), bytes: s.moved(bytes) },
         }
     };
 }
@@ -91,12 +91,17 @@ const SHAPES: &[Shapes] = &[
     ("d4.hidden", &[2, 64, 256], &[2, 64, 256], &[2, 64, 256]),
 ];
 
-fn samples() -> Vec<Sample> {
+const REAL: &[Shapes] = &[
+    ("d12.hidden", &[8, 512, 768], &[8, 512, 768], &[8, 512, 768]),
+    ("d12.hidden.row", &[8, 512, 768], &[1, 1, 768], &[8, 512, 768]),
+];
+
+fn samples(shapes: &[Shapes]) -> Vec<Sample> {
     let sample = |&(label, a, b, y): &Shapes| {
         let args = vec![Arg::input("a", a, Draw::Normal), Arg::input("b", b, Draw::Normal), Arg::out("y", y)];
         Sample::new(label, args)
     };
-    SHAPES.iter().map(sample).collect()
+    shapes.iter().map(sample).collect()
 }
 
 /// The same memory with axes of size 1 repeated to `dims`.

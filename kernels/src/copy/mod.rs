@@ -9,7 +9,7 @@ mod cpu;
 mod reference;
 
 use crate::check;
-use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
+use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample, transposed};
 use crate::{Backend, DType, Result, View, ViewMut};
 
 /// Copying and filling.
@@ -40,15 +40,27 @@ pub const KERNELS: &[KernelInfo] = &[
         name: "copy",
         doc: "y = x, in another layout or dtype",
         samples: copy_samples,
-        bench: Vec::new,
-        run: |b, ins, outs, _| copy(b, ins[0], outs[0].reborrow()),
+        bench: || {
+            let (dims, swapped) = (&[8, 512, 768], &[8, 768, 512]);
+            let sample = |label, x, y| Sample::new(label, vec![Arg::input("x", dims, x), y]);
+            vec![
+                sample("d12.hidden", Draw::Normal, Arg::out("y", dims)),
+                sample("d12.hidden.transposed", Draw::Normal, Arg::out("y", swapped)).with(&[1.0]),
+                sample("d12.hidden.to_f32", Draw::Normal, Arg::out_f32("y", dims)),
+                sample("d12.hidden.from_f32", Draw::NormalF32, Arg::out("y", dims)),
+            ]
+        },
+        run: |b, ins, outs, s| {
+            let x = if s.is_empty() { ins[0] } else { transposed(&ins[0])? };
+            copy(b, x, outs[0].reborrow())
+        },
         scales: &[1.0, 1e-30, 1e30],
         dtypes: &[DType::F32, DType::Bf16],
         layouts: Layouts::Any,
         tolerance: 0.0,
         roundings: 0.0,
         magnitude: None,
-        cost: |s, bytes| Cost { flops: 0.0, bytes: bytes * s.elements() },
+        cost: |s, bytes| Cost { flops: 0.0, bytes: s.moved(bytes) },
     },
     KernelInfo {
         name: "fill",
@@ -59,7 +71,7 @@ pub const KERNELS: &[KernelInfo] = &[
             };
             SHAPES.iter().map(sample).collect()
         },
-        bench: Vec::new,
+        bench: || vec![Sample::new("d12.mlp", vec![Arg::out("y", &[8, 512, 3072])]).with(&[0.3])],
         run: |b, _, outs, s| fill(b, s[0], outs[0].reborrow()),
         scales: &[1.0],
         dtypes: &[DType::F32, DType::Bf16],
@@ -67,7 +79,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 0.0,
         roundings: 0.0,
         magnitude: None,
-        cost: |s, bytes| Cost { flops: 0.0, bytes: bytes * s.elements() },
+        cost: |s, bytes| Cost { flops: 0.0, bytes: s.moved(bytes) },
     },
 ];
 

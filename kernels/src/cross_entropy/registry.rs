@@ -10,7 +10,7 @@ pub const KERNELS: &[KernelInfo] = &[
         name: "softcap_cross_entropy_fwd",
         doc: "z = c·tanh(z/c), lse = ln Σ exp(z), loss = lse − z[target]",
         samples: || SHAPES.iter().map(forward_sample).collect(),
-        bench: Vec::new,
+        bench: || REAL.iter().map(forward_sample).collect(),
         run: |b, ins, outs, s| {
             let [z, loss, lse] = outs else { unreachable!("three outputs") };
             let softcap = s[0] as f32;
@@ -22,13 +22,13 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 8.0,
         roundings: 0.0,
         magnitude: Some(forward_sizes),
-        cost: |s, bytes| Cost { flops: 4.0 * numel(s), bytes: bytes * 2.0 * numel(s) },
+        cost: |s, bytes| Cost { flops: 5.0 * numel(s), bytes: s.moved(bytes) },
     },
     KernelInfo {
         name: "softcap_cross_entropy_bwd",
         doc: "dz = weight·(softmax(z) − onehot)·(1 − (z/c)²)",
         samples: || SHAPES.iter().map(backward_sample).collect(),
-        bench: Vec::new,
+        bench: || REAL.iter().map(backward_sample).collect(),
         run: |b, ins, outs, s| {
             softcap_cross_entropy_bwd(b, outs[0].reborrow(), ins[0], s[0] as f32, ins[1], ins[2])
         },
@@ -38,7 +38,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 8.0,
         roundings: 0.0,
         magnitude: Some(backward_sizes),
-        cost: |s, bytes| Cost { flops: 6.0 * numel(s), bytes: bytes * 2.0 * numel(s) },
+        cost: |s, bytes| Cost { flops: 7.0 * numel(s), bytes: s.moved(bytes) },
     },
 ];
 
@@ -51,6 +51,13 @@ const SHAPES: &[(&str, usize, usize, f64, i32)] = &[
     ("empty", 0, 8, 15.0, 0),
     ("d4 rows", 6, 32_768, 15.0, -1),
     ("long rows, no cap", 2, 65_536, 0.0, 0),
+];
+
+/// One chunk of the loss, and more than the caches hold.
+const REAL: &[(&str, usize, usize, f64, i32)] = &[
+    ("d4.logits", 1024, 4096, 15.0, 0),
+    ("d12.logits.chunk", 128, 32_768, 15.0, 0),
+    ("d12.logits", 512, 32_768, 15.0, 0),
 ];
 
 fn targets(n: usize, v: usize, lo: i32) -> Arg {

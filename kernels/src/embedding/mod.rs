@@ -76,7 +76,13 @@ pub const KERNELS: &[KernelInfo] = &[
             }
             samples
         },
-        bench: Vec::new,
+        bench: || {
+            let sample = |&(label, n, v, c): &Shape| {
+                let w = Arg::input("w", &[v, c], Draw::NormalF32);
+                Sample::new(label, vec![w, ids(n, v), Arg::out("y", &[n, c])])
+            };
+            REAL.iter().map(sample).collect()
+        },
         run: |b, ins, outs, _| embedding_fwd(b, ins[0], ins[1], outs[0].reborrow()),
         scales: &[1.0],
         dtypes: &[DType::F32, DType::Bf16],
@@ -84,7 +90,10 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 0.0,
         roundings: 0.0,
         magnitude: None,
-        cost: |s, bytes| Cost { flops: 0.0, bytes: bytes * 2.0 * numel(s, "y") },
+        cost: |s, bytes| {
+            let (rows, ids) = (touched(s, "w"), s.bytes_of("ids", bytes));
+            Cost { flops: 0.0, bytes: rows * s.bytes_of("w", bytes) + ids + s.bytes_of("y", bytes) }
+        },
     },
     KernelInfo {
         name: "embedding_bwd",
@@ -99,7 +108,13 @@ pub const KERNELS: &[KernelInfo] = &[
             }
             samples
         },
-        bench: Vec::new,
+        bench: || {
+            let sample = |&(label, n, v, c): &Shape| {
+                let dy = Arg::input("dy", &[n, c], Draw::Normal);
+                Sample::new(label, vec![dy, ids(n, v), Arg::inout("dw", &[v, c], Draw::NormalF32)])
+            };
+            REAL.iter().map(sample).collect()
+        },
         run: |b, ins, outs, _| embedding_bwd(b, ins[0], ins[1], outs[0].reborrow()),
         scales: &[1.0, 1e-4],
         dtypes: &[DType::F32, DType::Bf16],
@@ -117,12 +132,18 @@ pub const KERNELS: &[KernelInfo] = &[
             }
             vec![out]
         }),
-        cost: |s, bytes| Cost { flops: numel(s, "dy"), bytes: bytes * 3.0 * numel(s, "dy") },
+        cost: |s, bytes| {
+            let (rows, ids) = (touched(s, "dw"), s.bytes_of("ids", bytes));
+            let bytes = s.bytes_of("dy", bytes) + ids + 2.0 * rows * s.bytes_of("dw", bytes);
+            Cost { flops: numel(s, "dy"), bytes }
+        },
     },
 ];
 
 /// Label, N, V, C.
-const SHAPES: &[(&str, usize, usize, usize)] = &[
+type Shape = (&'static str, usize, usize, usize);
+
+const SHAPES: &[Shape] = &[
     ("one token", 1, 5, 3),
     ("odd, many duplicates", 77, 3, 7),
     ("no tokens", 0, 4, 8),
@@ -130,6 +151,14 @@ const SHAPES: &[(&str, usize, usize, usize)] = &[
     ("wide rows", 9, 11, 700),
     ("d4 batch", 256, 512, 256),
 ];
+
+const REAL: &[Shape] = &[("d4.tokens", 4096, 4096, 256), ("d12.tokens", 4096, 32_768, 768)];
+
+/// The fraction of a table's rows that N random ids are expected to name: `1 − (1 − 1/V)ᴺ`.
+fn touched(s: &Sample, table: &str) -> f64 {
+    let v = s.dims(table)[0].max(1) as f64;
+    1.0 - (1.0 - 1.0 / v).powf(s.dims("ids")[0] as f64)
+}
 
 fn ids(n: usize, v: usize) -> Arg {
     Arg::input("ids", &[n], Draw::Ids { lo: 0, hi: v as i32 })

@@ -25,6 +25,7 @@ mod pack_avx2;
 #[cfg(target_arch = "x86_64")]
 mod pack_avx512;
 mod pool;
+mod real;
 mod reference;
 mod skinny;
 mod strided;
@@ -79,8 +80,11 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     name: "matmul",
     doc: "C = alpha·A·B + beta·C",
     samples,
-    bench: Vec::new,
-    run: |b, ins, outs, s| matmul(b, ins[0], ins[1], outs[0].reborrow(), s[0] as f32, s[1] as f32),
+    bench: real::samples,
+    run: |b, ins, outs, s| {
+        let [x, y] = real::operands(ins, s)?;
+        matmul(b, x, y, outs[0].reborrow(), s[0] as f32, s[1] as f32)
+    },
     scales: &[1.0, 1e-3],
     dtypes: &[DType::F32, DType::Bf16],
     layouts: Layouts::Any,
@@ -90,9 +94,8 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     roundings: 0.0,
     magnitude: Some(magnitude),
     cost: |s, bytes| {
-        let k = s.dims("a").last().copied().unwrap_or(0) as f64;
         let c = s.dims("c").iter().product::<usize>() as f64;
-        Cost { flops: 2.0 * c * k, bytes: bytes * s.elements() }
+        Cost { flops: 2.0 * c * real::terms(s) as f64, bytes: s.moved(bytes) }
     },
 }];
 

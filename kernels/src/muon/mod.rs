@@ -97,18 +97,11 @@ pub const KERNELS: &[KernelInfo] = &[
         name: "muon_momentum",
         doc: "buf += (1−μ)(g − buf); u = (1−μ)·g + μ·buf",
         samples: || {
-            [("one element", &[1, 1][..]), ("empty", &[0, 4]), ("odd", &[7, 33]), ("d4.mlp_up", &[1024, 256])]
-                .map(|(label, dims)| {
-                    let args = vec![
-                        Arg::inout("buf", dims, Draw::NormalF32),
-                        Arg::input("g", dims, Draw::NormalF32),
-                        Arg::out_f32("u", dims),
-                    ];
-                    Sample::new(label, args).with(&[0.95])
-                })
+            [("one element", &[1, 1]), ("empty", &[0, 4]), ("odd", &[7, 33]), ("d4.mlp_up", &[1024, 256])]
+                .map(momentum_sample)
                 .to_vec()
         },
-        bench: Vec::new,
+        bench: || [("d4.mlp_up", &[1024, 256]), ("d12.mlp_up", &[3072, 768])].map(momentum_sample).to_vec(),
         run: |b, ins, outs, s| {
             let [buf, u] = outs else { unreachable!("two outputs") };
             muon_momentum(b, buf.reborrow(), ins[0], u.reborrow(), s[0])
@@ -122,13 +115,13 @@ pub const KERNELS: &[KernelInfo] = &[
             let terms: Vec<f64> = x[0].iter().zip(&x[1]).map(|(a, b)| a.abs() + b.abs()).collect();
             vec![terms.clone(), terms]
         }),
-        cost: |s, _| Cost { flops: 5.0 * s.elements() / 3.0, bytes: 20.0 * s.elements() / 3.0 },
+        cost: |s, bytes| Cost { flops: 2.0 * s.elements(), bytes: s.moved(bytes) },
     },
     KernelInfo {
         name: "newton_schulz",
         doc: "steps of X ← a·X + (b·A + c·A²)·X, A = X·Xᵀ",
-        samples: schulz_samples,
-        bench: Vec::new,
+        samples: || SCHULZ.iter().map(schulz_sample).collect(),
+        bench: || REAL.iter().map(schulz_sample).collect(),
         run: |b, ins, outs, s| {
             let [o, scratch] = outs else { unreachable!("two outputs") };
             newton_schulz(b, ins[0], o.reborrow(), scratch.reborrow(), s[0] as usize, s[1] != 0.0)
@@ -150,32 +143,49 @@ pub const KERNELS: &[KernelInfo] = &[
         cost: |s, _| {
             let (rows, cols) = (s.dims("g")[0] as f64, s.dims("g")[1] as f64);
             let short = rows.min(cols);
-            let flops = s.scalars[0] * (4.0 * short * rows * cols + 2.0 * short.powi(3));
+            // A and A·A are symmetric: half of each is enough.
+            let flops = s.scalars[0] * (3.0 * short * rows * cols + short.powi(3));
             Cost { flops, bytes: 8.0 * rows * cols }
         },
     },
 ];
 
-fn schulz_samples() -> Vec<Sample> {
-    let cases: [(&str, usize, usize, bool); 8] = [
-        ("one element", 1, 1, false),
-        ("empty", 0, 5, false),
-        ("one row", 1, 40, false),
-        ("square", 32, 32, false),
-        ("tall", 48, 17, false),
-        ("wide", 17, 48, false),
-        ("wide, in bf16", 17, 48, true),
-        ("d4.attn_proj", 256, 256, false),
+fn momentum_sample((label, dims): (&'static str, &[usize; 2])) -> Sample {
+    let args = vec![
+        Arg::inout("buf", dims, Draw::NormalF32),
+        Arg::input("g", dims, Draw::NormalF32),
+        Arg::out_f32("u", dims),
     ];
-    cases
-        .map(|(label, rows, cols, bf16)| {
-            let args = vec![
-                Arg::input("g", &[rows, cols], Draw::NormalF32),
-                Arg::out_f32("o", &[rows, cols]),
-                // The kernel may leave anything here; the magnitude above accepts it.
-                Arg::inout("scratch", &[newton_schulz_scratch(rows, cols)], Draw::NormalF32),
-            ];
-            Sample::new(label, args).with(&[5.0, if bf16 { 1.0 } else { 0.0 }])
-        })
-        .to_vec()
+    Sample::new(label, args).with(&[0.95])
+}
+
+/// Label, R, C, rounded to bf16.
+type Schulz = (&'static str, usize, usize, bool);
+
+const SCHULZ: &[Schulz] = &[
+    ("one element", 1, 1, false),
+    ("empty", 0, 5, false),
+    ("one row", 1, 40, false),
+    ("square", 32, 32, false),
+    ("tall", 48, 17, false),
+    ("wide", 17, 48, false),
+    ("wide, in bf16", 17, 48, true),
+    ("d4.attn_proj", 256, 256, false),
+];
+
+const REAL: &[Schulz] = &[
+    ("d4.mlp_up", 1024, 256, false),
+    ("d12.attn_proj", 768, 768, false),
+    ("d12.mlp_up", 3072, 768, false),
+    ("d12.mlp_up.bf16", 3072, 768, true),
+];
+
+fn schulz_sample(&(label, rows, cols, bf16): &Schulz) -> Sample {
+    let args = vec![
+        Arg::input("g", &[rows, cols], Draw::NormalF32),
+        Arg::out_f32("o", &[rows, cols]),
+        // The kernel may leave anything here; the magnitude above accepts it.
+        Arg::inout("scratch", &[newton_schulz_scratch(rows, cols)], Draw::NormalF32),
+    ];
+    Sample::new(label, args).with(&[5.0, if bf16 { 1.0 } else { 0.0 }])
 }

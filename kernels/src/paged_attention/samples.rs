@@ -72,6 +72,34 @@ const CASES: &[Case] = &[
     },
 ];
 
+/// Keys of a d12 conversation: one reply, eight replies at once, and a prompt.
+const REAL: &[Case] = &[
+    Case {
+        label: "d12.decode.b1",
+        dims: [1, 6, 6, 128],
+        pages: [1, 2048],
+        table: &[&[0]],
+        first: &[1023],
+        window: -1.0,
+    },
+    Case {
+        label: "d12.decode.b8",
+        dims: [1, 6, 6, 128],
+        pages: [8, 2048],
+        table: &[&[0], &[1], &[2], &[3], &[4], &[5], &[6], &[7]],
+        first: &[1023; 8],
+        window: -1.0,
+    },
+    Case {
+        label: "d12.prefill",
+        dims: [512, 6, 6, 128],
+        pages: [1, 2048],
+        table: &[&[0]],
+        first: &[0],
+        window: -1.0,
+    },
+];
+
 impl Case {
     fn positions(&self) -> Draw {
         Draw::Exact(self.first.iter().flat_map(|&p| p..p + self.dims[0] as i32).collect())
@@ -121,7 +149,7 @@ pub const KERNELS: &[KernelInfo] = &[
         name: "kv_append",
         doc: "pages[page_table[b][pos / page_len]][pos % page_len] = x[b, t]",
         samples: || CASES.iter().map(append_sample).collect(),
-        bench: Vec::new,
+        bench: || REAL.iter().map(append_sample).collect(),
         run: |b, ins, outs, _| kv_append(b, ins[0], ins[1], ins[2], outs[0].reborrow()),
         scales: &[1.0, 0.0],
         dtypes: &[DType::F32, DType::Bf16],
@@ -129,16 +157,16 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 0.0, // a copy
         roundings: 0.0,
         magnitude: None,
-        cost: |s, bytes| Cost {
-            flops: 0.0,
-            bytes: bytes * 2.0 * s.dims("x").iter().product::<usize>() as f64,
+        cost: |s, bytes| {
+            let indices = s.bytes_of("positions", bytes) + s.bytes_of("page_table", bytes);
+            Cost { flops: 0.0, bytes: 2.0 * s.bytes_of("x", bytes) + indices }
         },
     },
     KernelInfo {
         name: "paged_attention",
         doc: "o = softmax(scale·q·Kᵀ)·V over the cached positions pos − window ..= pos",
         samples: || CASES.iter().map(attention_sample).collect(),
-        bench: Vec::new,
+        bench: || REAL.iter().map(attention_sample).collect(),
         run: |b, ins, outs, s| {
             paged_attention(b, ins[0], ins[1], ins[2], ins[3], ins[4], params(s), outs[0].reborrow())
         },
@@ -152,13 +180,22 @@ pub const KERNELS: &[KernelInfo] = &[
     },
 ];
 
+/// Two products per query and key it sees; a row of the batch reads every key that any of its queries sees once.
 fn cost(s: &Sample, bytes: f64) -> Cost {
     let Some(Arg { draw: Draw::Exact(positions), .. }) = s.args.iter().find(|a| a.name == "positions") else {
         return Cost::default();
     };
-    let (heads, d, kv_heads) = (s.dims("q")[2], s.dims("q")[3], s.dims("k_pages")[2]);
-    let seen: usize = positions.iter().map(|&pos| params(&s.scalars).visible(pos as usize).count()).sum();
-    Cost { flops: 4.0 * (seen * heads * d) as f64, bytes: bytes * 2.0 * (seen * kv_heads * d) as f64 }
+    let (time, heads, d, kv_heads) = (s.dims("q")[1], s.dims("q")[2], s.dims("q")[3], s.dims("k_pages")[2]);
+    let p = params(&s.scalars);
+    let seen: usize = positions.iter().map(|&pos| p.visible(pos as usize).count()).sum();
+    let read = |row: &[i32]| {
+        let (first, last) = (row.iter().min().copied().unwrap_or(0), row.iter().max().copied().unwrap_or(0));
+        p.visible(last as usize).end() + 1 - p.visible(first as usize).start()
+    };
+    let keys: usize = positions.chunks(time.max(1)).map(read).sum();
+    let caches = bytes * 2.0 * (keys * kv_heads * d) as f64;
+    let others: f64 = ["q", "o", "positions", "page_table"].iter().map(|name| s.bytes_of(name, bytes)).sum();
+    Cost { flops: 4.0 * (seen * heads * d) as f64, bytes: caches + others }
 }
 
 /// `Σ p·(1 + e + Σ p·e)·|v|`, `e = scale·Σ|q·k|`: see the bound of [`crate::attention`].

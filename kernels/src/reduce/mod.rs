@@ -47,12 +47,12 @@ pub fn reduce(b: &dyn Backend, op: ReduceOp, x: View, y: ViewMut) -> Result<()> 
 }
 
 macro_rules! entry {
-    ($name:literal, $doc:literal, $op:expr, $tolerance:expr, $magnitude:expr) => {
+    ($name:literal, $doc:literal, $op:expr, $flops:literal, $tolerance:expr, $magnitude:expr) => {
         KernelInfo {
             name: $name,
             doc: $doc,
             samples,
-            bench: Vec::new,
+            bench: || REAL.iter().map(sample).collect(),
             run: |b, ins, outs, _| reduce(b, $op, ins[0], outs[0].reborrow()),
             scales: &[1.0, 1e-4],
             dtypes: &[DType::F32, DType::Bf16],
@@ -60,25 +60,34 @@ macro_rules! entry {
             tolerance: $tolerance,
             roundings: 0.0,
             magnitude: $magnitude,
-            cost: |s, bytes| Cost { flops: numel(s, "x"), bytes: bytes * s.elements() },
+            cost: |s, bytes| Cost { flops: $flops * numel(s, "x"), bytes: s.moved(bytes) },
         }
     };
 }
 
 /// Registry entries, one per reduction.
 pub const KERNELS: &[KernelInfo] = &[
-    entry!("reduce_sum", "y = Σ x over the axes where y has size 1", ReduceOp::Sum, 8.0, Some(sum_of_sizes)),
-    entry!("reduce_max", "y = max x over the axes where y has size 1", ReduceOp::Max, 0.0, None),
+    entry!(
+        "reduce_sum",
+        "y = Σ x over the axes where y has size 1",
+        ReduceOp::Sum,
+        1.0,
+        8.0,
+        Some(sum_of_sizes)
+    ),
+    entry!("reduce_max", "y = max x over the axes where y has size 1", ReduceOp::Max, 1.0, 0.0, None),
     entry!(
         "reduce_sum_squares",
         "y = Σ x² over the axes where y has size 1",
         ReduceOp::SumSquares,
+        2.0,
         1.0,
         None
     ),
 ];
 
-const SHAPES: &[(&str, &[usize], &[usize])] = &[
+type Shape = (&'static str, &'static [usize], &'static [usize]);
+const SHAPES: &[Shape] = &[
     ("a scalar", &[], &[]),
     ("nothing to reduce", &[3, 5], &[3, 5]),
     ("one row", &[1, 9], &[1, 1]),
@@ -94,10 +103,20 @@ const SHAPES: &[(&str, &[usize], &[usize])] = &[
     ("d4 gradient norm", &[256, 1024], &[1, 1]),
 ];
 
+const REAL: &[Shape] = &[
+    ("d12.gradient_norm", &[3072, 768], &[1, 1]),
+    ("d12.hidden.rows", &[8, 512, 768], &[8, 512, 1]),
+    ("d12.hidden.columns", &[8, 512, 768], &[1, 1, 768]),
+];
+
+fn sample(&(label, x, y): &Shape) -> Sample {
+    Sample::new(label, vec![Arg::input("x", x, Draw::Normal), Arg::out("y", y)])
+}
+
 fn samples() -> Vec<Sample> {
     let mut samples = Vec::new();
-    for &(label, x, y) in SHAPES {
-        samples.push(Sample::new(label, vec![Arg::input("x", x, Draw::Normal), Arg::out("y", y)]));
+    for shape @ &(label, x, y) in SHAPES {
+        samples.push(sample(shape));
         samples.push(Sample::new(label, vec![Arg::input("x", x, Draw::Normal), Arg::out_f32("y", y)]));
     }
     samples

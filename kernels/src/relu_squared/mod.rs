@@ -46,13 +46,8 @@ pub const KERNELS: &[KernelInfo] = &[
     KernelInfo {
         name: "relu_squared_fwd",
         doc: "y = relu(x)²",
-        samples: || {
-            let sample = |&(label, dims): &(&'static str, &[usize])| {
-                Sample::new(label, vec![Arg::input("x", dims, Draw::Normal), Arg::out("y", dims)])
-            };
-            SHAPES.iter().map(sample).collect()
-        },
-        bench: Vec::new,
+        samples: || SHAPES.iter().map(forward_sample).collect(),
+        bench: || REAL.iter().map(forward_sample).collect(),
         run: |b, ins, outs, _| relu_squared_fwd(b, ins[0], outs[0].reborrow()),
         scales: &[1.0, 1e-4, 0.0],
         dtypes: &[DType::F32, DType::Bf16],
@@ -60,21 +55,13 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 1.0, // one product; room for the second rounding into bf16
         roundings: 0.0,
         magnitude: None,
-        cost: |s, bytes| Cost { flops: 2.0 * numel(s), bytes: bytes * 2.0 * numel(s) },
+        cost: |s, bytes| Cost { flops: 2.0 * numel(s), bytes: s.moved(bytes) },
     },
     KernelInfo {
         name: "relu_squared_bwd",
         doc: "dx = 2·relu(x)·dy",
-        samples: || {
-            let sample = |&(label, dims): &(&'static str, &[usize])| {
-                let mut args: Vec<Arg> =
-                    ["x", "dy"].map(|name| Arg::input(name, dims, Draw::Normal)).to_vec();
-                args.push(Arg::inout("dx", dims, Draw::Normal));
-                Sample::new(label, args).with(&[if dims.len() == 2 { 1.0 } else { 0.0 }])
-            };
-            SHAPES.iter().map(sample).collect()
-        },
-        bench: Vec::new,
+        samples: || SHAPES.iter().map(backward_sample).collect(),
+        bench: || REAL.iter().map(backward_sample).collect(),
         run: |b, ins, outs, s| relu_squared_bwd(b, ins[0], ins[1], outs[0].reborrow(), s[0] != 0.0),
         scales: &[1.0, 1e-4],
         dtypes: &[DType::F32, DType::Bf16],
@@ -86,7 +73,10 @@ pub const KERNELS: &[KernelInfo] = &[
             let size = |i: usize| 2.0 * x[0][i].max(0.0) * x[1][i].abs() + old(i);
             vec![(0..x[0].len()).map(size).collect()]
         }),
-        cost: |s, bytes| Cost { flops: 3.0 * numel(s), bytes: bytes * 4.0 * numel(s) },
+        cost: |s, bytes| {
+            let moved = if s.scalars[0] != 0.0 { s.moved(bytes) } else { s.footprint(bytes) };
+            Cost { flops: 3.0 * numel(s), bytes: moved }
+        },
     },
 ];
 
@@ -97,6 +87,18 @@ const SHAPES: &[(&str, &[usize])] = &[
     ("a vector and a tail", &[7, 33]),
     ("d4 feed-forward", &[2, 64, 1024]),
 ];
+
+const REAL: &[(&str, &[usize])] = &[("d4.mlp", &[8, 512, 1024]), ("d12.mlp", &[4, 512, 3072])];
+
+fn forward_sample(&(label, dims): &(&'static str, &[usize])) -> Sample {
+    Sample::new(label, vec![Arg::input("x", dims, Draw::Normal), Arg::out("y", dims)])
+}
+
+fn backward_sample(&(label, dims): &(&'static str, &[usize])) -> Sample {
+    let mut args: Vec<Arg> = ["x", "dy"].map(|name| Arg::input(name, dims, Draw::Normal)).to_vec();
+    args.push(Arg::inout("dx", dims, Draw::Normal));
+    Sample::new(label, args).with(&[if dims.len() == 2 { 1.0 } else { 0.0 }])
+}
 
 fn numel(s: &Sample) -> f64 {
     s.dims("x").iter().product::<usize>() as f64

@@ -92,7 +92,7 @@ pub const KERNELS: &[KernelInfo] = &[
         name: "rms_norm_fwd",
         doc: "y = x·r, r = 1/sqrt(mean(x²) + eps)",
         samples: || SHAPES.iter().map(|&(label, dims)| forward_sample(label, dims)).collect(),
-        bench: Vec::new,
+        bench: || REAL.iter().map(|&(label, dims)| forward_sample(label, dims)).collect(),
         run: |b, ins, outs, s| {
             let [y, rstd] = outs else { unreachable!("two outputs") };
             rms_norm_fwd(b, ins[0], s[0], y.reborrow(), rstd.reborrow())
@@ -103,13 +103,13 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 6.0,
         roundings: 0.0,
         magnitude: None, // one product per element, and a sum of squares, which cannot cancel
-        cost: |s, bytes| Cost { flops: 4.0 * numel(s, "x"), bytes: bytes * 2.0 * numel(s, "x") },
+        cost: |s, bytes| Cost { flops: 3.0 * numel(s, "x"), bytes: s.moved(bytes) },
     },
     KernelInfo {
         name: "rms_norm_bwd",
         doc: "dx = r·(dy − y·mean(dy∘y))",
         samples: || SHAPES.iter().map(|&(label, dims)| backward_sample(label, dims)).collect(),
-        bench: Vec::new,
+        bench: || REAL.iter().map(|&(label, dims)| backward_sample(label, dims)).collect(),
         run: |b, ins, outs, s| rms_norm_bwd(b, ins[0], ins[1], ins[2], outs[0].reborrow(), s[0] != 0.0),
         scales: &[1.0, 1e-3],
         dtypes: &[DType::F32, DType::Bf16],
@@ -130,7 +130,10 @@ pub const KERNELS: &[KernelInfo] = &[
             }
             vec![out]
         }),
-        cost: |s, bytes| Cost { flops: 5.0 * numel(s, "dy"), bytes: bytes * 3.0 * numel(s, "dy") },
+        cost: |s, bytes| {
+            let not_read = if s.scalars[0] != 0.0 { 0.0 } else { s.bytes_of("dx", bytes) };
+            Cost { flops: 5.0 * numel(s, "dy"), bytes: s.moved(bytes) - not_read }
+        },
     },
 ];
 
@@ -142,6 +145,9 @@ const SHAPES: &[(&str, &[usize])] = &[
     ("qk heads", &[2, 9, 4, 64]),
     ("d4.hidden", &[64, 256]),
 ];
+
+const REAL: &[(&str, &[usize])] =
+    &[("d4.hidden", &[8, 512, 256]), ("d12.hidden", &[8, 512, 768]), ("d12.qk", &[8, 512, 6, 128])];
 
 fn numel(s: &Sample, arg: &str) -> f64 {
     s.dims(arg).iter().product::<usize>() as f64

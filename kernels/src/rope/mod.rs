@@ -74,7 +74,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     name: "rope",
     doc: "y1 = x1·cos + x2·sin, y2 = −x1·sin + x2·cos at the token's position",
     samples: || SHAPES.iter().map(sample).collect(),
-    bench: Vec::new,
+    bench: || REAL.iter().map(sample).collect(),
     run: |b, ins, outs, s| {
         rope(b, ins[0], ins[1], ins[2], ins[3], outs[0].reborrow(), s[0] != 0.0, s[1] != 0.0)
     },
@@ -100,7 +100,8 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     }),
     cost: |s, bytes| {
         let n = s.dims("x").iter().product::<usize>() as f64;
-        Cost { flops: 3.0 * n, bytes: bytes * 2.0 * n }
+        let moved = if s.scalars[1] != 0.0 { s.moved(bytes) } else { s.footprint(bytes) };
+        Cost { flops: 3.0 * n, bytes: moved }
     },
 }];
 
@@ -114,6 +115,11 @@ const SHAPES: &[Shape] = &[
     ("decode", [5, 1, 2, 64], 40, false, false),
     ("d4.q", [2, 64, 2, 128], 64, false, false),
     ("d4.q gradient", [2, 64, 2, 128], 64, true, true),
+];
+const REAL: &[Shape] = &[
+    ("d4.q", [8, 512, 2, 128], 512, false, false),
+    ("d12.q", [8, 512, 6, 128], 512, false, false),
+    ("d12.q.gradient", [8, 512, 6, 128], 512, true, true),
 ];
 
 fn sample(&(label, dims, table, inverse, accumulate): &Shape) -> Sample {

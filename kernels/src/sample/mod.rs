@@ -69,7 +69,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     name: "sample",
     doc: "a token from softmax(z/T), of all or of the top k, at a given uniform number",
     samples: || SHAPES.iter().map(case).collect(),
-    bench: Vec::new,
+    bench: || REAL.iter().map(case).collect(),
     run: |b, ins, outs, s| {
         let top_k = (s[1] > 0.0).then_some(s[1] as usize);
         sample(b, ins[0], ins[1], s[0], top_k, outs[0].reborrow())
@@ -82,7 +82,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     magnitude: None,
     cost: |s, bytes| {
         let n = s.dims("logits").iter().product::<usize>() as f64;
-        Cost { flops: 2.0 * n, bytes: bytes * n }
+        Cost { flops: 2.0 * n, bytes: s.moved(bytes) }
     },
 }];
 
@@ -99,6 +99,9 @@ const SHAPES: &[(&str, usize, usize, f64, usize)] = &[
     ("d4 logits, top k", 2, 32_768, 1.0, 50),
     ("long row", 1, 65_536, 0.7, 0),
 ];
+
+const REAL: &[(&str, usize, usize, f64, usize)] =
+    &[("d12.logits", 32, 32_768, 1.0, 0), ("d12.logits.top_50", 32, 32_768, 1.0, 50)];
 
 fn case(&(label, n, v, temperature, k): &(&'static str, usize, usize, f64, usize)) -> Case {
     let ids = Arg { name: "ids", role: Role::Out, dims: vec![n], draw: Draw::Ids { lo: 0, hi: v as i32 } };

@@ -48,7 +48,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     name: "top_k",
     doc: "the k largest elements of each row and their indices, in descending order",
     samples: || SHAPES.iter().map(sample).collect(),
-    bench: Vec::new,
+    bench: || vec![sample(&("d12.logits", 64, 32_768, 50))],
     run: |b, ins, outs, _| {
         let [values, indices] = outs else { unreachable!("two outputs") };
         top_k(b, ins[0], values.reborrow(), indices.reborrow())
@@ -61,7 +61,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     magnitude: None,
     cost: |s, bytes| {
         let n = s.dims("x").iter().product::<usize>() as f64;
-        Cost { flops: n, bytes: bytes * n }
+        Cost { flops: n, bytes: s.moved(bytes) }
     },
 }];
 

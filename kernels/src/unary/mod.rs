@@ -65,8 +65,8 @@ macro_rules! entry {
         KernelInfo {
             name: $name,
             doc: $doc,
-            samples: $samples,
-            bench: Vec::new,
+            samples: || $samples(SHAPES),
+            bench: || $samples(REAL),
             run: |b, ins, outs, _| unary(b, $op, ins[ins.len() - 1], outs[0].reborrow()),
             scales: $scales,
             dtypes: &[DType::F32, DType::Bf16],
@@ -74,7 +74,10 @@ macro_rules! entry {
             tolerance: $tolerance,
             roundings: 0.0,
             magnitude: $magnitude,
-            cost: |s, bytes| Cost { flops: s.elements() / 2.0, bytes: bytes * s.elements() },
+            cost: |s, bytes| {
+                let y = s.dims("y").iter().product::<usize>() as f64;
+                Cost { flops: y, bytes: s.bytes_of("x", bytes) + s.bytes_of("y", bytes) }
+            },
         }
     };
 }
@@ -114,15 +117,17 @@ const SHAPES: &[(&str, &[usize])] = &[
     ("d4.hidden", &[2, 64, 256]),
 ];
 
-fn any() -> Vec<Sample> {
+const REAL: &[(&str, &[usize])] = &[("d12.hidden", &[8, 512, 768])];
+
+fn any(shapes: &[(&'static str, &[usize])]) -> Vec<Sample> {
     let sample = |&(label, dims): &(&'static str, &[usize])| {
         Sample::new(label, vec![Arg::input("x", dims, Draw::Normal), Arg::out("y", dims)])
     };
-    SHAPES.iter().map(sample).collect()
+    shapes.iter().map(sample).collect()
 }
 
 /// The function's argument is the last input: the square of a normal, kept away from zero.
-fn positive() -> Vec<Sample> {
+fn positive(shapes: &[(&'static str, &[usize])]) -> Vec<Sample> {
     let square = Draw::DerivedRounded(|ins, _| ins[0].iter().map(|v| v * v + 1e-3).collect());
     let sample = |&(label, dims): &(&'static str, &[usize])| {
         let args = vec![
@@ -132,5 +137,5 @@ fn positive() -> Vec<Sample> {
         ];
         Sample::new(label, args)
     };
-    SHAPES.iter().map(sample).collect()
+    shapes.iter().map(sample).collect()
 }

@@ -23,19 +23,31 @@ const FAR_FROM_ZERO: f64 = 4.0;
 impl Case {
     /// Draw `sample` in `dtype` at magnitude `scale`.
     pub fn draw(sample: &Sample, scale: f64, dtype: DType, seed: u64) -> Case {
+        Case::draw_some(sample, scale, dtype, seed, usize::MAX)
+    }
+    /// As `draw`, but with at most `different` normal numbers per argument, which then repeat: where only the time
+    /// matters, and a large argument should not take seconds.
+    pub fn draw_some(sample: &Sample, scale: f64, dtype: DType, seed: u64, different: usize) -> Case {
         let mut case = Case { values: Vec::new(), dtypes: Vec::new() };
         for (i, arg) in sample.args.iter().enumerate() {
             let stored = stored_as(&arg.draw, dtype);
             let values = match arg.role {
                 Role::Out => Vec::new(),
-                _ => case.argument(sample, arg, scale, &mut Philox::new(seed, i as u64)),
+                _ => case.argument(sample, arg, scale, different, &mut Philox::new(seed, i as u64)),
             };
             case.values.push(values.into_iter().map(|v| stored.round(v)).collect());
             case.dtypes.push(stored);
         }
         case
     }
-    fn argument(&self, sample: &Sample, arg: &Arg, scale: f64, rng: &mut Philox) -> Vec<f64> {
+    fn argument(
+        &self,
+        sample: &Sample,
+        arg: &Arg,
+        scale: f64,
+        different: usize,
+        rng: &mut Philox,
+    ) -> Vec<f64> {
         let n = arg.numel();
         match &arg.draw {
             Draw::Normal | Draw::NormalF32 => {
@@ -44,7 +56,10 @@ impl Case {
                     1 => -FAR_FROM_ZERO,
                     _ => 0.0,
                 };
-                (0..n).map(|_| scale * (mean + rng.normal())).collect()
+                let mut values: Vec<f64> =
+                    (0..n.min(different)).map(|_| scale * (mean + rng.normal())).collect();
+                (values.len()..n).for_each(|i| values.push(values[i - different]));
+                values
             }
             Draw::Uniform(lo, hi) => (0..n).map(|_| lo + (hi - lo) * f64::from(rng.uniform())).collect(),
             Draw::Ids { lo, hi } => {

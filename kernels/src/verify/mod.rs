@@ -22,7 +22,7 @@ mod checks;
 mod extremes;
 pub mod place;
 mod report;
-mod run;
+pub(crate) mod run;
 #[cfg(test)]
 mod tests;
 

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 pub const RULE: &str = "every kernel folder is in `ops!`, every autograd op file is in the registry";
 
 /// Folders of the kernels that hold machinery, not an operation.
-const MACHINERY: &[&str] = &["cuda", "verify"];
+const MACHINERY: &[&str] = &["cuda", "measure", "verify"];
 
 /// Looks for folders and files that no registry names.
 pub fn check(tree: &Tree) -> Vec<Finding> {
