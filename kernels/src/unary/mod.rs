@@ -8,7 +8,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// Which function.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,6 +57,7 @@ pub fn unary(b: &dyn Backend, op: UnaryOp, x: View, y: ViewMut) -> Result<()> {
     check::dims(OP, "y", y.dims(), x.dims())?;
     check::dtype(OP, "y", y.dtype(), &[x.dtype()])?;
     check::output(OP, "y", &y, &[("x", &x)])?;
+    let _timed = profile::call(OP, || Cost { flops: y.numel() as f64, bytes: x.traffic() + y.traffic() });
     b.unary(op, x, y)
 }
 
@@ -74,7 +75,10 @@ macro_rules! entry {
             tolerance: $tolerance,
             roundings: 0.0,
             magnitude: $magnitude,
-            cost: |s, bytes| Cost { flops: s.elements() / 2.0, bytes: bytes * s.elements() },
+            cost: |s, bytes| {
+                let n = s.dims("y").iter().product::<usize>() as f64;
+                Cost { flops: n, bytes: bytes * 2.0 * n }
+            },
         }
     };
 }
