@@ -87,6 +87,9 @@ fn rows_and_stats(
     dtype: DType,
 ) -> Result<()> {
     check::parameter(op, !dims.is_empty(), || "a scalar has no last dimension to normalise".into())?;
+    check::parameter(op, stats.contains(&0) || dims.last() != Some(&0), || {
+        "a row without elements has no mean; the last dimension must not be 0".into()
+    })?;
     check::dims(op, "rstd", stats, &dims[..dims.len() - 1])?;
     check::dtype(op, "rstd", stats_dtype, &[check::accumulator(dtype)])?;
     rows.iter().try_for_each(|(arg, layout)| check::unit_last_stride(op, arg, layout))

@@ -65,7 +65,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     magnitude: None,
     cost: |s, bytes| {
         let n = s.dims("x").iter().product::<usize>() as f64;
-        Cost { flops: n, bytes: bytes * n }
+        Cost { flops: n, bytes: bytes * s.elements() }
     },
 }];
 
