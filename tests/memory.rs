@@ -22,6 +22,7 @@ fn a_step_reuses_memory_and_peaks_where_the_formula_says() {
         n_embd: 128,
         ..GptConfig::default()
     };
+    let plan = config.memory_plan(b, t).unwrap();
     let mut gpt = model(config.clone(), 1, GptOptions::default());
     let mut optimizer = Optimizer::new(gpt.params(), Hyper::classic(128)).unwrap();
     let mut seed = 0;
@@ -44,14 +45,7 @@ fn a_step_reuses_memory_and_peaks_where_the_formula_says() {
     );
     assert_eq!(first.live_bytes, later.live_bytes, "a step leaves memory behind");
 
-    let (rows, c, v) = ((b * t) as u64, config.n_embd as u64, config.vocab_size as u64);
-    let n = config.num_params();
-    let groups = config.params_by_group();
-    let states = 2 * (groups.wte + groups.lm_head) + groups.transformer_matrices;
-    // Kept per block: norm, q, k, v, o, norm, and the MLP before and after its activation; then embedding and final norm.
-    let saved = rows * c * 14 * config.n_layer as u64 + 2 * rows * c + (rows * c + v * c);
-    let chunk = rows.min(autograd::ops::lm_head_loss::chunk_rows(config.vocab_size) as u64) * v;
-    let formula = 4 * (n + n + states + saved + chunk);
+    let formula = plan.total();
     let ratio = later.peak_bytes as f64 / formula as f64;
     assert!(ratio <= 1.15, "peak {} is {ratio:.3} of the formula's {formula}", later.peak_bytes);
     assert!(

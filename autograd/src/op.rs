@@ -4,7 +4,7 @@ use crate::error::{AutogradError, Result};
 use crate::slot::GradSlot;
 use crate::tape::Tape;
 use crate::var::Var;
-use tensor::Tensor;
+use tensor::{Tensor, memory};
 
 /// A differentiable operation with `N` inputs and `M` outputs.
 pub trait Op<const N: usize, const M: usize>: 'static {
@@ -35,7 +35,10 @@ pub trait OpN: 'static {
 pub fn apply<const N: usize, const M: usize, O: Op<N, M>>(op: O, x: [&Var; N]) -> Result<[Var; M]> {
     let tape = common_tape(O::NAME, &x)?;
     let needs = x.map(Var::is_tracked);
-    let (y, saved) = op.forward(x.map(Var::value), needs)?;
+    let (y, saved) = {
+        let _label = memory::label(O::NAME);
+        op.forward(x.map(Var::value), needs)?
+    };
     let Some(tape) = tape else {
         return Ok(y.map(Var::constant)); // inference: `saved` is dropped right here
     };
@@ -56,7 +59,10 @@ pub fn apply_n<O: OpN>(op: O, x: &[&Var]) -> Result<Vec<Var>> {
     let tape = common_tape(O::NAME, x)?;
     let needs: Vec<bool> = x.iter().map(|v| v.is_tracked()).collect();
     let values: Vec<&Tensor> = x.iter().map(|v| v.value()).collect();
-    let (y, saved) = op.forward(&values, &needs)?;
+    let (y, saved) = {
+        let _label = memory::label(O::NAME);
+        op.forward(&values, &needs)?
+    };
     let Some(tape) = tape else {
         return Ok(y.into_iter().map(Var::constant).collect());
     };

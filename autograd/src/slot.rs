@@ -6,7 +6,7 @@
 
 use crate::error::{AutogradError, Result};
 use std::cell::RefCell;
-use tensor::{DType, Device, Layout, Tensor, ViewMut};
+use tensor::{DType, Device, Layout, Tensor, ViewMut, memory};
 
 /// One gradient: shape, dtype and device are those of the value it belongs to; the dtype of a weight's slot is f32.
 pub struct GradSlot {
@@ -86,7 +86,8 @@ impl GradSlot {
         self.fits(g.dims())?;
         let movable = {
             let state = self.state.borrow();
-            !state.filled && state.buffer.is_none() && g.dtype() == self.dtype && !self.persistent
+            let alike = g.dtype() == self.dtype && g.device() == self.device;
+            !state.filled && state.buffer.is_none() && alike && !self.persistent
         };
         if movable {
             let g = g.contiguous()?.reshape(&self.dims)?;
@@ -118,8 +119,10 @@ impl GradSlot {
 
     /// `dx += a·b`, straight into the slot: a matmul with beta 0 or 1, summed in f32.
     pub fn add_matmul(&self, a: &Tensor, b: &Tensor) -> Result<()> {
-        let (m, n) = (a.dim(a.rank() - 2), b.dim(b.rank() - 1));
-        let dims = [&a.dims()[..a.rank() - 2], &[m, n]].concat();
+        let ([lead @ .., m, _], [.., n]) = (a.dims(), b.dims()) else {
+            return Err(AutogradError::GradientShape { got: a.dims().to_vec(), want: self.dims.clone() });
+        };
+        let dims = [lead, &[*m, *n]].concat();
         self.fits(&dims)?;
         let (av, bv) = (a.view(), b.view());
         self.add_with(|out, accumulate| {
@@ -152,6 +155,7 @@ impl GradSlot {
     fn with(&self, f: impl FnOnce(&mut Tensor, bool) -> Result<()>) -> Result<()> {
         let mut state = self.state.borrow_mut();
         let filled = state.filled;
+        let label = self.persistent.then(|| memory::label("gradients"));
         let mut buffer = match state.buffer.take() {
             Some(buffer) => buffer,
             None => Tensor::uninit(&self.dims, self.dtype, self.device)?,
@@ -160,6 +164,7 @@ impl GradSlot {
             // Someone else still reads this memory (a residual hands one gradient to both its inputs): write a copy.
             buffer = if filled { buffer.copied()? } else { buffer.uninit_like()? };
         }
+        drop(label);
         let result = f(&mut buffer, filled);
         state.buffer = Some(buffer);
         state.filled = filled || result.is_ok();

@@ -8,7 +8,7 @@ use crate::slot::GradSlot;
 use crate::var::Var;
 use std::cell::RefCell;
 use std::rc::Rc;
-use tensor::Tensor;
+use tensor::{Tensor, TensorError, memory};
 
 /// An operation's vector-Jacobian product with everything it saved.
 pub(crate) type Vjp = Box<dyn FnOnce(&[Option<&Tensor>], &[Option<&GradSlot>]) -> Result<()>>;
@@ -74,16 +74,24 @@ impl Tape {
         self.0.borrow().iter().flat_map(|r| r.nodes.iter().map(|n| n.op)).collect()
     }
 
-    /// Sweep in reverse from each `(output, d_output)` seed. Slots of watched values receive their gradients.
+    /// Sweep in reverse from each `(output, d_output)` seed, which has the output's shape, dtype and device. Slots of
+    /// watched values receive their gradients. If a seed is refused, the tape is as it was.
     pub fn backward(self, seeds: &[(&Var, Tensor)]) -> Result<Gradients> {
         const OP: &str = "backward";
-        let mut recording = self.0.borrow_mut().take().ok_or(AutogradError::TapeConsumed { op: OP })?;
         for (output, dy) in seeds {
-            let (tape, id) = output.place().ok_or(AutogradError::NotTracked { op: OP })?;
+            let (tape, _) = output.place().ok_or(AutogradError::NotTracked { op: OP })?;
             if !self.same(tape) {
                 return Err(AutogradError::ForeignTape { op: OP });
             }
-            recording.slots[id].add(dy.clone())?;
+            fits(OP, output.value(), dy)?;
+        }
+        let mut recording = self.0.borrow_mut().take().ok_or(AutogradError::TapeConsumed { op: OP })?;
+        let _label = memory::label(OP);
+        for (output, dy) in seeds {
+            memory::mark(dy.device()); // the end of forward: what is alive now was saved
+            if let Some((_, id)) = output.place() {
+                recording.slots[id].add(dy.clone())?;
+            }
         }
         while let Some(node) = recording.nodes.pop() {
             let outputs = node.first_output..node.first_output + node.outputs;
@@ -98,6 +106,19 @@ impl Tape {
         }
         Ok(Gradients { tape: self, slots: recording.slots })
     }
+}
+
+/// A seed must be what it is the gradient of, in everything but its values.
+fn fits(op: &'static str, output: &Tensor, dy: &Tensor) -> Result<()> {
+    if dy.dims() != output.dims() {
+        return Err(AutogradError::GradientShape { got: dy.dims().to_vec(), want: output.dims().to_vec() });
+    }
+    let (got, want) = (dy.dtype(), output.dtype());
+    if got != want {
+        return Err(TensorError::DTypeMismatch { op, got, want }.into());
+    }
+    let (lhs, rhs) = (output.device(), dy.device());
+    if lhs == rhs { Ok(()) } else { Err(TensorError::DeviceMismatch { op, lhs, rhs }.into()) }
 }
 
 /// What [`Tape::backward`] leaves: the gradients of watched values.

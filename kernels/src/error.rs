@@ -97,6 +97,16 @@ pub enum KernelError {
         /// Elements there.
         has: usize,
     },
+    /// A shape whose elements no memory could hold.
+    #[error(
+        "a tensor of shape {dims:?} and strides {strides:?} is larger than memory can be; use smaller dimensions"
+    )]
+    TooLarge {
+        /// Shape.
+        dims: Vec<usize>,
+        /// Strides in elements.
+        strides: Vec<usize>,
+    },
     /// More dimensions than a view can hold.
     #[error("{rank} dimensions; a view holds at most {max}")]
     Rank {

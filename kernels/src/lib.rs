@@ -18,6 +18,7 @@ pub mod par;
 pub mod philox;
 pub mod planted;
 pub mod portable;
+pub mod profile;
 pub mod registry;
 pub(crate) mod runs;
 pub mod simd;

@@ -11,6 +11,9 @@ use std::marker::PhantomData;
 /// The most dimensions a view can have.
 pub const MAX_RANK: usize = 5;
 
+/// The most elements a layout may span: so many of the widest type have a length that fits `isize`, as slices need.
+pub const MAX_ELEMENTS: usize = isize::MAX as usize / 8;
+
 /// Which memory an address belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Space {
@@ -48,7 +51,7 @@ impl std::fmt::Debug for Layout {
 }
 
 impl Layout {
-    /// Row-major, no gaps.
+    /// Row-major, no gaps. At most [`MAX_RANK`] dimensions and [`MAX_ELEMENTS`] elements.
     pub fn contiguous(dims: &[usize]) -> Result<Self> {
         let mut strides = [0; MAX_RANK];
         if dims.len() > MAX_RANK {
@@ -57,7 +60,7 @@ impl Layout {
         let mut step = 1;
         for axis in (0..dims.len()).rev() {
             strides[axis] = step;
-            step *= dims[axis];
+            step = dims[axis].saturating_mul(step); // too much is found below
         }
         Layout::strided(dims, &strides[..dims.len()], 0)
     }
@@ -69,7 +72,22 @@ impl Layout {
         let mut layout = Layout { rank: dims.len(), dims: [0; MAX_RANK], strides: [0; MAX_RANK], offset };
         layout.dims[..dims.len()].copy_from_slice(dims);
         layout.strides[..dims.len()].copy_from_slice(strides);
-        Ok(layout)
+        let fits = layout.reach().is_some_and(|reach| reach < MAX_ELEMENTS);
+        if fits {
+            Ok(layout)
+        } else {
+            Err(KernelError::TooLarge { dims: dims.to_vec(), strides: strides.to_vec() })
+        }
+    }
+    /// The larger of the number of elements and the last position, where an empty dimension counts as one of size 1:
+    /// what no later sum or product of these numbers can exceed. `None` if it overflows.
+    fn reach(&self) -> Option<usize> {
+        let (mut count, mut last) = (1usize, self.offset);
+        for (&d, &s) in self.dims().iter().zip(self.strides()) {
+            count = count.checked_mul(d.max(1))?;
+            last = last.checked_add((d.max(1) - 1).checked_mul(s)?)?;
+        }
+        Some(count.max(last))
     }
     /// Size of each dimension.
     pub fn dims(&self) -> &[usize] {
@@ -172,6 +190,11 @@ macro_rules! view_facts {
             /// Number of logical elements.
             pub fn numel(&self) -> usize {
                 self.layout.numel()
+            }
+            /// Bytes of its elements, repeated ones counted once: what must cross the memory bus at least.
+            pub fn traffic(&self) -> f64 {
+                let moved = self.dims().iter().zip(self.strides()).filter(|&(&d, &s)| s != 0 || d == 0);
+                moved.map(|(&d, _)| d as f64).product::<f64>() * self.dtype.size() as f64
             }
             /// The memory behind the view.
             pub fn buffer(&self) -> Buffer {
@@ -384,6 +407,19 @@ mod tests {
         let data = [0.0f32; 5];
         assert!(matches!(View::from_slice(&data, &[2, 3]), Err(KernelError::ViewOutOfBounds { .. })));
         assert!(View::from_slice(&data, &[0, 3]).is_ok());
+    }
+
+    #[test]
+    fn sizes_that_overflow_are_refused_even_beside_an_empty_dimension() {
+        let refused = |layout| matches!(layout, Err(KernelError::TooLarge { .. }));
+        assert!(refused(Layout::contiguous(&[usize::MAX, 2])));
+        assert!(refused(Layout::contiguous(&[1 << 33, 1 << 33])));
+        assert!(refused(Layout::contiguous(&[0, usize::MAX, 3])));
+        assert!(
+            refused(Layout::contiguous(&[MAX_ELEMENTS])) && !refused(Layout::contiguous(&[MAX_ELEMENTS - 1]))
+        );
+        assert!(refused(Layout::strided(&[2, 2], &[usize::MAX, 1], 0)));
+        assert!(refused(Layout::strided(&[1], &[1], usize::MAX)));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::config::GptConfig;
 use crate::error::{ModelError, Result};
-use tensor::{DType, Device, Tensor};
+use tensor::{DType, Device, Tensor, memory};
 
 /// Positions per page.
 pub const PAGE_LEN: usize = 64;
@@ -33,6 +33,7 @@ impl KvCache {
         let pages_per_row = capacity.div_ceil(PAGE_LEN).max(1);
         let pages = rows * pages_per_row;
         let dims = [pages, PAGE_LEN, config.n_kv_head, config.head_dim()];
+        let _label = memory::label("kv cache");
         let layers = (0..config.n_layer)
             .map(|_| Ok((Tensor::zeros(&dims, dtype, device)?, Tensor::zeros(&dims, dtype, device)?)))
             .collect::<Result<Vec<_>>>()?;

@@ -6,7 +6,7 @@
 use crate::config::GptConfig;
 use crate::error::Result;
 use kernels::{par, philox};
-use tensor::{DType, Device, Tensor};
+use tensor::{DType, Device, Tensor, memory};
 
 /// Standard deviation of a weight's normal distribution; 0 for zeros.
 ///
@@ -43,6 +43,7 @@ pub fn normal(seed: u64, stream: u64, std: f64, dims: &[usize], device: Device) 
 
 /// All weights of `config`, in order.
 pub fn weights(config: &GptConfig, seed: u64, device: Device) -> Result<Vec<(String, Tensor)>> {
+    let _label = memory::label("weights");
     config
         .param_shapes()
         .into_iter()

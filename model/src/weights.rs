@@ -4,11 +4,12 @@ use crate::config::GptConfig;
 use crate::error::{ModelError, Result};
 use crate::gpt::{Gpt, GptOptions};
 use std::path::Path;
-use tensor::{DType, Device, Tensor, safetensors};
+use tensor::{DType, Device, Tensor, memory, safetensors};
 
 /// Read the weights of `config` from `path`: every tensor must be there in its shape. Other tensors are refused too.
 /// `prefix` is put before every name (a checkpoint may hold several sets).
 pub fn load(path: &Path, config: &GptConfig, prefix: &str, device: Device) -> Result<Vec<(String, Tensor)>> {
+    let _label = memory::label("weights");
     let file = safetensors::read(path, device)?;
     pick(&file, path, config, prefix, device)
 }

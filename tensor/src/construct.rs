@@ -1,7 +1,15 @@
 //! Making tensors from host data, and reading them back.
 
-use crate::{DType, Device, Element, Result, Tensor, TensorError};
+use crate::{DType, Device, Element, Layout, Result, Tensor, TensorError};
 use kernels::copy;
+
+/// Are there as many values as `dims` have elements? Asked before memory is.
+fn holds(op: &'static str, values: usize, dims: &[usize]) -> Result<()> {
+    match Layout::contiguous(dims)?.numel() == values {
+        true => Ok(()),
+        false => Err(TensorError::Shape { op, lhs: vec![values], rhs: dims.to_vec() }),
+    }
+}
 
 impl Tensor {
     /// All elements `value`.
@@ -20,10 +28,8 @@ impl Tensor {
     }
     /// A copy of `data` (row-major), in `data`'s own dtype.
     pub fn from_slice<T: Element>(data: &[T], dims: &[usize], device: Device) -> Result<Tensor> {
+        holds("from_slice", data.len(), dims)?;
         let mut t = Tensor::uninit(dims, T::DTYPE, device)?;
-        if data.len() != t.numel() {
-            return Err(TensorError::Shape { op: "from_slice", lhs: vec![data.len()], rhs: dims.to_vec() });
-        }
         if let Some(slice) = t.view_mut()?.as_mut_slice::<T>() {
             slice.copy_from_slice(data);
         }
@@ -31,10 +37,9 @@ impl Tensor {
     }
     /// `data` rounded once into `dtype`.
     pub fn from_f64(data: &[f64], dims: &[usize], dtype: DType, device: Device) -> Result<Tensor> {
+        holds("from_f64", data.len(), dims)?;
         let mut t = Tensor::uninit(dims, dtype, device)?;
-        if !t.view_mut()?.store_f64(data) {
-            return Err(TensorError::Shape { op: "from_f64", lhs: vec![data.len()], rhs: dims.to_vec() });
-        }
+        t.view_mut()?.store_f64(data);
         Ok(t)
     }
     /// Token ids, positions: i32 from any unsigned host type that fits.
@@ -55,10 +60,9 @@ impl Tensor {
     }
     /// The value of a one-element tensor.
     pub fn item(&self) -> Result<f64> {
-        match self.to_f64_vec()[..] {
-            [value] => Ok(value),
-            _ => Err(TensorError::Shape { op: "item", lhs: self.dims().to_vec(), rhs: vec![] }),
-        }
+        let value =
+            if self.numel() == 1 { self.view().to_f64().and_then(|v| v.first().copied()) } else { None };
+        value.ok_or_else(|| TensorError::Shape { op: "item", lhs: self.dims().to_vec(), rhs: vec![] })
     }
     /// The same values without gaps, in row-major order. No copy if they are that already.
     pub fn contiguous(&self) -> Result<Tensor> {

@@ -20,5 +20,5 @@ pub use kernels::adamw::AdamWParams;
 pub use kernels::attention::AttentionParams;
 pub use kernels::{Bf16, DType, Element, Float, Layout, View, ViewMut};
 pub use ops::loss::RowLoss;
-pub use storage::{Storage, trim};
+pub use storage::{Storage, set_cache_limit, trim};
 pub use tensor::Tensor;

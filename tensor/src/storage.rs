@@ -1,9 +1,10 @@
 //! Storage: one aligned block of a device's memory, returned to the device's free list on drop.
 
-use crate::memory::{self, CACHE_LIMIT};
+use crate::memory::{self, Pool};
 use crate::{Device, Result, TensorError};
 use kernels::{Buffer, DType, Layout as KernelLayout, Space, View, ViewMut};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::sync::Arc;
 
 /// Cache-line and vector-register alignment.
 const ALIGN: usize = 64;
@@ -15,55 +16,62 @@ pub struct Storage {
     bytes: usize,
     class: usize,
     device: Device,
+    label: &'static str,
+    /// Counts the storages of the thread that made this one.
+    _maker: Arc<()>,
 }
 
-fn system_layout(class: usize) -> Option<Layout> {
-    Layout::from_size_align(class, ALIGN).ok()
-}
-
-fn release(class: usize, address: usize) {
-    if let Some(layout) = system_layout(class) {
-        // SAFETY: `address` came from `alloc_zeroed` with this very layout and is given up exactly once.
-        unsafe { dealloc(address as *mut u8, layout) }
+fn release(blocks: Vec<(usize, usize)>) {
+    for (class, address) in blocks {
+        if let Ok(layout) = Layout::from_size_align(class, ALIGN) {
+            // SAFETY: `address` came from `alloc_zeroed` with this very layout and is given up exactly once.
+            unsafe { dealloc(address as *mut u8, layout) }
+        }
     }
+}
+
+/// A free block, or one from the system, entered as held.
+fn take(pool: &mut Pool, class: usize) -> Option<usize> {
+    if let Some(address) = pool.class(class).free.pop() {
+        pool.stats.cached_bytes -= class;
+        pool.stats.reuses += 1;
+        return Some(address);
+    }
+    let total = pool.stats.system_bytes.checked_add(class).filter(|total| *total <= pool.limit)?;
+    let layout = Layout::from_size_align(class, ALIGN).ok()?;
+    // SAFETY: the size is at least 64.
+    let fresh = unsafe { alloc_zeroed(layout) } as usize;
+    if fresh == 0 {
+        return None;
+    }
+    pool.stats.system_bytes = total;
+    pool.stats.system_allocations += 1;
+    Some(fresh)
 }
 
 impl Storage {
     /// A block of `bytes`. Its contents are unspecified (what a former tensor left), but always initialised memory;
-    /// debug builds fill reused blocks with NaN patterns, so that reading before writing shows.
+    /// debug builds fill every block with NaN patterns, so that reading before writing shows.
     pub fn new(bytes: usize, device: Device) -> Result<Storage> {
-        let class = memory::size_class(bytes);
-        let address = memory::with_pool(device, |pool| {
-            let reused = pool.free.get_mut(&class).and_then(Vec::pop);
-            let address = match reused {
-                Some(address) => {
-                    pool.stats.cached_bytes -= class;
-                    pool.stats.reuses += 1;
-                    address
-                }
-                None => {
-                    let layout = system_layout(class)?;
-                    // SAFETY: the size is at least 64.
-                    let fresh = unsafe { alloc_zeroed(layout) } as usize;
-                    if fresh == 0 {
-                        return None;
-                    }
-                    pool.stats.system_allocations += 1;
-                    fresh
-                }
-            };
-            pool.stats.live_bytes += bytes;
-            pool.stats.live_storages += 1;
-            pool.stats.peak_bytes = pool.stats.peak_bytes.max(pool.stats.live_bytes);
-            Some(address)
+        let label = memory::current_label();
+        let found = memory::size_class(bytes).and_then(|class| {
+            memory::with_pool(device, |pool| {
+                let address = take(pool, class).or_else(|| {
+                    release(pool.evict(0)); // what is kept for reuse may be what is missing
+                    take(pool, class)
+                })?;
+                pool.born(bytes, label);
+                Some((class, address))
+            })
         });
-        let live = memory::stats(device).live_bytes;
-        let address = address.ok_or(TensorError::OutOfMemory { device, bytes, live })?;
+        let Some((class, address)) = found else {
+            return Err(TensorError::OutOfMemory { device, bytes, live: memory::stats(device).live_bytes });
+        };
         if cfg!(debug_assertions) {
             // SAFETY: we own `class` bytes here.
             unsafe { std::ptr::write_bytes(address as *mut u8, 0xFF, class) }
         }
-        Ok(Storage { address, bytes, class, device })
+        Ok(Storage { address, bytes, class, device, label, _maker: memory::mine() })
     }
 
     /// What kernels need to know about the block.
@@ -94,30 +102,29 @@ impl Storage {
 impl Drop for Storage {
     fn drop(&mut self) {
         let surplus = memory::with_pool(self.device, |pool| {
-            pool.stats.live_bytes -= self.bytes;
-            pool.stats.live_storages -= 1;
-            if pool.stats.cached_bytes + self.class > CACHE_LIMIT {
-                return true;
-            }
+            pool.gone(self.bytes, self.label);
+            pool.class(self.class).free.push(self.address);
             pool.stats.cached_bytes += self.class;
-            pool.free.entry(self.class).or_default().push(self.address);
-            false
+            match pool.stats.cached_bytes > pool.cache_limit {
+                true => pool.evict(pool.cache_limit),
+                false => Vec::new(),
+            }
         });
-        if surplus {
-            release(self.class, self.address);
-        }
+        release(surplus);
     }
+}
+
+/// Keep at most `bytes` of a device's free memory for reuse, from now on; what is beyond goes back to the system.
+pub fn set_cache_limit(device: Device, bytes: usize) {
+    release(memory::with_pool(device, |pool| {
+        pool.cache_limit = bytes;
+        pool.evict(bytes)
+    }));
 }
 
 /// Give all cached memory of a device back to the system.
 pub fn trim(device: Device) {
-    let blocks = memory::with_pool(device, |pool| {
-        pool.stats.cached_bytes = 0;
-        std::mem::take(&mut pool.free)
-    });
-    for (class, addresses) in blocks {
-        addresses.into_iter().for_each(|address| release(class, address));
-    }
+    release(memory::with_pool(device, |pool| pool.evict(0)));
 }
 
 #[cfg(test)]

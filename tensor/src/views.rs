@@ -32,8 +32,9 @@ impl Tensor {
     }
     /// Elements `start .. start + len` along `axis`.
     pub fn narrow(&self, axis: usize, start: usize, len: usize) -> Result<Tensor> {
-        if axis >= self.rank() || start + len > self.dims()[axis] {
-            return Err(self.axis_error("narrow", axis, start, start + len));
+        let end = start.saturating_add(len); // no dimension reaches that far
+        if axis >= self.rank() || end > self.dims()[axis] {
+            return Err(self.axis_error("narrow", axis, start, end));
         }
         let mut dims = self.dims().to_vec();
         dims[axis] = len;
@@ -56,11 +57,11 @@ impl Tensor {
     }
     /// The same elements in the same order under other dimensions. Works whenever strides can express it.
     pub fn reshape(&self, dims: &[usize]) -> Result<Tensor> {
-        if dims.iter().product::<usize>() != self.numel() {
+        let plain = Layout::contiguous(dims)?;
+        if plain.numel() != self.numel() {
             return Err(TensorError::Shape { op: "reshape", lhs: self.dims().to_vec(), rhs: dims.to_vec() });
         }
         if self.layout.is_contiguous() {
-            let plain = Layout::contiguous(dims)?;
             return self.relayout(dims, plain.strides(), self.layout.offset);
         }
         let strides = split_strides(self.dims(), self.layout.strides(), dims).ok_or_else(|| {

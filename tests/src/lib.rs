@@ -35,3 +35,23 @@ pub fn weight_bits(gpt: &Gpt) -> Vec<u32> {
     let bits = |p: &autograd::Parameter| p.value().to_vec::<f32>().unwrap_or_default();
     gpt.params().iter().flat_map(bits).map(f32::to_bits).collect()
 }
+
+/// Fails the test that holds it if a tensor's storage made since by this thread is alive when it is dropped. Make it first.
+pub struct LeakCheck {
+    before: usize,
+}
+
+impl Default for LeakCheck {
+    fn default() -> LeakCheck {
+        LeakCheck { before: tensor::memory::live_here() }
+    }
+}
+
+impl Drop for LeakCheck {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let now = tensor::memory::live_here();
+            assert_eq!(now, self.before, "storages alive at the end and at the beginning of the test");
+        }
+    }
+}

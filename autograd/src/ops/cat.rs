@@ -15,11 +15,20 @@ impl OpN for Cat {
     type Saved = Vec<usize>;
 
     fn forward(&self, x: &[&Tensor], _: &[bool]) -> Result<(Vec<Tensor>, Vec<usize>)> {
-        let empty = || AutogradError::Tensor(TensorError::Shape { op: "cat", lhs: vec![], rhs: vec![] });
+        let misfit = |t: Option<&&Tensor>| {
+            let (lhs, rhs) = (t.map_or(vec![], |t| t.dims().to_vec()), vec![self.axis]);
+            AutogradError::Tensor(TensorError::Shape { op: "cat", lhs, rhs })
+        };
+        let empty = || misfit(x.first());
         let first = x.first().ok_or_else(empty)?;
         let lengths: Vec<usize> = x.iter().map(|t| t.dim(self.axis)).collect();
         let mut dims = first.dims().to_vec();
-        *dims.get_mut(self.axis).ok_or_else(empty)? = lengths.iter().sum();
+        let total = lengths.iter().try_fold(0usize, |sum, len| sum.checked_add(*len));
+        *dims.get_mut(self.axis).ok_or_else(empty)? = total.ok_or_else(empty)?;
+        if let Some(other) = x.iter().find(|t| t.dtype() != first.dtype()) {
+            let (got, want) = (other.dtype(), first.dtype());
+            return Err(TensorError::DTypeMismatch { op: Self::NAME, got, want }.into());
+        }
         let mut y = Tensor::uninit(&dims, first.dtype(), first.device())?;
         let mut start = 0;
         for (t, len) in x.iter().zip(&lengths) {

@@ -10,7 +10,7 @@
 
 use super::linear::flat;
 use crate::{AutogradError, GradSlot, Op, Result, Var, apply};
-use tensor::{DType, Tensor};
+use tensor::{DType, Tensor, TensorError};
 
 /// Rows of logits that exist at a time are chosen so that a chunk has about this many elements (16 MiB of f32).
 pub const CHUNK_ELEMENTS: usize = 4 << 20;
@@ -40,6 +40,12 @@ impl Op<2, 2> for LmHeadLoss {
     fn forward(&self, [x, w]: [&Tensor; 2], needs: [bool; 2]) -> Result<([Tensor; 2], Self::Saved)> {
         let (x, device, acc) = (flat(x)?, x.device(), x.accumulator());
         let (n, wt) = (x.dim(0), w.cast(x.dtype())?.transpose(0, 1)?);
+        for rows in [&self.targets, &self.weight] {
+            if rows.dims() != [n] {
+                let (lhs, rhs) = (x.dims().to_vec(), rows.dims().to_vec());
+                return Err(TensorError::Shape { op: Self::NAME, lhs, rhs }.into());
+            }
+        }
         let mut losses = Tensor::uninit(&[n], acc, device)?;
         let mut dx = if needs[0] { Some(x.uninit_like()?) } else { None };
         let mut dw = if needs[1] { Some(Tensor::uninit(w.dims(), acc, device)?) } else { None };
@@ -96,7 +102,7 @@ impl Op<2, 2> for LmHeadLoss {
 impl Var {
     /// `(Σ weight·loss, losses)` of the head `w` (V, C) on activations (…, C) with `targets` and `weight` of N rows.
     pub fn lm_head_loss(&self, w: &Var, targets: &Tensor, weight: &Tensor, softcap: f32) -> Result<[Var; 2]> {
-        let chunk_rows = chunk_rows(w.dims()[0]);
+        let chunk_rows = chunk_rows(w.value().dim(0));
         let op = LmHeadLoss { targets: targets.clone(), weight: weight.clone(), softcap, chunk_rows };
         apply(op, [self, w])
     }

@@ -111,7 +111,7 @@ impl Var {
     }
     /// `softmax` over the last axis: `eˣ⁻ᵐ / Σ eˣ⁻ᵐ`, m the row's maximum (a constant: it cancels).
     pub fn softmax(&self) -> Result<Var> {
-        let last = self.dims().len() - 1;
+        let last = self.dims().len().saturating_sub(1); // a scalar has no axis 0, which is an error below
         let max = Var::constant(self.value().max(&[last])?);
         let e = self.sub(&max)?.exp()?;
         e.div(&e.sum(&[last])?)

@@ -65,6 +65,7 @@ impl Var {
     /// Two axes swapped.
     pub fn transpose(&self, a: usize, b: usize) -> Result<Var> {
         let mut order: Vec<usize> = (0..self.dims().len()).collect();
+        self.value().transpose(a, b)?; // are there such axes?
         order.swap(a, b);
         self.permute(&order)
     }

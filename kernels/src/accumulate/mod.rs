@@ -9,7 +9,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// Both kinds of `α`.
 pub trait Accumulate {
@@ -24,6 +24,7 @@ pub fn accumulate(b: &dyn Backend, alpha: f64, x: View, y: ViewMut) -> Result<()
     const OP: &str = "accumulate";
     same_dims_floats(OP, &x, &y)?;
     check::output(OP, "y", &y, &[("x", &x)])?;
+    let _timed = profile::call(OP, || cost(&x, &y));
     b.accumulate(alpha, x, y)
 }
 
@@ -36,6 +37,7 @@ pub fn accumulate_scaled(b: &dyn Backend, alpha: View, x: View, y: ViewMut) -> R
     }
     check::dtype(OP, "alpha", alpha.dtype(), &[check::accumulator(y.dtype())])?;
     check::output(OP, "y", &y, &[("alpha", &alpha), ("x", &x)])?;
+    let _timed = profile::call(OP, || cost(&x, &y));
     b.accumulate_scaled(alpha, x, y)
 }
 
@@ -43,6 +45,11 @@ fn same_dims_floats(op: &'static str, x: &View, y: &ViewMut) -> Result<()> {
     check::dims(op, "x", x.dims(), y.dims())?;
     check::dtype(op, "x", x.dtype(), FLOATS)?;
     check::dtype(op, "y", y.dtype(), FLOATS)
+}
+
+/// One multiplication and one addition per element; `y` is read and written.
+fn cost(x: &View, y: &ViewMut) -> Cost {
+    Cost { flops: 2.0 * y.numel() as f64, bytes: x.traffic() + profile::written(y, true) }
 }
 
 /// Registry entries.

@@ -11,7 +11,7 @@ mod reference;
 
 use crate::check;
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// What a step needs to know besides the tensors.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,6 +86,7 @@ pub fn adamw(b: &dyn Backend, p: ViewMut, g: View, m: ViewMut, v: ViewMut, h: Ad
     check::parameter(OP, h.step > 0, || "steps are counted from 1".into())?;
     let finite = h.lr.is_finite() && h.weight_decay.is_finite() && h.eps.is_finite() && h.eps >= 0.0;
     check::parameter(OP, finite, || "lr, weight_decay and eps must be finite, eps not negative".into())?;
+    let _timed = profile::call(OP, || Cost { flops: 14.0 * p.numel() as f64, bytes: 7.0 * p.traffic() });
     b.adamw(p, g, m, v, h)
 }
 

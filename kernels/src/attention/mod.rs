@@ -28,7 +28,8 @@ mod tile;
 pub use samples::KERNELS;
 
 use crate::check::{self, FLOATS};
-use crate::{Backend, Layout, Result, View, ViewMut};
+use crate::registry::Cost;
+use crate::{Backend, Layout, Result, View, ViewMut, profile};
 
 /// What turns scores into weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,6 +90,10 @@ pub fn attention_fwd(
     check::output(OP, "o", &o, &inputs)?;
     check::output(OP, "lse", &lse, &inputs)?;
     check::disjoint(OP, "lse", &o, &lse)?;
+    let _timed = profile::call(OP, || Cost {
+        flops: product_flops(q.dims(), 2, p),
+        bytes: q.traffic() + k.traffic() + v.traffic() + o.traffic() + lse.traffic(),
+    });
     b.attention_fwd(q, k, v, p, o, lse)
 }
 
@@ -123,7 +128,20 @@ pub fn attention_bwd(
     check::disjoint(OP, "dk", &dq, &dk)?;
     check::disjoint(OP, "dv", &dq, &dv)?;
     check::disjoint(OP, "dv", &dk, &dv)?;
+    let _timed = profile::call(OP, || {
+        let read: f64 = [q, k, v, o, lse, d_o].iter().map(View::traffic).sum();
+        let written: f64 = [&dq, &dk, &dv].iter().map(|out| profile::written(out, accumulate)).sum();
+        Cost { flops: product_flops(q.dims(), 5, p), bytes: read + written }
+    });
     b.attention_bwd([q, k, v, o, lse, d_o], p, [dq, dk, dv], accumulate)
+}
+
+/// Multiplications and additions of `products` products of length D per visible (query, key) pair; `dims` of q.
+fn product_flops(dims: &[usize], products: usize, p: AttentionParams) -> f64 {
+    let &[b, t, h, d] = dims else { return 0.0 };
+    let keys = |i: usize| i + 1 - p.visible(i).start();
+    let pairs: usize = (0..t).map(keys).sum();
+    2.0 * (products * b * h * d) as f64 * pairs as f64
 }
 
 /// Head counts, sizes and dtypes of q, k and v.

@@ -4,7 +4,7 @@
 //! to `e_ij = scale·Σ_d |q·k|`, and through the exponential it becomes a *relative* error of the weight. So a weight counts
 //! as `p·(1 + e_ij)`, and so on down the formulas.
 
-use super::{AttentionParams, Shape, attention_bwd, attention_fwd, definition};
+use super::{AttentionParams, Shape, attention_bwd, attention_fwd, definition, product_flops};
 use crate::DType;
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
 
@@ -79,12 +79,8 @@ fn backward_sample(case: &Case, consistent: bool) -> Sample {
     Sample::new(case.0, args).with(&scalars(case))
 }
 
-/// Multiplications and additions of `products` products of length D per visible (query, key) pair.
-fn cost(s: &Sample, products: f64, bytes: f64) -> Cost {
-    let (shape, p) = (shape(&s.scalars), params(&s.scalars));
-    let pairs: usize = (0..shape.t).map(|i| p.visible(i).count()).sum();
-    let flops = 2.0 * products * (shape.b * shape.h * pairs * shape.d) as f64;
-    Cost { flops, bytes }
+fn cost(s: &Sample, products: usize, bytes: f64) -> Cost {
+    Cost { flops: product_flops(s.dims("q"), products, params(&s.scalars)), bytes }
 }
 
 /// Registry entries.
@@ -104,7 +100,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 8.0,
         roundings: 0.0,
         magnitude: Some(|x, s| forward_magnitude(x, &shape(&s.scalars), params(&s.scalars))),
-        cost: |s, bytes| cost(s, 2.0, s.moved(bytes)),
+        cost: |s, bytes| cost(s, 2, s.moved(bytes)),
     },
     KernelInfo {
         name: "attention_bwd",
@@ -123,7 +119,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 4.0,
         roundings: 0.0,
         magnitude: Some(|x, s| backward_magnitude(x, &shape(&s.scalars), params(&s.scalars))),
-        cost: |s, bytes| cost(s, 5.0, if s.scalars[2] != 0.0 { s.moved(bytes) } else { s.footprint(bytes) }),
+        cost: |s, bytes| cost(s, 5, if s.scalars[2] != 0.0 { s.moved(bytes) } else { s.footprint(bytes) }),
     },
 ];
 

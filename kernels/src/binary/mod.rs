@@ -9,7 +9,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Layout, Result, View, ViewMut};
+use crate::{Backend, DType, Layout, Result, View, ViewMut, profile};
 
 /// Which function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +43,10 @@ pub fn binary(backend: &dyn Backend, op: BinaryOp, a: View, b: View, y: ViewMut)
         check::dtype(OP, arg, view.dtype(), &[y.dtype()])?;
     }
     check::output(OP, "y", &y, &[("a", &a), ("b", &b)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: y.numel() as f64,
+        bytes: a.traffic() + b.traffic() + y.traffic(),
+    });
     backend.binary(op, a, b, y)
 }
 

@@ -10,7 +10,7 @@ mod reference;
 
 use crate::check;
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample, transposed};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// Copying and filling.
 pub trait CopyCast {
@@ -25,12 +25,15 @@ pub fn copy(b: &dyn Backend, x: View, y: ViewMut) -> Result<()> {
     const OP: &str = "copy";
     check::dims(OP, "y", y.dims(), x.dims())?;
     check::output(OP, "y", &y, &[("x", &x)])?;
+    let _timed = profile::call(OP, || Cost { flops: 0.0, bytes: x.traffic() + y.traffic() });
     b.copy(x, y)
 }
 
 /// `y = value`, converted to `y`'s dtype. Any strides.
 pub fn fill(b: &dyn Backend, value: f64, y: ViewMut) -> Result<()> {
-    check::output("fill", "y", &y, &[])?;
+    const OP: &str = "fill";
+    check::output(OP, "y", &y, &[])?;
+    let _timed = profile::call(OP, || Cost { flops: 0.0, bytes: y.traffic() });
     b.fill(value, y)
 }
 

@@ -17,7 +17,8 @@ mod registry;
 pub use registry::KERNELS;
 
 use crate::check::{self, accumulator};
-use crate::{Backend, DType, KernelError, Layout, Result, View, ViewMut};
+use crate::registry::Cost;
+use crate::{Backend, DType, KernelError, Layout, Result, View, ViewMut, profile};
 
 /// Both directions.
 pub trait CrossEntropy {
@@ -66,6 +67,7 @@ pub fn softcap_cross_entropy_fwd(
     check::disjoint(OP, "lse", &loss, &lse)?;
     check::output(OP, "z", &z, &[("targets", &targets)])?;
     in_range(OP, &targets, n[0], z.dims()[1])?;
+    let _timed = profile::call(OP, || Cost { flops: 4.0 * z.numel() as f64, bytes: 2.0 * z.traffic() });
     b.softcap_cross_entropy_fwd(z, targets, softcap, loss, lse)
 }
 
@@ -92,6 +94,7 @@ pub fn softcap_cross_entropy_bwd(
     check::contiguous(OP, "lse", lse.layout())?;
     check::output(OP, "z", &z, &[("targets", &targets), ("lse", &lse), ("weight", &weight)])?;
     in_range(OP, &targets, n[0], z.dims()[1])?;
+    let _timed = profile::call(OP, || Cost { flops: 6.0 * z.numel() as f64, bytes: 2.0 * z.traffic() });
     b.softcap_cross_entropy_bwd(z, targets, softcap, lse, weight)
 }
 

@@ -9,7 +9,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// Both directions.
 pub trait Embedding {
@@ -29,6 +29,7 @@ pub fn embedding_fwd(b: &dyn Backend, w: View, ids: View, y: ViewMut) -> Result<
     shapes(OP, ("w", w.layout()), ids.dims(), ("y", y.layout()))?;
     check::output(OP, "y", &y, &[("w", &w), ("ids", &ids)])?;
     check::indices(OP, "ids", &ids, w.dims()[0])?;
+    let _timed = profile::call(OP, || Cost { flops: 0.0, bytes: 2.0 * y.traffic() });
     b.embedding_fwd(w, ids, y)
 }
 
@@ -42,6 +43,7 @@ pub fn embedding_bwd(b: &dyn Backend, dy: View, ids: View, dw: ViewMut) -> Resul
     shapes(OP, ("dw", dw.layout()), ids.dims(), ("dy", dy.layout()))?;
     check::output(OP, "dw", &dw, &[("dy", &dy), ("ids", &ids)])?;
     check::indices(OP, "ids", &ids, dw.dims()[0])?;
+    let _timed = profile::call(OP, || Cost { flops: dy.numel() as f64, bytes: 3.0 * dy.traffic() });
     b.embedding_bwd(dy, ids, dw)
 }
 

@@ -36,7 +36,7 @@ pub(crate) use cpu::matmul_symmetric;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, KernelError, Result, View, ViewMut};
+use crate::{Backend, DType, KernelError, Result, View, ViewMut, profile};
 
 /// The product.
 pub trait Matmul {
@@ -66,6 +66,10 @@ pub fn matmul(backend: &dyn Backend, a: View, b: View, c: ViewMut, alpha: f32, b
     check::dims(OP, "b", b.dims(), &with_lead(mk[1], n))?;
     check::dims(OP, "c", c.dims(), &with_lead(mk[0], n))?;
     check::output(OP, "c", &c, &[("a", &a), ("b", &b)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 2.0 * (c.numel() * mk[1]) as f64,
+        bytes: a.traffic() + b.traffic() + profile::written(&c, beta != 0.0),
+    });
     backend.matmul(a, b, c, alpha, beta)
 }
 

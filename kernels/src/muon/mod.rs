@@ -19,7 +19,7 @@ mod reference;
 mod tests;
 
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, View, ViewMut, check};
+use crate::{Backend, DType, Result, View, ViewMut, check, profile};
 
 /// Momentum and orthogonalisation.
 pub trait Muon {
@@ -51,6 +51,7 @@ pub fn muon_momentum(b: &dyn Backend, buf: ViewMut, g: View, u: ViewMut, momentu
     check::parameter(OP, (0.0..=1.0).contains(&momentum), || {
         format!("momentum is {momentum}, not in 0..=1")
     })?;
+    let _timed = profile::call(OP, || Cost { flops: 5.0 * g.numel() as f64, bytes: 5.0 * g.traffic() });
     b.muon_momentum(buf, g, u, momentum)
 }
 
@@ -88,7 +89,19 @@ pub fn newton_schulz(
     check::rank(OP, "scratch", scratch.dims(), 1, "one dimension")?;
     let (has, needs) = (scratch.numel(), newton_schulz_scratch(g.dims()[0], g.dims()[1]));
     check::parameter(OP, has >= needs, || format!("scratch has {has} elements, {needs} are needed"))?;
+    let _timed = profile::call(OP, || Cost {
+        flops: schulz_flops(g.dims()[0], g.dims()[1], steps),
+        bytes: g.traffic() + o.traffic(),
+    });
     b.newton_schulz(g, o, scratch, steps, bf16)
+}
+
+/// Three products per step, two with the shorter side twice and one with it three times.
+fn schulz_flops(rows: usize, cols: usize, steps: usize) -> f64 {
+    let (rows, cols) = (rows as f64, cols as f64);
+    let short = rows.min(cols);
+    // X·Xᵀ and A·A are symmetric: half of each is enough.
+    steps as f64 * (3.0 * short * rows * cols + short.powi(3))
 }
 
 /// Registry entries.
@@ -141,11 +154,8 @@ pub const KERNELS: &[KernelInfo] = &[
             vec![vec![one; elements("g")], vec![f64::INFINITY; elements("scratch")]]
         }),
         cost: |s, _| {
-            let (rows, cols) = (s.dims("g")[0] as f64, s.dims("g")[1] as f64);
-            let short = rows.min(cols);
-            // A and A·A are symmetric: half of each is enough.
-            let flops = s.scalars[0] * (3.0 * short * rows * cols + short.powi(3));
-            Cost { flops, bytes: 8.0 * rows * cols }
+            let (rows, cols) = (s.dims("g")[0], s.dims("g")[1]);
+            Cost { flops: schulz_flops(rows, cols, s.scalars[0] as usize), bytes: 8.0 * (rows * cols) as f64 }
         },
     },
 ];

@@ -19,7 +19,8 @@ pub use samples::KERNELS;
 
 use crate::attention::{AttentionParams, check_heads};
 use crate::check::{self, FLOATS};
-use crate::{Backend, KernelError, Result, Space, View, ViewMut};
+use crate::registry::Cost;
+use crate::{Backend, KernelError, Result, Space, View, ViewMut, profile};
 
 /// Writing into the cache, and reading from it.
 pub trait PagedAttention {
@@ -48,6 +49,7 @@ pub fn kv_append(b: &dyn Backend, x: View, positions: View, page_table: View, pa
     check_pages(OP, "pages", &pages.as_view(), &x, x.dims()[2])?;
     check_positions(OP, &x, &positions, &page_table, &pages.as_view(), |pos| pos..=pos)?;
     check::output(OP, "pages", &pages, &[("x", &x), ("positions", &positions), ("page_table", &page_table)])?;
+    let _timed = profile::call(OP, || Cost { flops: 0.0, bytes: 2.0 * x.traffic() });
     b.kv_append(x, positions, page_table, pages)
 }
 
@@ -87,6 +89,13 @@ pub fn paged_attention(
         ("positions", &positions),
     ];
     check::output(OP, "o", &o, &inputs)?;
+    let _timed = profile::call(OP, || {
+        let positions = positions.to_f64().unwrap_or_default();
+        let seen: usize = positions.iter().map(|&pos| p.visible(pos as usize).count()).sum();
+        let (heads, kv_heads, d) = (q.dims()[2], k_pages.dims()[2], q.dims()[3]);
+        let bytes = (2 * seen * kv_heads * d * q.dtype().size()) as f64;
+        Cost { flops: 4.0 * (seen * heads * d) as f64, bytes }
+    });
     b.paged_attention(q, [k_pages, v_pages], page_table, positions, p, o)
 }
 

@@ -8,7 +8,7 @@ mod reference;
 
 use crate::check;
 use crate::registry::{Arg, Cost, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, ViewMut};
+use crate::{Backend, DType, Result, ViewMut, profile};
 
 /// Random numbers.
 pub trait Random {
@@ -26,6 +26,7 @@ pub fn uniform(b: &dyn Backend, seed: u64, stream: u64, first: u64, y: ViewMut) 
     check::parameter(OP, fits, || {
         format!("{} numbers from {first} on reach past the stream's end", y.numel())
     })?;
+    let _timed = profile::call(OP, || Cost { flops: 20.0 * y.numel() as f64, bytes: y.traffic() });
     b.uniform(seed, stream, first, y)
 }
 

@@ -10,7 +10,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, KernelError, Result, View, ViewMut};
+use crate::{Backend, DType, KernelError, Result, View, ViewMut, profile};
 
 /// Which reduction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +43,7 @@ pub fn reduce(b: &dyn Backend, op: ReduceOp, x: View, y: ViewMut) -> Result<()> 
         return Err(KernelError::Shape { op: OP, arg: "y", got: y.dims().to_vec(), want });
     }
     check::output(OP, "y", &y, &[("x", &x)])?;
+    let _timed = profile::call(OP, || Cost { flops: x.numel() as f64, bytes: x.traffic() + y.traffic() });
     b.reduce(op, x, y)
 }
 

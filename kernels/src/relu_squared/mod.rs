@@ -9,7 +9,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// Both directions.
 pub trait ReluSquared {
@@ -26,6 +26,8 @@ pub fn relu_squared_fwd(b: &dyn Backend, x: View, y: ViewMut) -> Result<()> {
     check::dims(OP, "y", y.dims(), x.dims())?;
     check::dtype(OP, "y", y.dtype(), &[x.dtype()])?;
     check::output(OP, "y", &y, &[("x", &x)])?;
+    let _timed =
+        profile::call(OP, || Cost { flops: 2.0 * x.numel() as f64, bytes: x.traffic() + y.traffic() });
     b.relu_squared_fwd(x, y)
 }
 
@@ -38,6 +40,10 @@ pub fn relu_squared_bwd(b: &dyn Backend, x: View, dy: View, dx: ViewMut, accumul
         check::dtype(OP, arg, dtype, &[x.dtype()])?;
     }
     check::output(OP, "dx", &dx, &[("x", &x), ("dy", &dy)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 3.0 * x.numel() as f64,
+        bytes: x.traffic() + dy.traffic() + profile::written(&dx, accumulate),
+    });
     b.relu_squared_bwd(x, dy, dx, accumulate)
 }
 

@@ -13,7 +13,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// Both directions.
 pub trait RmsNorm {
@@ -43,6 +43,10 @@ pub fn rms_norm_fwd(b: &dyn Backend, x: View, eps: f64, y: ViewMut, rstd: ViewMu
     check::output(OP, "y", &y, &[("x", &x)])?;
     check::output(OP, "rstd", &rstd, &[("x", &x)])?;
     check::disjoint(OP, "rstd", &y, &rstd)?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 4.0 * x.numel() as f64,
+        bytes: x.traffic() + y.traffic() + rstd.traffic(),
+    });
     b.rms_norm_fwd(x, eps, y, rstd)
 }
 
@@ -67,6 +71,10 @@ pub fn rms_norm_bwd(
     rows_and_stats(OP, dy.dims(), &layouts, rstd.dims(), rstd.dtype(), dy.dtype())?;
     check::contiguous(OP, "rstd", rstd.layout())?;
     check::output(OP, "dx", &dx, &[("dy", &dy), ("y", &y), ("rstd", &rstd)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 5.0 * dy.numel() as f64,
+        bytes: dy.traffic() + y.traffic() + rstd.traffic() + profile::written(&dx, accumulate),
+    });
     b.rms_norm_bwd(dy, y, rstd, dx, accumulate)
 }
 
@@ -79,6 +87,9 @@ fn rows_and_stats(
     dtype: DType,
 ) -> Result<()> {
     check::parameter(op, !dims.is_empty(), || "a scalar has no last dimension to normalise".into())?;
+    check::parameter(op, stats.contains(&0) || dims.last() != Some(&0), || {
+        "a row without elements has no mean; the last dimension must not be 0".into()
+    })?;
     check::dims(op, "rstd", stats, &dims[..dims.len() - 1])?;
     check::dtype(op, "rstd", stats_dtype, &[check::accumulator(dtype)])?;
     rows.iter().try_for_each(|(arg, layout)| check::unit_last_stride(op, arg, layout))

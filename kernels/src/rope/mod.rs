@@ -14,7 +14,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// The rotation and its transpose.
 pub trait Rope {
@@ -66,6 +66,10 @@ pub fn rope(
     check::unit_last_stride(OP, "y", y.layout())?;
     check::indices(OP, "positions", &positions, cos.dims()[0])?;
     check::output(OP, "y", &y, &[("x", &x), ("positions", &positions), ("cos", &cos), ("sin", &sin)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 3.0 * x.numel() as f64,
+        bytes: x.traffic() + profile::written(&y, accumulate),
+    });
     b.rope(x, positions, cos, sin, y, inverse, accumulate)
 }
 

@@ -16,7 +16,7 @@ mod reference;
 
 use crate::check;
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Role, Sample as Case};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// Drawing tokens.
 pub trait Sample {
@@ -61,6 +61,7 @@ pub fn sample(
         format!("temperature {temperature} must be 0 (the largest logit) or positive")
     })?;
     check::parameter(OP, top_k != Some(0), || "top_k = 0 leaves no token; use at least 1".into())?;
+    let _timed = profile::call(OP, || Cost { flops: 2.0 * logits.numel() as f64, bytes: logits.traffic() });
     b.sample(logits, uniforms, temperature, top_k, ids)
 }
 

@@ -11,7 +11,7 @@ pub(crate) use reference::descending;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Role, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// Selection of the largest.
 pub trait TopK {
@@ -40,6 +40,10 @@ pub fn top_k(b: &dyn Backend, x: View, values: ViewMut, indices: ViewMut) -> Res
     check::output(OP, "values", &values, &[("x", &x)])?;
     check::output(OP, "indices", &indices, &[("x", &x)])?;
     check::disjoint(OP, "indices", &values, &indices)?;
+    let _timed = profile::call(OP, || Cost {
+        flops: x.numel() as f64,
+        bytes: x.traffic() + values.traffic() + indices.traffic(),
+    });
     b.top_k(x, values, indices)
 }
 

@@ -8,7 +8,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// Which function.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,6 +57,7 @@ pub fn unary(b: &dyn Backend, op: UnaryOp, x: View, y: ViewMut) -> Result<()> {
     check::dims(OP, "y", y.dims(), x.dims())?;
     check::dtype(OP, "y", y.dtype(), &[x.dtype()])?;
     check::output(OP, "y", &y, &[("x", &x)])?;
+    let _timed = profile::call(OP, || Cost { flops: y.numel() as f64, bytes: x.traffic() + y.traffic() });
     b.unary(op, x, y)
 }
 

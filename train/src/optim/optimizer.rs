@@ -6,7 +6,7 @@ use crate::error::{Result, TrainError};
 use autograd::Parameter;
 use model::scaling::ClassicLrs;
 use std::collections::BTreeMap;
-use tensor::{AdamWParams, Tensor};
+use tensor::{AdamWParams, Tensor, memory};
 
 /// Constants of a run.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,7 @@ pub struct Optimizer {
 impl Optimizer {
     /// Fresh states: AdamW for `wte` and `lm_head`, Muon for every matrix of the blocks.
     pub fn new(params: &[Parameter], hyper: Hyper) -> Result<Optimizer> {
+        let _label = memory::label("optimizer");
         let states = params
             .iter()
             .map(|p| {
@@ -118,6 +119,7 @@ impl Optimizer {
         tensors: &BTreeMap<String, Tensor>,
         steps: u32,
     ) -> Result<()> {
+        let _label = memory::label("optimizer");
         let fetch = |p: &Parameter, suffix: &str| -> Result<Tensor> {
             let name = format!("{}.{suffix}", p.name);
             let t = tensors.get(&name).filter(|t| t.dims() == p.value().dims());
