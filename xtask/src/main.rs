@@ -16,6 +16,7 @@ mod command;
 mod fmt;
 mod goldens;
 mod lint;
+mod new_op;
 mod steps;
 mod test;
 mod tidy;
@@ -32,6 +33,7 @@ const COMMANDS: &[Command] = &[
     fmt::COMMAND,
     lint::COMMAND,
     book::COMMAND,
+    new_op::COMMAND,
     bench_vs_torch::COMMAND,
 ];
 

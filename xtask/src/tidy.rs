@@ -11,7 +11,7 @@ pub mod book;
 mod headers;
 mod layering;
 mod length;
-mod lex;
+pub mod lex;
 mod links;
 mod lints;
 mod machine_paths;
@@ -92,7 +92,8 @@ pub fn step<'a>(context: &'a Context) -> Step<'a> {
     Step { name: "tidy", rerun: "cargo xtask tidy".into(), work }
 }
 
-fn examine(context: &Context, names: &[String]) -> Result<(), String> {
+/// Runs the checks with these names (all, if there are none) and prints what they find.
+pub fn examine(context: &Context, names: &[String]) -> Result<(), String> {
     let tree = Tree::read(&context.root)?;
     let chosen = CHECKS.iter().filter(|c| names.is_empty() || names.iter().any(|n| n == c.name));
     let mut findings: Vec<Finding> = chosen.flat_map(|c| (c.find)(&tree)).collect();
