@@ -8,7 +8,10 @@
 //! check, for example `tidy/length.rs`.
 
 pub mod book;
+mod gradient_docs;
 mod headers;
+mod includes;
+mod kernel_docs;
 mod layering;
 mod length;
 pub mod lex;
@@ -59,11 +62,14 @@ const CHECKS: &[Check] = &[
     Check { name: "threads", rule: threads::RULE, find: threads::check },
     Check { name: "reference", rule: reference::RULE, find: reference::check },
     Check { name: "registries", rule: registries::RULE, find: registries::check },
+    Check { name: "kerneldocs", rule: kernel_docs::RULE, find: kernel_docs::check },
+    Check { name: "gradients", rule: gradient_docs::RULE, find: gradient_docs::check },
     Check { name: "markers", rule: markers::RULE, find: markers::check },
     Check { name: "paths", rule: machine_paths::RULE, find: machine_paths::check },
     Check { name: "hosts", rule: registry_hosts::RULE, find: registry_hosts::check },
     Check { name: "links", rule: links::RULE, find: links::check },
     Check { name: "mentions", rule: mentions::RULE, find: mentions::check },
+    Check { name: "includes", rule: includes::RULE, find: includes::check },
     Check { name: "book", rule: book::RULE, find: book::check },
 ];
 

@@ -2,8 +2,9 @@
 //! in a copy of the repository, and checks that it compiles and passes.
 //!
 //! Not one of the unit tests: the first time it builds four crates, which takes a minute or two, and one cargo that runs
-//! inside another's tests waits for it. So it is a step of `cargo xtask ci`. The copy lies in `target/new-op/`, and its build outputs stay there for the next run. Optimisation is off: a build that is used
-//! once for a few thousand small checks is best made quickly.
+//! inside another's tests waits for it. So it is a step of `cargo xtask ci`. The copy lies in `target/new-op/`, and its
+//! build outputs stay there for the next run. Optimisation is off: a build that is used once for a few thousand small
+//! checks is best made quickly.
 
 use super::template;
 use crate::command::Context;
