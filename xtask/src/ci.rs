@@ -4,13 +4,13 @@ use crate::command::{Command, Context, Outcome, no_arguments};
 use crate::goldens::Goldens;
 use crate::steps::{self, Step, Work};
 use crate::tools::{cargo, need_component};
-use crate::{fmt, test, tidy};
+use crate::{fmt, new_op, test, tidy};
 use std::process::Command as Process;
 
 /// The row of the command table.
 pub const COMMAND: Command = Command {
     name: "ci",
-    summary: "everything a change must pass: fmt, clippy, docs, tidy, test",
+    summary: "everything a change must pass: fmt, clippy, docs, tidy, test, new-op",
     args: "",
     help: "
 Steps, in order; the first failure stops the run and names the command that repeats it:
@@ -20,6 +20,7 @@ Steps, in order; the first failure stops the run and names the command that repe
     doc      the documentation builds without a warning
     tidy     the project's own rules (cargo xtask tidy --list)
     test     every test (cargo xtask test)
+    new-op   what `cargo xtask new-op` generates compiles and passes its checks, in a copy
 
 Needs the components rustfmt and clippy; where one is missing, `rustup component add` is tried.
 NANOCHAT_GOLDENS works as in `cargo xtask test`.",
@@ -42,6 +43,7 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
         tidy::step(context),
     ];
     steps.push(test::step(context, &goldens, &[]));
+    steps.push(new_op::step(context));
     Ok(steps::run(steps))
 }
 

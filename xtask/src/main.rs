@@ -16,6 +16,7 @@ mod command;
 mod fmt;
 mod goldens;
 mod lint;
+mod new_op;
 mod soak;
 mod steps;
 mod test;
@@ -34,6 +35,7 @@ const COMMANDS: &[Command] = &[
     lint::COMMAND,
     soak::COMMAND,
     book::COMMAND,
+    new_op::COMMAND,
     bench_vs_torch::COMMAND,
 ];
 

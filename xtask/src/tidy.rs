@@ -8,10 +8,13 @@
 //! check, for example `tidy/length.rs`.
 
 pub mod book;
+mod gradient_docs;
 mod headers;
+mod includes;
+mod kernel_docs;
 mod layering;
 mod length;
-mod lex;
+pub mod lex;
 mod links;
 mod lints;
 mod machine_paths;
@@ -59,11 +62,14 @@ const CHECKS: &[Check] = &[
     Check { name: "threads", rule: threads::RULE, find: threads::check },
     Check { name: "reference", rule: reference::RULE, find: reference::check },
     Check { name: "registries", rule: registries::RULE, find: registries::check },
+    Check { name: "kerneldocs", rule: kernel_docs::RULE, find: kernel_docs::check },
+    Check { name: "gradients", rule: gradient_docs::RULE, find: gradient_docs::check },
     Check { name: "markers", rule: markers::RULE, find: markers::check },
     Check { name: "paths", rule: machine_paths::RULE, find: machine_paths::check },
     Check { name: "hosts", rule: registry_hosts::RULE, find: registry_hosts::check },
     Check { name: "links", rule: links::RULE, find: links::check },
     Check { name: "mentions", rule: mentions::RULE, find: mentions::check },
+    Check { name: "includes", rule: includes::RULE, find: includes::check },
     Check { name: "book", rule: book::RULE, find: book::check },
 ];
 
@@ -92,7 +98,8 @@ pub fn step<'a>(context: &'a Context) -> Step<'a> {
     Step { name: "tidy", rerun: "cargo xtask tidy".into(), work }
 }
 
-fn examine(context: &Context, names: &[String]) -> Result<(), String> {
+/// Runs the checks with these names (all, if there are none) and prints what they find.
+pub fn examine(context: &Context, names: &[String]) -> Result<(), String> {
     let tree = Tree::read(&context.root)?;
     let chosen = CHECKS.iter().filter(|c| names.is_empty() || names.iter().any(|n| n == c.name));
     let mut findings: Vec<Finding> = chosen.flat_map(|c| (c.find)(&tree)).collect();

@@ -1,9 +1,12 @@
 //! Causal grouped-query attention (Vaswani et al. 2017; Ainslie et al. 2023, arXiv:2305.13245), computed in tiles with an
 //! online softmax (Dao 2023, "FlashAttention-2", arXiv:2307.08691): no T×T matrix exists, forward or backward.
 //!
-//! `P = softmax(scale·q·kᵀ + mask)`, `o = P·v`. Saved: q, k, v, o and one log-sum-exp per query. Backward recomputes
-//! `P = exp(scale·q·kᵀ − lse)`; with `δ = rowsum(do∘o)`: `dv = Pᵀ·do`, `ds = P∘(do·vᵀ − δ)`, `dq = scale·ds·k`, `dk = scale·dsᵀ·q`;
-//! dk and dv are summed over the query heads of a group.
+//! `P = softmax(scale·q·kᵀ + mask)`, `o = P·v`. Saved: q, k, v, o and one log-sum-exp per query.
+//!
+//! Gradient. `P = exp(scale·q·kᵀ − lse)` is computed again. Through the product, `dv = Pᵀ·do` and `dP = do·vᵀ`; through the
+//! softmax, `ds = P∘(dP − rowsum(P∘dP))`, and that row sum is `Σ_j P_j·(do·v_j) = do·o`. So with `δ = rowsum(do∘o)`:
+//! `dv = Pᵀ·do`, `ds = P∘(do·vᵀ − δ)`, `dq = scale·ds·k`, `dk = scale·dsᵀ·q`; dk and dv are summed over the query heads
+//! of a group.
 
 use crate::{GradSlot, Op, Result, Var, apply};
 use kernels::attention::attention_bwd;

@@ -1,6 +1,8 @@
 //! Elementwise functions of two arguments with broadcasting. A broadcast operand's gradient is summed back to its shape.
 //!
-//! `a + b`: (dy, dy). `a − b`: (dy, −dy). `a·b`: (dy·b, dy·a). `a/b`: (dy/b, −dy·y/b) with y the quotient.
+//! Gradients, element by element: the two partial derivatives, times dy.
+//! `a + b`: `da = dy`, `db = dy`. `a − b`: `da = dy`, `db = −dy`. `a·b`: `da = dy·b`, `db = dy·a`.
+//! `a/b`: `da = dy/b`, `db = −dy·a/b² = −dy·y/b` with y the quotient. What one element was repeated for is added up.
 
 use crate::{AutogradError, GradSlot, Op, Result, Var, apply};
 use kernels::binary::BinaryOp;

@@ -1,4 +1,5 @@
-//! Change of dtype. Gradient: `dy` converted back.
+//! Change of dtype: `y = x`, rounded. Gradient: `dx = dy`, converted back. Rounding has slope 0 almost everywhere; what is
+//! differentiated is the identity it stands for.
 
 use crate::{GradSlot, Op, Result, Var, apply};
 use tensor::{DType, Tensor};

@@ -1,4 +1,6 @@
-//! Concatenation along an axis: any number of inputs. Gradient: each input gets its own range of `dy`.
+//! Concatenation along an axis: any number of inputs.
+//!
+//! Gradient. Every element of an input is one element of y, so each input gets its own range: `dx_i = dy[start_i ..]`.
 
 use crate::{AutogradError, GradSlot, OpN, Result, Var, apply_n};
 use tensor::{Tensor, TensorError};

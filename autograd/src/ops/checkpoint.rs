@@ -1,5 +1,7 @@
 //! Activation checkpointing (Chen et al. 2016, arXiv:1604.06174): keep only a block's inputs and run it again in backward.
 //!
+//! Gradient. That of the block, `dx = (∂f/∂x)ᵀ·dy`, taken on a fresh tape of a second run at the same inputs.
+//!
 //! An ordinary operation whose `Saved` is its inputs. Everything the block differentiates must come in through its
 //! arguments; weights go in as arguments too.
 

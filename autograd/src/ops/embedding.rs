@@ -1,4 +1,6 @@
-//! Embedding: row `ids[i]` of a table (V, C). Gradient: rows of `dy` are added to the table's rows, duplicates in order.
+//! Embedding: `y[i] = w[ids[i]]`, rows of a table (V, C).
+//!
+//! Gradient. Row v of the table occurs in y wherever `ids[i] = v`, so `dw[v] = Σ dy[i]` over those i, in their order.
 
 use crate::{GradSlot, Op, Result, Var, apply};
 use kernels::embedding::embedding_bwd;

@@ -1,4 +1,6 @@
-//! Sum over axes (kept, with size 1). Gradient: `dy` repeated along the summed axes.
+//! Sum over axes (kept, with size 1): `y = Σ x`.
+//!
+//! Gradient. Every term enters its sum with factor 1, so `dx = dy`, repeated along the summed axes by stride 0.
 
 use crate::{GradSlot, Op, Result, Var, apply};
 use tensor::Tensor;

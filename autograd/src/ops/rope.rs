@@ -1,8 +1,10 @@
 //! Rotary position embedding (Su et al. 2021, "RoFormer", arXiv:2104.09864), half-split pairs, rotating by −θ:
 //!
-//! `y1 = x1·cos + x2·sin`, `y2 = −x1·sin + x2·cos`, where x1 and x2 are the halves of a head vector and θ = position·base^(−2j/D).
+//! `y1 = x1·cos + x2·sin`, `y2 = −x1·sin + x2·cos`, where x1 and x2 are the halves of a head vector and θ =
+//! position·base^(−2j/D).
 //!
-//! A rotation's transpose is the rotation back, so the gradient is the same kernel with the angle reversed.
+//! Gradient. y = R·x with a rotation R, so `dx = Rᵀ·dy`. A rotation's transpose is the rotation back:
+//! `dx1 = dy1·cos − dy2·sin`, `dx2 = dy1·sin + dy2·cos`, the same kernel with the angle reversed. Nothing of x is kept.
 
 use crate::{GradSlot, Op, Result, Var, apply};
 use kernels::rope::rope;

@@ -1,4 +1,7 @@
 //! Elementwise functions of one argument, every derivative in one table.
+//!
+//! Gradient: `dx = dy·f'(x)`, written in whichever of x and `y = f(x)` makes it shortest: `eˣ` has `f' = y`, `√x` has
+//! `f' = 1/(2y)`, `1/√x` has `f' = −y³/2`, `1/x` has `f' = −y²`, `tanh` has `f' = 1 − y²`, the sigmoid `f' = y·(1 − y)`.
 
 use crate::{GradSlot, Op, Result, Var, apply};
 use kernels::unary::UnaryOp;

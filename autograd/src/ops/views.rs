@@ -1,4 +1,8 @@
-//! Views: reshape, permute, expand, narrow, and the copy that makes a view dense. Each gradient is the view undone.
+//! Views: reshape, permute, expand, narrow, and the copy that makes a view dense.
+//!
+//! Gradient. A view is a list of pairs (element of y, element of x it shows), so `dx[i] = Σ dy[j]` over the j that show
+//! i: for a reshape or a permutation the same numbers undone, for a narrow a range among zeros, for an expand a sum
+//! over repeats.
 
 use crate::{GradSlot, Op, Result, Var, apply};
 use tensor::Tensor;

@@ -1,8 +1,9 @@
 //! Adding into a tensor: `y += α·x`.
 //!
 //! How gradients of several uses of one value come together, and how residual branches join. `α` is a number, or a
-//! one-element tensor that stays where it is (a learned scale, a clipping factor). `x` and `y` may differ in dtype: a bf16
-//! gradient is added to an f32 total. Computed in f32, rounded once. Where to read next: `cpu.rs`.
+//! one-element tensor that stays where it is (a learned scale, a clipping factor). `x` and `y` have the same dims, any
+//! strides, and may differ in dtype: a bf16 gradient is added to an f32 total. Computed in f32, rounded once.
+//! Elementary; no paper. Where to read next: `cpu.rs`.
 
 mod cpu;
 mod reference;

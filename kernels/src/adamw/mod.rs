@@ -3,8 +3,9 @@
 //! `p ← p·(1 − lr·wd)`, `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`,
 //! `p ← p − lr/(1−β₁ᵗ) · m / (√(v/(1−β₂ᵗ)) + eps)`.
 //!
-//! One fused pass: four arrays are read and three written, each once. The factors that depend on the step alone are made
-//! here in f64, so that `1 − β₂` keeps its digits. Where to read next: `cpu.rs`.
+//! `p`, `g`, `m`, `v`: the same dims, f32, contiguous. One fused pass: four arrays are read and three written, each
+//! once. The factors that depend on the step alone are made here in f64, so that `1 − β₂` keeps its digits. Where to
+//! read next: `cpu.rs`.
 
 mod cpu;
 mod reference;

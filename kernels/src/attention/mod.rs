@@ -1,6 +1,7 @@
 //! Causal attention with an optional sliding window and grouped key/value heads, in the manner of FlashAttention-2
 //! (Dao 2023, arXiv:2307.08691): no T × T matrix ever exists, neither forward nor backward.
 //!
+//! `q`, `o`: (B, T, H, D); `k`, `v`: (B, T, Hk, D); `lse`: (B, H, T). Sums in f32, `o` rounded once.
 //! For query i of head h, over the keys j it may see (`j ≤ i` and `i − j ≤ window`), with key/value head `h / (H/Hk)`:
 //!
 //! `s_j = scale·q·k_j`, `lse = ln Σ_j exp(s_j)`, `p_j = exp(s_j − lse)`, `o = Σ_j p_j·v_j`

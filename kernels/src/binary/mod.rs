@@ -1,7 +1,7 @@
 //! Elementwise functions of two tensors: `y = f(a, b)`.
 //!
 //! `a` and `b` already have `y`'s dims; a repeated axis has stride 0, which is all that broadcasting is down here.
-//! Computed in f32, rounded once. A NaN on either side gives NaN, for `Max` and `Min` too.
+//! Computed in f32, rounded once. Elementary; no paper. A NaN on either side gives NaN, for `Max` and `Min` too.
 //! Where to read next: `cpu.rs`.
 
 mod cpu;

@@ -1,9 +1,10 @@
 //! Copies that change layout and dtype: `y = x`, and `y = value`.
 //!
-//! `contiguous()`, `cast()`, uploads and zeroing of gradients are all this op. Any strides on either side (a stride of 0
-//! on the input repeats an element), any pair of dtypes; every element is rounded once, to nearest even. Conversions to
-//! i32 truncate towards zero and saturate. This is the one CPU op that also takes f64, for host code that makes or reads
-//! numbers in it. Where to read next: `cpu.rs`, which copies rows where it can and tiles where axes are swapped.
+//! `contiguous()`, `cast()`, uploads and zeroing of gradients are all this op. `x` and `y` have the same dims. Any
+//! strides on either side (a stride of 0 on the input repeats an element), any pair of dtypes; every element is rounded
+//! once, to nearest even. Conversions to i32 truncate towards zero and saturate. This is the one CPU op that also takes
+//! f64, for host code that makes or reads numbers in it. Elementary; no paper. Where to read next: `cpu.rs`, which
+//! copies rows where it can and tiles where axes are swapped.
 
 mod cpu;
 mod reference;

@@ -6,9 +6,11 @@
 //!
 //! `lse = ln Σ_v exp(z_v)`, `loss = lse − z_target`, `d raw = weight·(softmax(z) − onehot)·(1 − (z/c)²)`.
 //!
-//! A target of −1 is ignored: its loss and its gradient are 0. There is no mean here: the caller sums the losses and
-//! passes `weight = upstream / valid rows`, so a batch without a single valid target gives zeros and never 0/0. Rows may
-//! be a part of wider ones (a vocabulary padded for the matmul). Where to read next: `cpu.rs` for the passes over a row.
+//! Raw and `z`: (N, V) in f32, one buffer; targets, `loss`, `lse`, `weight`: (N). The sums of `lse` are kept in f32 or
+//! wider. A target of −1 is ignored: its loss and its gradient are 0. There is no mean here: the caller sums the losses
+//! and passes `weight = upstream / valid rows`, so a batch without a single valid target gives zeros and never 0/0.
+//! Rows may be a part of wider ones (a vocabulary padded for the matmul). Where to read next: `cpu.rs` for the passes
+//! over a row.
 
 mod cpu;
 mod reference;

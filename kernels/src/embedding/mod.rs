@@ -1,5 +1,6 @@
 //! Table lookup and its gradient: `y[n] = w[ids[n]]`, `dw[ids[n]] += dy[n]`.
 //!
+//! `w`, `dw`: (V, C); `ids`: (N); `y`, `dy`: (N, C). The derivative of a row copy is a row copy, hence no paper.
 //! Forward copies rows (and converts dtype, so an f32 table may feed bf16 activations). Backward is a scatter-add: an id
 //! that occurs several times receives its rows in the order they come, summed in f32 and rounded once, whatever the
 //! number of threads. Where to read next: `cpu.rs`, which sorts the ids so that each table row has one owner.

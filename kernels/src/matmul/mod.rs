@@ -2,7 +2,8 @@
 //!
 //! `A`: (…, M, K), `B`: (…, K, N), `C`: (…, M, N). A and B may have any strides, so a transposed operand is a view and
 //! costs nothing; a leading stride of 0 broadcasts. Sums are kept in f32 over the whole of K (also where everything is
-//! stored in bf16) and rounded once. `beta = 0` means the old C is not read.
+//! stored in bf16) and rounded once. `beta = 0` means the old C is not read. The blocking follows Goto & van de Geijn 2008,
+//! "Anatomy of high-performance matrix multiplication".
 //!
 //! Every element of C is computed by one fixed chain of operations that depends on K alone: not on M, not on which rows
 //! are neighbours, not on the number of threads. A row of a batch therefore has the bits it would have alone, and

@@ -1,6 +1,7 @@
 //! The two kernels of Muon (Jordan et al. 2024, "Muon: an optimizer for hidden layers"): momentum, and the
 //! orthogonalisation of the update by a Newton–Schulz iteration.
 //!
+//! `buf`, `g`, `u`: one shape, f32; the matrices `G`, `X`: (R, C). Sums inside a product in f32.
 //! Momentum is an average with Nesterov's look-ahead: `buf += (1−μ)(g − buf)`, `u = (1−μ)·g + μ·buf`.
 //!
 //! Newton–Schulz sends every singular value of its argument towards 1 and keeps the singular vectors, with nothing but

@@ -1,5 +1,9 @@
 //! Attention over a key/value cache that is stored in pages (Kwon et al. 2023, arXiv:2309.06180), for decoding.
 //!
+//! `o = softmax(scale·q·Kᵀ)·V`, where K and V are the cached rows `max(0, pos − window)..=pos` of the query's own sequence.
+//! `q`, `o`: (B, T, H, D); the pages: (n_pages, page_len, Hk, D); `page_table`: (B, max_pages). Sums in f32, `o`
+//! rounded once.
+//!
 //! A row's keys and values lie in pages of `page_len` positions; `page_table[b]` lists its pages in order, so position
 //! `pos` is slot `pos % page_len` of page `page_table[b][pos / page_len]`. Rows grow without moving and may share pages; a
 //! contiguous cache is one long page per row. Every query carries its own absolute position.

@@ -1,7 +1,8 @@
-//! Uniform random numbers: `y[i]` is number `first + i` of a Philox stream, in `[0, 1)`.
+//! Uniform random numbers: `y[i] = (w >> 8)·2⁻²⁴`, with `w` the 32-bit word `first + i` of a Philox stream; so `[0, 1)`.
 //!
-//! See [`crate::philox`]: the numbers are a pure function of seed, stream and index, so every backend makes the same bits
-//! in any order, and a sampler that is resumed continues where it was. Where to read next: `cpu.rs`.
+//! `y`: any dims, f32, contiguous. See [`crate::philox`] (Salmon et al. 2011): the numbers are a pure function of seed,
+//! stream and index, so every backend makes the same bits in any order, and a sampler that is resumed continues where
+//! it was. Where to read next: `cpu.rs`.
 
 mod cpu;
 mod reference;

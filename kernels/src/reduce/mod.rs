@@ -1,8 +1,9 @@
-//! Reductions over any set of axes: sum, maximum, sum of squares.
+//! Reductions over any set of axes: `y = Σ x`, `y = max x`, `y = Σ x²`.
 //!
-//! `y` has `x`'s rank, and size 1 along every axis that is reduced. The order of summation depends only on how many
-//! elements one result has, so neither the layout, the other results nor the threads change a bit. An empty sum is 0 and
-//! an empty maximum −∞; NaN in gives NaN out. Where to read next: `order.rs` for the order of summation, `cpu.rs` for the loops.
+//! `x`: any dims and strides. `y` has `x`'s rank, and size 1 along every axis that is reduced. Sums in f32 or wider,
+//! rounded once. The order of summation (pairwise, Higham 1993) depends only on how many elements one result has, so
+//! neither the layout, the other results nor the threads change a bit. An empty sum is 0 and an empty maximum −∞; NaN
+//! in gives NaN out. Where to read next: `order.rs` for the order of summation, `cpu.rs` for the loops.
 
 mod cpu;
 pub(crate) mod order;

@@ -1,7 +1,7 @@
 //! The square of a rectified input, the activation of the feed-forward layer (So et al. 2021, "Primer",
 //! arXiv:2109.08668): `y = relu(x)²`, `dx = 2·relu(x)·dy`.
 //!
-//! Any strides, f32 or bf16; computed in f32, rounded once. NaN stays NaN. Backward reads the input.
+//! Same dims, any strides, f32 or bf16; computed in f32, rounded once. NaN stays NaN. Backward reads the input.
 //! Where to read next: `cpu.rs`.
 
 mod cpu;

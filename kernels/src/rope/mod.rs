@@ -5,6 +5,7 @@
 //!
 //! `y1 = x1·cos + x2·sin`, `y2 = −x1·sin + x2·cos`
 //!
+//! `x`, `y`: (B, T, H, D); positions: (B, T); `cos`, `sin`: (P, D/2). Products and their sum in f32, rounded once.
 //! A rotation's transpose turns the other way, so the gradient is the same kernel with `inverse = true`. Positions are an
 //! argument per token, not a running index: rows of a batch may be at different places of their sequences.
 //! Where to read next: [`crate::attention`], which the rotated queries and keys enter.

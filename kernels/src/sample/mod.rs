@@ -1,4 +1,5 @@
-//! Drawing a token from logits.
+//! Drawing a token from logits: `logits` (N, V) and `uniforms` (N) give `ids` (N). Inverting a distribution function is
+//! older than computers; no paper.
 //!
 //! With temperature `T > 0`, token `i` has probability `p_i ∝ exp(z_i/T)`, over all tokens or over the `k` largest logits
 //! (exactly `k`: ties go to the lowest index). A uniform number `u` picks the first token at which the running sum of `p`

@@ -1,7 +1,8 @@
-//! The `k` largest elements of each row, in descending order.
+//! The `k` largest elements of each row, in descending order: `values[n, j] = x[n, indices[n, j]]`.
 //!
-//! Exact, and the same everywhere: equal values come in order of their index, −0 equals 0, NaN counts as larger than
-//! everything. Where to read next: `cpu.rs`, one pass that keeps a short list of candidates.
+//! `x`: (N, V); `values`, `indices`: (N, k). No arithmetic, so no rounding; no paper. Exact, and the same everywhere:
+//! equal values come in order of their index, −0 equals 0, NaN counts as larger than everything. Where to read next:
+//! `cpu.rs`, one pass that keeps a short list of candidates.
 
 mod cpu;
 mod reference;

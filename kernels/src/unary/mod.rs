@@ -1,7 +1,7 @@
 //! Elementwise functions of one tensor: `y = f(x)`.
 //!
-//! Computed in f32 and rounded once. NaN gives NaN (also through `Relu`), as do the logarithm and the square root of a
-//! negative number. Where to read next: `cpu.rs`.
+//! `x`, `y`: the same dims, any strides. Computed in f32 and rounded once. Elementary; no paper. NaN gives NaN (also
+//! through `Relu`), as do the logarithm and the square root of a negative number. Where to read next: `cpu.rs`.
 
 mod cpu;
 mod reference;

@@ -1,16 +1,14 @@
 //! Rule: every kernel folder is in the list macro of `kernels/src/lib.rs`, and every differentiable operation is in the
-//! registry of `autograd`. Reason: tests, benchmarks and the book's table are made from the registries, so an operation
-//! that is not in one is an operation that nothing tests.
+//! registry of the crate `checks`. Reason: tests, benchmarks and the book's table are made from the registries, so an
+//! operation that is not in one is an operation that nothing tests.
 
+use super::kernel_docs::MACHINERY;
 use super::lex::{without_comments, words};
 use super::tree::{Finding, SourceFile, Tree};
 use std::collections::BTreeSet;
 
 /// The rule in one line.
 pub const RULE: &str = "every kernel folder is in `ops!`, every autograd op file is in the registry";
-
-/// Folders of the kernels that hold machinery, not an operation.
-const MACHINERY: &[&str] = &["cuda", "measure", "verify"];
 
 /// Looks for folders and files that no registry names.
 pub fn check(tree: &Tree) -> Vec<Finding> {
@@ -66,9 +64,8 @@ fn autograd(tree: &Tree) -> Vec<Finding> {
         let Some(inside) = file.path.strip_prefix("autograd/src/ops/") else { continue };
         let module = inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs");
         if !named.contains(module) && !own_names(&file.text).iter().any(|name| named.contains(name)) {
-            findings.push(
-                file.finding(1, format!("operation `{module}` is not in OPS (checks/src/registry.rs)")),
-            );
+            findings
+                .push(file.finding(1, format!("operation `{module}` is not in OPS (checks/src/registry/)")));
         }
     }
     findings

@@ -134,6 +134,7 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<SourceFile>) -> Result<(), 
         if kind.is_dir() && !skipped(&path) {
             walk(&entry.path(), &path, files)?;
         } else if kind.is_file()
+            && !skipped(&path) // the `.git` of a linked worktree is a file
             && let Some(text) = fs::read(entry.path()).ok().and_then(|bytes| String::from_utf8(bytes).ok())
         {
             files.push(SourceFile::new(&path, text));
