@@ -9,6 +9,7 @@
 use benches::product::Product;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
+use std::num::NonZeroUsize;
 
 /// Matrices of one product: small random numbers, the same for everybody.
 pub struct Operands {
@@ -93,7 +94,8 @@ impl Operands {
         let (a, b) = (view(&self.a, p.m, p.k, p.a), view(&self.b, p.k, p.n, p.b));
         let c = MatMut::from_row_major_slice_mut(&mut self.c, p.m, p.n);
         let accum = if p.add { Accum::Add } else { Accum::Replace };
-        matmul(c, accum, a, b, 1.0f32, if self.threads == 1 { Par::Seq } else { Par::rayon(self.threads) });
+        let threads = NonZeroUsize::new(self.threads).filter(|n| n.get() > 1).map_or(Par::Seq, Par::Rayon);
+        matmul(c, accum, a, b, 1.0f32, threads);
     }
     fn matrixmultiply(&mut self) {
         let p = &self.product;

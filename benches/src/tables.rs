@@ -36,6 +36,9 @@ fn heading(machine: &str, kernels: &Value, date: &str) -> String {
 /// The roofs, then a line per kernel, shape and dtype.
 pub fn kernels(all: &Value, date: &str) -> String {
     let mut out = heading(text(all, "machine"), all, date);
+    if let Some(cores) = all["other_cores"].as_f64() {
+        out += &format!("Other programs used {cores:.2} of its cores meanwhile.\n");
+    }
     out += "\n| threads | f32, GFLOP/s | bf16 products, GFLOP/s |";
     let levels = |roof: &Value| list(roof, "gb_per_s").to_vec();
     let first = list(all, "roofs").first().map(levels).unwrap_or_default();

@@ -16,6 +16,8 @@ mod command;
 mod fmt;
 mod goldens;
 mod lint;
+mod python;
+mod results;
 mod steps;
 mod test;
 mod tidy;
@@ -32,6 +34,7 @@ const COMMANDS: &[Command] = &[
     fmt::COMMAND,
     lint::COMMAND,
     book::COMMAND,
+    results::COMMAND,
     bench_vs_torch::COMMAND,
 ];
 

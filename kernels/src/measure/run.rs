@@ -61,7 +61,8 @@ impl Case {
             let times = |dims: &[usize]| dims.iter().map(|d| d.to_string()).collect::<Vec<_>>().join("×");
             let mut shapes: Vec<String> =
                 self.sample.args.iter().filter(matters).map(|a| times(&a.dims)).collect();
-            shapes.dedup();
+            let mut seen = BTreeSet::new();
+            shapes.retain(|shape| seen.insert(shape.clone()));
             shapes.join(", ")
         };
         [of(false), of(true)].iter().filter(|s| !s.is_empty()).cloned().collect::<Vec<_>>().join(" → ")

@@ -4,16 +4,19 @@
 //! measured until then is shown. A new kernel appears by being in the registry.
 
 use super::kernel_table::{self, Report, Row};
+use super::load::Load;
+use super::serve;
 use crate::commands::shared::stop_flag;
 use crate::globals::{Globals, Precision, Usage};
 use crate::output::{self, Progress};
 use anyhow::{anyhow, bail};
+use kernels::measure::Roofline;
 use kernels::measure::clock::Limits;
 use kernels::measure::run::{self, Bench, Case, Measured, ReferenceRate};
-use kernels::measure::{self, Roofline};
 use kernels::{Cpu, DType, par};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tensor::Device;
 
 /// `bench kernels`.
@@ -36,15 +39,22 @@ pub struct Args {
     /// Seconds of timed runs per line; a slow kernel takes as long as it needs, once
     #[arg(long, value_name = "S", default_value_t = 0.2)]
     seconds: f64,
+    /// Time what standard input asks for: `time KERNEL/SHAPE DTYPE SECONDS` is answered by a line of JSON, `quit` ends
+    #[arg(long, conflicts_with = "seconds")]
+    serve: bool,
 }
 
 /// Measure and show.
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     let cases = chosen(args, globals)?;
+    if args.serve {
+        serve::serve(&cases, std::io::stdin().lock())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let stop = stop_flag();
     let mut progress = Progress::new(globals.quiet, 1);
     progress.status("measuring the roof …");
-    let mut report = Report::new(roofs(), args.seconds);
+    let mut report = Report::new(roofs(args.seconds), args.seconds);
     progress.clear();
     let talk = !globals.json;
     let widths = kernel_table::Widths::of(&cases);
@@ -52,6 +62,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
         output::text(&kernel_table::roof_lines(&report))?;
         output::line(&kernel_table::header(&widths))?;
     }
+    let load = Load::begin();
     let mut reference: Option<(&str, Option<ReferenceRate>)> = None;
     for (i, case) in cases.iter().enumerate() {
         progress.status(&format!("{} of {}: {} {} …", i + 1, cases.len(), case.name(), case.dtype));
@@ -69,6 +80,10 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
         report.rows.push(row);
     }
     report.complete = report.rows.len() == cases.len();
+    report.other_cores = load.other_cores();
+    if let (true, Some(cores)) = (talk, report.other_cores) {
+        output::line(&format!("\nother programs used {cores:.2} cores meanwhile"))?;
+    }
     if globals.json {
         output::text(&(serde_json::to_string_pretty(&kernel_table::json(&report))? + "\n"))?;
     }
@@ -102,11 +117,15 @@ fn chosen(args: &Args, globals: &Globals) -> anyhow::Result<Vec<Case>> {
 }
 
 /// The roofs for one thread and for all, and for the powers of two between.
-fn roofs() -> Vec<Roofline> {
+fn roofs(seconds: f64) -> Vec<Roofline> {
+    let roof = || Roofline::measure(Duration::from_secs_f64(seconds));
     let all = par::threads();
     let fewer = std::iter::successors(Some(1), |n| Some(2 * n)).take_while(|n| *n < all);
-    let mut roofs: Vec<Roofline> = fewer.map(|n| par::with_threads(n, measure::roofline)).collect();
-    roofs.push(measure::roofline());
+    let mut roofs: Vec<Roofline> = Vec::new();
+    for n in fewer.chain([all]) {
+        let roof = if n == all { roof() } else { par::with_threads(n, roof) };
+        roofs.push(roofs.last().map_or_else(|| roof.clone(), |fewer| roof.clone().at_least(fewer)));
+    }
     roofs
 }
 

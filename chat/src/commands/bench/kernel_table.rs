@@ -24,12 +24,14 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// Was everything measured that was asked for?
     pub complete: bool,
+    /// Cores that other programs used meanwhile, where that is known.
+    pub other_cores: Option<f64>,
 }
 
 impl Report {
     /// Nothing measured yet; `seconds` per row are intended.
     pub fn new(roofs: Vec<Roofline>, seconds: f64) -> Report {
-        Report { roofs, seconds, rows: Vec::new(), complete: false }
+        Report { roofs, seconds, rows: Vec::new(), complete: false, other_cores: None }
     }
     /// The roof for all threads.
     pub fn roof(&self) -> &Roofline {
@@ -153,6 +155,7 @@ pub fn json(report: &Report) -> Value {
         "threads": report.roof().threads,
         "seconds_per_row": report.seconds,
         "complete": report.complete,
+        "other_cores": report.other_cores,
         "roofs": report.roofs.iter().map(roof).collect::<Vec<_>>(),
         "kernels": report.rows.iter().map(|row| entry(row, report.roof())).collect::<Vec<_>>(),
     })

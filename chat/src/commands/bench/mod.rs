@@ -5,6 +5,8 @@
 
 mod kernel;
 mod kernel_table;
+mod load;
+mod serve;
 mod steps;
 mod train;
 
