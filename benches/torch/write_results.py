@@ -1,8 +1,9 @@
-"""Writes benches/RESULTS.md from the JSON of a paired run, so that no figure in it is typed by hand.
+"""Writes the training rows of benches/RESULTS.md from the JSON of a paired run, so that no figure in it is typed by hand.
 
     python write_results.py last_paired.json ../RESULTS.md
 
-Each shape keeps one row: a new run of the same commands replaces its row, other rows stay. Standard library only.
+Only what stands between the training markers changes. Each shape keeps one row: a new run of the same commands
+replaces its row, other rows stay. Standard library only.
 """
 
 import datetime
@@ -11,13 +12,8 @@ import os
 import re
 import sys
 
-HEAD = """# Results
-
-Written by `cargo xtask bench-vs-torch`; do not edit by hand. Both programs run in turn on one machine, a few steps
-each, and the ratio of every round is taken; the table shows the median and the range of these ratios. Absolute times belong to the machine
-named in the row and mean little elsewhere. A round is quiet when no other program used more than 0.15 of a core.
-
-| what | machine | date | ours, tokens/s | PyTorch, tokens/s | ours / PyTorch: median (min to max) | rounds (quiet) |
+BEGIN, END = "<!-- begin training -->\n", "<!-- end training -->"
+HEAD = """| what | machine | date | ours, tokens/s | PyTorch, tokens/s | ours / PyTorch: median (min to max) | rounds (quiet) |
 |---|---|---|---|---|---|---|
 """
 
@@ -60,13 +56,15 @@ def main():
         run = json.load(f)
     new = row(run)
     key = new.split("|")[1]
-    rows = []
-    if os.path.exists(target):
-        with open(target) as f:
-            rows = [line.rstrip("\n") for line in f if line.startswith("| classic")]
+    with open(target, encoding="utf-8") as f:
+        before, begin, rest = f.read().partition(BEGIN)
+    section, end, after = rest.partition(END)
+    if not begin or not end:
+        sys.exit(f"{target}: the markers of the training section are missing")
+    rows = [line for line in section.splitlines() if line.startswith("| classic")]
     rows = [r for r in rows if r.split("|")[1] != key] + [new]
-    with open(target, "w") as f:
-        f.write(HEAD + "\n".join(sorted(rows)) + "\n")
+    with open(target, "w", encoding="utf-8") as f:
+        f.write(before + begin + HEAD + "\n".join(sorted(rows)) + "\n" + end + after)
 
 
 if __name__ == "__main__":

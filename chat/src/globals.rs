@@ -63,9 +63,9 @@ pub struct Globals {
         help_heading = "Global options"
     )]
     pub device: DeviceArg,
-    /// Dtype of the activations
-    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Global options")]
-    pub dtype: Precision,
+    /// Dtype of the activations (default: f32; `bench kernels`: every dtype)
+    #[arg(long, global = true, value_enum, help_heading = "Global options")]
+    pub dtype: Option<Precision>,
     /// Precision of the rotary tables
     #[arg(long, global = true, value_enum, default_value_t, help_heading = "Global options")]
     pub rope_table: TableArg,
@@ -124,9 +124,13 @@ impl Globals {
             DeviceArg::Reference => Device::Reference,
         }
     }
+    /// Dtype of the activations of a model.
+    pub fn precision(&self) -> Precision {
+        self.dtype.unwrap_or_default()
+    }
     /// How models are built.
     pub fn gpt_options(&self) -> GptOptions {
-        let compute = match (self.device, self.dtype) {
+        let compute = match (self.device, self.precision()) {
             (DeviceArg::Reference, _) => DType::F64,
             (_, Precision::F32) => DType::F32,
             (_, Precision::Bf16) => DType::Bf16,

@@ -7,7 +7,8 @@
 //! Read next: `benches/torch/README.md` (what is compared, and how to read the result).
 
 use crate::command::{Command, Context, Outcome};
-use crate::tools::{cargo, works};
+use crate::python::{given_python, scratch_python};
+use crate::tools::{cargo, succeed, target_folder};
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
@@ -111,66 +112,6 @@ fn number(option: &str, text: &str, least: usize) -> Result<usize, String> {
     value.ok_or(format!("{option} {text}: give a whole number of at least {least}"))
 }
 
-/// Where cargo puts what it builds.
-fn target_folder(root: &Path) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), |dir| root.join(dir))
-}
-
-/// The interpreter of a virtual environment.
-fn interpreter(venv: &Path) -> PathBuf {
-    if cfg!(windows) { venv.join("Scripts").join("python.exe") } else { venv.join("bin").join("python") }
-}
-
-fn has_torch(python: &Path) -> bool {
-    let mut process = Process::new(python);
-    process.args(["-c", "import torch, numpy"]);
-    works(process)
-}
-
-/// The environment the user named: it must do.
-fn given_python(venv: &Path) -> Result<PathBuf, String> {
-    let venv = std::env::current_dir().map_err(|e| e.to_string())?.join(venv);
-    let python = interpreter(&venv);
-    if has_torch(&python) {
-        return Ok(python);
-    }
-    Err(format!(
-        "{} has no working torch and numpy: `{} -m pip install torch numpy`",
-        venv.display(),
-        python.display()
-    ))
-}
-
-/// Our own environment, made where it is missing. The error is why there is none.
-fn scratch_python(venv: &Path) -> Result<PathBuf, String> {
-    let python = interpreter(venv);
-    if has_torch(&python) {
-        return Ok(python);
-    }
-    let base = ["python3", "python"].into_iter().find(|name| {
-        let mut process = Process::new(name);
-        process.args(["-c", "import venv, ensurepip"]);
-        works(process)
-    });
-    let base = base.ok_or("there is no python3 that can make virtual environments")?;
-    println!("making {} with torch and numpy (some gigabytes; once)", venv.display());
-    succeed("making a virtual environment", Process::new(base).args(["-m", "venv"]).arg(venv))?;
-    let mut pip = Process::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "torch", "numpy"]);
-    succeed("installing torch and numpy", &mut pip)?;
-    if has_torch(&python) { Ok(python) } else { Err("torch was installed but cannot be imported".into()) }
-}
-
-fn succeed(what: &str, process: &mut Process) -> Result<(), String> {
-    match process.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{what} failed ({status})")),
-        Err(error) => {
-            Err(format!("{what}: cannot start {}: {error}", process.get_program().to_string_lossy()))
-        }
-    }
-}
-
 /// The command line of paired.py: both sides get the same threads and the same model.
 fn paired_arguments(o: &Options, binary: &Path, python: &Path, scripts: &Path) -> Vec<String> {
     let shared = |program: &[&str]| -> String {
@@ -237,12 +178,5 @@ mod tests {
     #[test]
     fn words_are_quoted_where_a_shell_would_split_or_expand_them() {
         assert_eq!(["a-b/c.py", "a b", "it's", ""].map(quoted), ["a-b/c.py", "'a b'", "'it'\\''s'", "''"]);
-    }
-
-    #[test]
-    fn an_environment_without_torch_is_an_error_only_if_it_was_named() {
-        let missing = Path::new("no-such-environment");
-        assert!(given_python(missing).unwrap_err().contains("pip install torch numpy"));
-        assert!(!has_torch(&interpreter(missing)));
     }
 }

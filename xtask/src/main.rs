@@ -18,6 +18,8 @@ mod goldens;
 mod lint;
 mod new_op;
 mod soak;
+mod python;
+mod results;
 mod steps;
 mod test;
 mod tidy;
@@ -36,6 +38,7 @@ const COMMANDS: &[Command] = &[
     soak::COMMAND,
     book::COMMAND,
     new_op::COMMAND,
+    results::COMMAND,
     bench_vs_torch::COMMAND,
 ];
 

@@ -1,5 +1,6 @@
 //! The programs the commands call: cargo itself, its optional components, and other people's tools.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
 
 /// A call of the same cargo that runs this program.
@@ -42,6 +43,22 @@ pub fn need_component(name: &str, component: &str) -> Result<(), String> {
         "`cargo {name}` is not installed: run `rustup component add {component}`, or install the package of your \
          system that holds {component}"
     ))
+}
+
+/// Where cargo puts what it builds.
+pub fn target_folder(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), |dir| root.join(dir))
+}
+
+/// Runs `process` to its end; the error says that `what` failed.
+pub fn succeed(what: &str, process: &mut Process) -> Result<(), String> {
+    match process.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{what} failed ({status})")),
+        Err(error) => {
+            Err(format!("{what}: cannot start {}: {error}", process.get_program().to_string_lossy()))
+        }
+    }
 }
 
 #[cfg(test)]

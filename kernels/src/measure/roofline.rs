@@ -73,6 +73,15 @@ impl Roofline {
             levels: SIZES_MIB.map(level).to_vec(),
         }
     }
+    /// Raised to what fewer threads reached: more of them have at least that, whatever a busy machine says.
+    pub fn at_least(mut self, fewer: &Roofline) -> Roofline {
+        self.f32_flops = self.f32_flops.max(fewer.f32_flops);
+        self.bf16_flops = self.bf16_flops.zip(fewer.bf16_flops).map(|(a, b)| a.max(b));
+        for (level, fewer) in self.levels.iter_mut().zip(&fewer.levels) {
+            (level.read, level.triad) = (level.read.max(fewer.read), level.triad.max(fewer.triad));
+        }
+        self
+    }
     /// FLOP/s that a kernel on numbers of `dtype` could reach: sums are f32 or wider everywhere, so bf16 is faster only
     /// where the machine multiplies it directly.
     pub fn peak(&self, dtype: DType) -> f64 {
@@ -152,6 +161,17 @@ mod tests {
         assert_eq!(roof.fraction(little, DType::F32, 16.0, 8.0), 0.25);
         let without = Roofline { bf16_flops: None, ..roof };
         assert_eq!(without.peak(DType::Bf16), 100.0);
+    }
+
+    #[test]
+    fn more_threads_have_at_least_the_roof_of_fewer() {
+        let busy =
+            Roofline { threads: 2, f32_flops: 7.0, bf16_flops: Some(300.0), levels: Vec::new(), ..roof() };
+        let raised = busy.at_least(&roof());
+        assert_eq!((raised.threads, raised.f32_flops, raised.bf16_flops), (2, 100.0, Some(300.0)));
+        let slow = Roofline { levels: vec![Level { bytes: 1.0, read: 1.0, triad: 90.0 }], ..roof() };
+        let level = slow.at_least(&roof()).levels[0];
+        assert_eq!((level.read, level.triad), (80.0, 90.0));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! [`cases`] lists what there is to time; a [`Bench`] holds the arguments of one case in memory and calls the kernel as
 //! often as it is asked to. Arguments are laid out and filled as the checks do it ([`crate::verify`]); what is updated is
-//! updated again by every call. A [`Measured`] puts time, cost and roof together. [`reference_seconds`] says how long the
+//! updated again by every call. A [`Measured`] puts time, cost and roof together. [`ReferenceRate`] says how long the
 //! definition would take: it is timed where that is bearable, and scaled.
 
 use super::clock::{Limits, Timing, repeat};
@@ -61,7 +61,8 @@ impl Case {
             let times = |dims: &[usize]| dims.iter().map(|d| d.to_string()).collect::<Vec<_>>().join("×");
             let mut shapes: Vec<String> =
                 self.sample.args.iter().filter(matters).map(|a| times(&a.dims)).collect();
-            shapes.dedup();
+            let mut seen = BTreeSet::new();
+            shapes.retain(|shape| seen.insert(shape.clone()));
             shapes.join(", ")
         };
         [of(false), of(true)].iter().filter(|s| !s.is_empty()).cloned().collect::<Vec<_>>().join(" → ")
@@ -148,24 +149,40 @@ impl Measured {
     }
 }
 
-/// Seconds the definition would take on `case`: timed once on the largest shape that the checks use, and scaled by the
-/// number of operations, or of bytes where there are none. `None` where that says nothing.
-pub fn reference_seconds(case: &Case) -> Option<f64> {
-    let work = |cost: Cost| if case.cost().flops > 0.0 { cost.flops } else { cost.bytes };
-    let samples = (case.info.samples)();
-    let cost = |s: &Sample| work((case.info.cost)(s, case.dtype.size() as f64));
-    let sample = samples.into_iter().max_by(|a, b| cost(a).total_cmp(&cost(b)))?;
-    let small = cost(&sample);
-    let drawn = Drawn::draw(&sample, 1.0, DType::F32, 0);
-    let wide = Arguments::place(&sample, &drawn, Kind::Contiguous, case.info.layouts, true);
-    let mut arguments = wide.ok()?;
-    let limits = Limits { warm_up: 0, ..Limits::seconds(0.02) };
-    let timing = repeat(limits, || match call(&Reference, case.info, &sample, &mut arguments, None) {
-        Ok(Ok(())) => Ok(()),
-        _ => Err(()),
-    });
-    let seconds = timing.ok()?.median * work(case.cost()) / small;
-    seconds.is_finite().then_some(seconds)
+/// How long the definition of a kernel takes, per unit of work.
+#[derive(Clone, Copy, Debug)]
+pub struct ReferenceRate {
+    seconds: f64,
+    /// Is the unit an operation? Otherwise a byte of f32, for kernels that only move.
+    per_flop: bool,
+}
+
+impl ReferenceRate {
+    /// Time it on the largest shape that the checks use. `None` where that has no work or is refused.
+    pub fn measure(info: &KernelInfo) -> Option<ReferenceRate> {
+        let cost = |s: &Sample| (info.cost)(s, DType::F32.size() as f64);
+        let work = |s: &Sample| (cost(s).flops, cost(s).bytes);
+        let largest =
+            |a: &Sample, b: &Sample| work(a).partial_cmp(&work(b)).unwrap_or(std::cmp::Ordering::Equal);
+        let sample = (info.samples)().into_iter().max_by(largest)?;
+        let drawn = Drawn::draw(&sample, info.scales.first().copied()?, DType::F32, 0);
+        let wide = Arguments::place(&sample, &drawn, Kind::Contiguous, info.layouts, true);
+        let mut arguments = wide.ok()?;
+        let limits = Limits { warm_up: 0, ..Limits::seconds(0.02) };
+        let timing = repeat(limits, || match call(&Reference, info, &sample, &mut arguments, None) {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(()),
+        });
+        let per_flop = cost(&sample).flops > 0.0;
+        let work = if per_flop { cost(&sample).flops } else { cost(&sample).bytes };
+        let seconds = timing.ok()?.median / work;
+        seconds.is_finite().then_some(ReferenceRate { seconds, per_flop })
+    }
+    /// Seconds that the definition would take on `case`, in proportion to the work.
+    pub fn seconds(&self, case: &Case) -> f64 {
+        let cost = (case.info.cost)(&case.sample, DType::F32.size() as f64);
+        self.seconds * if self.per_flop { cost.flops } else { cost.bytes }
+    }
 }
 
 #[cfg(test)]
@@ -231,6 +248,10 @@ mod tests {
         let bytes = 3.0 * 4.0 * (8 * 512 * 768) as f64;
         assert!(measured.memory_bound && measured.gbytes() == bytes / 1e9);
         assert!((measured.fraction - bytes / 1e9).abs() < 1e-12);
-        assert!(reference_seconds(&all[0]).is_some_and(|s| s > 0.0));
+        let rate = ReferenceRate::measure(info).unwrap();
+        assert!(rate.per_flop && rate.seconds(&all[0]) > 0.0);
+        assert_eq!(rate.seconds(&all[0]), rate.seconds(&all[1]), "the definition has no dtype");
+        let copy = crate::kernels().find(|info| info.name == "copy").unwrap();
+        assert!(!ReferenceRate::measure(copy).unwrap().per_flop);
     }
 }

@@ -37,6 +37,7 @@ const TOPS: &[&str] = &["tests", "benches", "xtask"];
 const ORACLES: &[&str] = &[
     "approx",
     "criterion",
+    "faer",
     "fancy-regex",
     "gemm",
     "matrixmultiply",

@@ -1,7 +1,12 @@
 //! `nanochat bench`: how fast is this machine with this program?
 //!
-//! Figures of whole commands are here; those of single kernels are criterion's business, in `benches/`.
+//! Whole training steps, and every kernel by itself under the roof of this machine. Comparisons with other people's
+//! software are in `benches/`.
 
+mod kernel;
+mod kernel_table;
+mod load;
+mod serve;
 mod steps;
 mod train;
 
@@ -11,6 +16,8 @@ use std::process::ExitCode;
 /// Benchmarks.
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Time every kernel, and say what fraction of this machine's roof it reaches
+    Kernels(kernel::Args),
     /// Time training steps of the classic model on random tokens
     Train(Box<train::Args>),
 }
@@ -18,6 +25,7 @@ pub enum Command {
 /// Run one.
 pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Kernels(args) => kernel::run(args, globals),
         Command::Train(args) => train::run(args, globals),
     }
 }

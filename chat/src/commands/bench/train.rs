@@ -8,6 +8,7 @@ use super::steps::Bench;
 use crate::globals::{Globals, Precision, Usage};
 use crate::output::{self, Progress};
 use anyhow::{Context, bail};
+use kernels::measure::clock::Timing;
 use serde_json::{Value, json};
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -157,8 +158,9 @@ fn measure(bench: &mut Bench, args: &Args, globals: &Globals) -> anyhow::Result<
 /// All figures, under the names that the PyTorch side uses.
 fn result(bench: &Bench, steps_ms: &[f64], args: &Args, globals: &Globals, device: Device) -> Value {
     let config = bench.gpt.config();
-    let (median, tokens) = (median(steps_ms), bench.tokens_per_step() as f64);
-    let dtype = if globals.dtype == Precision::Bf16 { "bf16" } else { "f32" };
+    let (median, tokens) =
+        (Timing::of(steps_ms.to_vec()).map_or(f64::NAN, |t| t.median), bench.tokens_per_step() as f64);
+    let dtype = if globals.precision() == Precision::Bf16 { "bf16" } else { "f32" };
     let ns_dtype = if args.ns_dtype == NsArg::Bf16 { "bf16" } else { "f32" };
     json!({
         "impl": "nanochat",
@@ -201,28 +203,10 @@ fn summary(r: &Value) -> String {
     )
 }
 
-/// The middle one, or the mean of the two in the middle.
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => f64::NAN,
-        n if n.is_multiple_of(2) => (sorted[middle - 1] + sorted[middle]) / 2.0,
-        _ => sorted[middle],
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::commands::bench::steps::tests::bench;
-
-    #[test]
-    fn the_median_is_the_middle_of_the_sorted_values() {
-        assert_eq!([median(&[3.0, 1.0, 2.0]), median(&[4.0, 1.0, 3.0, 2.0])], [2.0, 2.5]);
-        assert!(median(&[]).is_nan());
-    }
 
     #[test]
     fn steps_take_time_and_train() {

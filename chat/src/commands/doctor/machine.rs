@@ -47,10 +47,7 @@ pub fn section() -> Section {
     let features = features(&cpuinfo);
     let facts = vec![
         Fact::text("system", Some(system())),
-        Fact::text(
-            "processor",
-            field(&cpuinfo, "model name").or_else(|| field(&cpuinfo, "Model")).map(String::from),
-        ),
+        Fact::text("processor", processor(&cpuinfo)),
         Fact::new(
             "features",
             json!(features),
@@ -59,6 +56,18 @@ pub fn section() -> Section {
         Fact::new("cores", json!({ "physical": physical, "usable_threads": logical }), cores_text),
     ];
     Section { title: "Machine", key: "machine", facts }
+}
+
+/// What the processor is called, read from `/proc/cpuinfo`'s text.
+fn processor(cpuinfo: &str) -> Option<String> {
+    field(cpuinfo, "model name").or_else(|| field(cpuinfo, "Model")).map(String::from)
+}
+
+/// This machine in a few words, to stand beside what was measured on it.
+pub fn in_short() -> String {
+    let name = processor(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{}, {cores} cores", name.as_deref().unwrap_or(std::env::consts::ARCH))
 }
 
 /// Memory and disk.

@@ -1,0 +1,199 @@
+//! `nanochat bench kernels`: every kernel of the registry on real shapes, under the roof of this machine.
+//!
+//! The measuring is in `kernels::measure`; here are the options, the progress, and what happens on Ctrl-C: what was
+//! measured until then is shown. A new kernel appears by being in the registry.
+
+use super::kernel_table::{self, Report, Row};
+use super::load::Load;
+use super::serve;
+use crate::commands::shared::stop_flag;
+use crate::globals::{Globals, Precision, Usage};
+use crate::output::{self, Progress};
+use anyhow::{anyhow, bail};
+use kernels::measure::Roofline;
+use kernels::measure::clock::Limits;
+use kernels::measure::run::{self, Bench, Case, Measured, ReferenceRate};
+use kernels::{Cpu, DType, par};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tensor::Device;
+
+/// `bench kernels`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  nanochat bench kernels                             everything: about three minutes\n  \
+nanochat bench kernels --filter matmul             one operation\n  \
+nanochat bench kernels --filter rms_norm_fwd/d12   one kernel, the shapes of one depth\n  \
+nanochat bench kernels --dtype bf16 --threads 1    one dtype, one thread, under the roof of one thread\n  \
+nanochat bench kernels --simd avx2 --seconds 1     other instructions, more patience\n  \
+nanochat bench kernels --json > kernels.json       for programs\n\n\
+`of roof` is the time that the machine's peak and bandwidth allow, divided by the time it took: 100 % cannot be beaten.\n\
+`x definition` says how many times longer the naive f64 loops would take on one thread (timed on a small shape, scaled).\n\
+Ctrl-C shows what was measured until then; the exit code is 130."
+)]
+pub struct Args {
+    /// Only kernels and shapes with this in `kernel/shape`
+    #[arg(long, value_name = "NAME")]
+    filter: Option<String>,
+    /// Seconds of timed runs per line; a slow kernel takes as long as it needs, once
+    #[arg(long, value_name = "S", default_value_t = 0.2)]
+    seconds: f64,
+    /// Time what standard input asks for: `time KERNEL/SHAPE DTYPE SECONDS` is answered by a line of JSON, `quit` ends
+    #[arg(long, conflicts_with = "seconds")]
+    serve: bool,
+}
+
+/// Measure and show.
+pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
+    let cases = chosen(args, globals)?;
+    if args.serve {
+        serve::serve(&cases, std::io::stdin().lock())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let stop = stop_flag();
+    let mut progress = Progress::new(globals.quiet, 1);
+    progress.status("measuring the roof …");
+    let mut report = Report::new(roofs(args.seconds), args.seconds);
+    progress.clear();
+    let talk = !globals.json;
+    let widths = kernel_table::Widths::of(&cases);
+    if talk {
+        output::text(&kernel_table::roof_lines(&report))?;
+        output::line(&kernel_table::header(&widths))?;
+    }
+    let load = Load::begin();
+    let mut reference: Option<(&str, Option<ReferenceRate>)> = None;
+    for (i, case) in cases.iter().enumerate() {
+        progress.status(&format!("{} of {}: {} {} …", i + 1, cases.len(), case.name(), case.dtype));
+        let rate = match reference {
+            Some((name, rate)) if name == case.info.name => rate,
+            _ => reference.insert((case.info.name, ReferenceRate::measure(case.info))).1,
+        };
+        let measured = measure(case, report.roof(), args.seconds, stop)?;
+        progress.clear();
+        let Some(measured) = measured else { break };
+        let row = Row { case: case.clone(), measured, reference: rate.map(|rate| rate.seconds(case)) };
+        if talk {
+            output::line(&kernel_table::line(&row, &widths))?;
+        }
+        report.rows.push(row);
+    }
+    report.complete = report.rows.len() == cases.len();
+    report.other_cores = load.other_cores();
+    if let (true, Some(cores)) = (talk, report.other_cores) {
+        output::line(&format!("\nother programs used {cores:.2} cores meanwhile"))?;
+    }
+    if globals.json {
+        output::text(&(serde_json::to_string_pretty(&kernel_table::json(&report))? + "\n"))?;
+    }
+    Ok(if report.complete { ExitCode::SUCCESS } else { ExitCode::from(130) })
+}
+
+/// The cases that the options leave.
+fn chosen(args: &Args, globals: &Globals) -> anyhow::Result<Vec<Case>> {
+    if !(args.seconds > 0.0 && args.seconds <= 60.0) {
+        bail!(Usage(format!("--seconds {}: give more than 0 and at most 60", args.seconds)));
+    }
+    if globals.device() == Device::Reference {
+        bail!(Usage(
+            "--device reference: only the fast kernels are timed; the table compares them with it".into()
+        ));
+    }
+    let dtype = globals.dtype.map(|precision| match precision {
+        Precision::F32 => DType::F32,
+        Precision::Bf16 => DType::Bf16,
+    });
+    let mut cases = run::cases(kernels::kernels());
+    cases.retain(|case| dtype.is_none_or(|d| case.dtype == d));
+    cases.retain(|case| args.filter.as_deref().is_none_or(|part| case.name().contains(part)));
+    if cases.is_empty() {
+        let filter = args.filter.as_deref().unwrap_or_default();
+        bail!(Usage(format!(
+            "--filter {filter}: no kernel and shape has that in its name; `nanochat selftest --list` shows all kernels"
+        )));
+    }
+    Ok(cases)
+}
+
+/// The roofs for one thread and for all, and for the powers of two between.
+fn roofs(seconds: f64) -> Vec<Roofline> {
+    let roof = || Roofline::measure(Duration::from_secs_f64(seconds));
+    let all = par::threads();
+    let fewer = std::iter::successors(Some(1), |n| Some(2 * n)).take_while(|n| *n < all);
+    let mut roofs: Vec<Roofline> = Vec::new();
+    for n in fewer.chain([all]) {
+        let roof = if n == all { roof() } else { par::with_threads(n, roof) };
+        roofs.push(roofs.last().map_or_else(|| roof.clone(), |fewer| roof.clone().at_least(fewer)));
+    }
+    roofs
+}
+
+/// One case; `None` when it was told to stop.
+fn measure(
+    case: &Case,
+    roof: &Roofline,
+    seconds: f64,
+    stop: &AtomicBool,
+) -> anyhow::Result<Option<Measured>> {
+    let stopped = || stop.load(Ordering::Relaxed);
+    if stopped() {
+        return Ok(None);
+    }
+    let mut bench = Bench::new(case).map_err(|e| anyhow!(e))?;
+    let go_on = || if stopped() { Err("stopped".to_string()) } else { Ok(()) };
+    match bench.time(&Cpu, Limits::seconds(seconds), go_on) {
+        Ok(timing) => Ok(Some(Measured::new(case, timing, roof))),
+        Err(_) if stopped() => Ok(None),
+        Err(error) => bail!(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        globals: Globals,
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn cases(options: &[&str]) -> anyhow::Result<Vec<Case>> {
+        let line = <Line as clap::Parser>::parse_from(["bench"].iter().chain(options));
+        chosen(&line.args, &line.globals)
+    }
+
+    #[test]
+    fn the_filter_sees_kernel_and_shape_and_the_dtype_is_free_unless_given() {
+        let all = cases(&["--filter", "rms_norm_fwd/d12.hidden"]).unwrap();
+        assert_eq!(all.iter().map(|c| c.dtype).collect::<Vec<_>>(), [DType::F32, DType::Bf16]);
+        let one = cases(&["--filter", "rms_norm_fwd/d12.hidden", "--dtype", "bf16"]).unwrap();
+        assert_eq!(one.iter().map(|c| c.dtype).collect::<Vec<_>>(), [DType::Bf16]);
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_bad_usage() {
+        let options: [&[&str]; 4] = [
+            &["--filter", "no such"],
+            &["--seconds", "0"],
+            &["--seconds", "NaN"],
+            &["--device", "reference"],
+        ];
+        for options in options {
+            let error = cases(options).err().unwrap();
+            assert!(error.downcast_ref::<Usage>().is_some(), "{options:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_case_that_is_told_to_stop_gives_nothing() {
+        let case = &cases(&["--filter", "unary_neg"]).unwrap()[0];
+        let roof = Roofline::measure(std::time::Duration::ZERO);
+        assert!(measure(case, &roof, 0.001, &AtomicBool::new(true)).unwrap().is_none());
+        let measured = measure(case, &roof, 0.001, &AtomicBool::new(false)).unwrap().unwrap();
+        assert!(measured.memory_bound && measured.fraction > 0.0);
+    }
+}

@@ -1,0 +1,142 @@
+//! `cargo xtask results`: measures every kernel and rewrites `benches/RESULTS.md` and its plot.
+//!
+//! It only calls, one after the other: `nanochat bench kernels`, the paired comparison of matrix products, on request the
+//! one with PyTorch, and the program that turns the raw results into the marked sections of the document. Raw results are kept
+//! in target/results; a section whose results are missing there stays as it is.
+//!
+//! Read next: `benches/src/lib.rs`.
+
+use crate::command::{Command, Context, Outcome};
+use crate::python::{given_python, scratch_python};
+use crate::tools::{cargo, succeed, target_folder};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command as Process;
+
+/// The row of the command table.
+pub const COMMAND: Command = Command {
+    name: "results",
+    summary: "measure every kernel and rewrite benches/RESULTS.md and its plot",
+    args: "[--quick] [--torch [--venv DIR]]",
+    help:
+        "
+Builds for release and measures on this machine; close everything else first. About six minutes, with
+--torch about six more.
+
+    cargo xtask results                        every kernel under the roof, products against other libraries
+    cargo xtask results --quick                the same with fewer and shorter runs, to see that it works
+    cargo xtask results --torch                single kernels against PyTorch, too
+    cargo xtask results --torch --venv DIR     with a virtual environment that has torch
+
+Without --venv a virtual environment with torch is made in target/torch-venv (once; some gigabytes). Where
+that is impossible a notice says so, and the rest is done. The training step is `cargo xtask bench-vs-torch`.",
+    run,
+};
+
+/// What the command line says.
+#[derive(Debug, Default, PartialEq)]
+struct Options {
+    quick: bool,
+    torch: bool,
+    venv: Option<PathBuf>,
+}
+
+fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
+    let o = match parse(args) {
+        Ok(options) => options,
+        Err(message) => return Ok(Outcome::Usage(format!("{message}\n\n{}", COMMAND.help_page()))),
+    };
+    let target = target_folder(&context.root);
+    let folder = target.join("results");
+    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    for args in [&["-p", "nanochat-chat"][..], &["-p", "nanochat-benches", "--bins", "--examples"]] {
+        let mut build = cargo();
+        build.args(["build", "--release"]).args(args).current_dir(&context.root);
+        succeed("building for release", &mut build)?;
+    }
+    let release = target.join("release");
+    let program = |name: &str| release.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let nanochat = program("nanochat");
+    kernels(&nanochat, &folder.join("kernels.json"), o.quick)?;
+    println!("matrix products against other libraries …");
+    let mut paired =
+        Process::new(release.join("examples").join(format!("paired{}", std::env::consts::EXE_SUFFIX)));
+    paired.arg("--json").arg(folder.join("products.json")).args(o.quick.then_some("--quick"));
+    succeed("the paired comparison", &mut paired)?;
+    if o.torch {
+        torch(context, &o, &target, &nanochat, &folder.join("torch.json"))?;
+    }
+    let mut write = Process::new(program("results"));
+    write.arg(&folder).arg(context.root.join("benches"));
+    succeed("writing the results", &mut write)?;
+    Ok(Outcome::Done)
+}
+
+fn parse(args: &[String]) -> Result<Options, String> {
+    let mut o = Options::default();
+    let mut words = args.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--quick" => o.quick = true,
+            "--torch" => o.torch = true,
+            "--venv" => o.venv = Some(words.next().ok_or("--venv wants a folder")?.into()),
+            other => return Err(format!("unknown option `{other}`")),
+        }
+    }
+    if o.venv.is_some() && !o.torch {
+        return Err("--venv is for --torch".into());
+    }
+    Ok(o)
+}
+
+/// `nanochat bench kernels` into a file; its progress stays on the terminal.
+fn kernels(nanochat: &Path, json: &Path, quick: bool) -> Result<(), String> {
+    println!("every kernel, {} seconds of runs each …", if quick { 0.03 } else { 0.3 });
+    let file = File::create(json).map_err(|e| format!("{}: {e}", json.display()))?;
+    let mut bench = Process::new(nanochat);
+    bench.args(["bench", "kernels", "--json", "--seconds", if quick { "0.03" } else { "0.3" }]).stdout(file);
+    succeed("nanochat bench kernels", &mut bench)
+}
+
+/// Single kernels against PyTorch. That there is none is told, and no failure.
+fn torch(context: &Context, o: &Options, target: &Path, nanochat: &Path, json: &Path) -> Result<(), String> {
+    let python = match &o.venv {
+        Some(venv) => given_python(venv)?,
+        None => match scratch_python(&target.join("torch-venv")) {
+            Ok(python) => python,
+            Err(why) => {
+                println!("notice: no comparison with PyTorch: {why}");
+                return Ok(());
+            }
+        },
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).to_string();
+    let ours = format!("'{}' bench kernels --serve --threads {threads}", nanochat.display());
+    let mut script = Process::new(&python);
+    script.current_dir(context.root.join("benches").join("torch"));
+    script.args(["kernels.py", "--ours", &ours, "--threads", &threads, "--json"]).arg(json);
+    if o.quick {
+        script.args(["--rounds", "2", "--seconds", "0.02"]);
+    }
+    succeed("kernels.py", &mut script)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(args: &[&str]) -> Result<Options, String> {
+        parse(&args.iter().map(|a| a.to_string()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn options_are_read_and_senseless_ones_refused() {
+        let venv = Some(PathBuf::from("env"));
+        let all = Options { quick: true, torch: true, venv };
+        assert_eq!(options(&["--quick", "--torch", "--venv", "env"]), Ok(all));
+        assert_eq!(options(&[]), Ok(Options::default()));
+        assert!(options(&["--venv"]).unwrap_err().contains("wants a folder"));
+        assert!(options(&["--venv", "env"]).unwrap_err().contains("--torch"));
+        assert!(options(&["--rounds"]).unwrap_err().contains("unknown option"));
+    }
+}
