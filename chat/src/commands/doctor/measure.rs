@@ -1,6 +1,7 @@
 //! Two quick measurements: the matrix product, which bounds training, and main memory, which bounds generation.
 
 use super::{Fact, Section};
+use crate::profile::Roofline;
 use kernels::{Cpu, View, ViewMut, matmul, par, simd};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -26,6 +27,12 @@ pub fn section() -> Section {
         Fact::new("memory_bandwidth", json!({ "gb_per_s": bandwidth }), memory_text),
     ];
     Section { title: "Measured", key: "measured", facts }
+}
+
+/// What bounds a kernel on this machine; `None` if the product cannot be measured.
+pub fn roofline() -> Option<Roofline> {
+    let (gflops, _) = matmul_gflops();
+    Some(Roofline { flops: 1e9 * gflops?, bytes: 1e9 * bandwidth() })
 }
 
 /// The shortest of as many runs as fit into the budget, at least one after a first that is not counted.

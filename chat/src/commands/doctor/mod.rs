@@ -8,6 +8,8 @@ mod kept;
 mod machine;
 mod measure;
 
+pub use measure::roofline;
+
 use crate::globals::Globals;
 use crate::output::{self, Progress};
 use serde_json::{Map, Value, json};
