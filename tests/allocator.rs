@@ -76,6 +76,11 @@ fn books_balance_limits_hold_and_exhaustion_is_an_error() {
     assert_eq!(memory::by_label(device), [("inner", MIB), ("outer", 2 * MIB)]);
     drop(named);
     memory::mark(device);
+    {
+        let _label = memory::label("inside");
+        let _large = block(7).unwrap();
+        memory::mark(device);
+    }
     assert_eq!(
         (memory::by_label(device), memory::marked(device)),
         (vec![], vec![("inner", MIB), ("outer", 2 * MIB)])

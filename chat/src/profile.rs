@@ -2,7 +2,7 @@
 //!
 //! Time: one row per kernel, beside the roofline (Williams et al. 2009): a kernel can take no less than its operations at
 //! the speed of the matrix product, and no less than its bytes at the speed of main memory. Both speeds are measured, after
-//! the command. Memory: what was alive at the end of the largest forward pass, by what made it, beside the formula where
+//! the command; more than 100 % means that the data came from caches. Memory: what was alive at the end of the largest forward pass, by what made it, beside the formula where
 //! there is one. Everything goes to standard error, so that a command's own output stays what it is.
 
 use crate::commands::doctor;
@@ -152,6 +152,8 @@ struct Memory {
     persistent: Vec<(&'static str, usize, Option<u64>)>,
     /// Everything else that was alive at the end of forward, by the operation that made it.
     saved: Vec<(&'static str, usize)>,
+    /// Did a forward pass end in a backward one? If not, what is alive at the end of the command is shown.
+    trained: bool,
     plan: Option<MemoryPlan>,
 }
 
@@ -177,6 +179,7 @@ impl Memory {
             stats: memory::stats(device),
             persistent: persistent.filter(|(_, bytes, formula)| *bytes > 0 || formula.is_some()).collect(),
             saved,
+            trained,
             plan: plan.filter(|_| trained),
         }
     }
@@ -192,7 +195,8 @@ impl Memory {
     fn rows(&self) -> Vec<(String, usize, Option<u64>)> {
         let (stats, plan) = (&self.stats, self.plan);
         let mut rows: Vec<_> = self.persistent.iter().map(|&(l, b, f)| (l.to_string(), b, f)).collect();
-        rows.push(("saved for backward".into(), self.saved_bytes(), plan.map(|p| p.saved)));
+        let kept = if self.trained { "saved for backward" } else { "alive at the end" };
+        rows.push((kept.into(), self.saved_bytes(), plan.map(|p| p.saved)));
         rows.extend(self.saved.iter().map(|(l, bytes)| (format!("  made by {l}"), *bytes, None)));
         rows.push(("temporaries at the peak".into(), self.scratch(), plan.map(|p| p.chunk)));
         rows.push(("peak".into(), stats.peak_bytes, plan.map(|p| p.total())));
@@ -273,7 +277,13 @@ mod tests {
     fn rows_of_memory_add_up_to_the_peak() {
         let stats = memory::Stats { peak_bytes: 100, ..Default::default() };
         let persistent = vec![("weights", 40, Some(40)), ("gradients", 20, None)];
-        let m = Memory { stats, persistent, saved: vec![("linear", 20), ("rope", 10)], plan: None };
+        let m = Memory {
+            stats,
+            persistent,
+            saved: vec![("linear", 20), ("rope", 10)],
+            trained: true,
+            plan: None,
+        };
         let rows = m.rows();
         let get = |name: &str| rows.iter().find(|(n, ..)| n == name).unwrap().1;
         assert_eq!([get("saved for backward"), get("temporaries at the peak"), get("peak")], [30, 10, 100]);
