@@ -183,3 +183,30 @@ fn a_read_only_or_full_disk_is_an_error_that_loses_nothing() {
     succeed(base, &base_args("base", 10));
     assert_eq!(after, final_weights(base, "base", 10));
 }
+
+#[test]
+fn the_profile_comes_on_standard_error_and_leaves_the_output_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = "bench train --depth 1 --n-embd 32 --n-head 2 --vocab 300 --seq-len 16 --batch 2 --steps 2 --warmup 1";
+    let out = run(dir.path(), &format!("{args} --profile --json"));
+    let result: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(result["steps_ms"].as_array().unwrap().len(), 2);
+    let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+    let profile: serde_json::Value = serde_json::from_str(stderr.lines().last().unwrap()).unwrap();
+    let kernels = profile["profile"]["kernels"].as_array().unwrap();
+    let matmul = kernels.iter().find(|k| k["kernel"] == "matmul").unwrap();
+    // Forward: 6 weights and the head; backward: twice each. (Newton-Schulz multiplies by itself.)
+    assert_eq!(matmul["calls"], 3 * 21);
+    assert!(
+        matmul["flops"].as_f64().unwrap() > 0.0 && matmul["of_roofline"].as_f64().unwrap() > 0.0,
+        "{matmul}"
+    );
+    let total: f64 = kernels.iter().map(|k| k["ms"].as_f64().unwrap()).sum();
+    let rest = profile["profile"]["everything_else_ms"].as_f64().unwrap();
+    assert!((total + rest - profile["profile"]["wall_ms"].as_f64().unwrap()).abs() < 1.0, "{profile}");
+    let weights = &profile["memory"]["persistent"][0];
+    assert_eq!((&weights["label"], &weights["bytes"]), (&"weights".into(), &weights["formula"]));
+    let text = run(dir.path(), &format!("{args} --profile"));
+    let text = String::from_utf8_lossy(&text.stderr).into_owned();
+    assert!(text.contains("everything else") && text.contains("made by linear"), "{text}");
+}

@@ -12,6 +12,7 @@ use model::{Gpt, GptConfig, GptOptions, RopeTable};
 use std::io::Write;
 use std::path::PathBuf;
 use tensor::{DType, Device, Tensor};
+use tests::LeakCheck;
 use train::parity::{self, Options, Row, Status};
 
 /// To the terminal past the test harness, which hides what a passing test prints.
@@ -21,6 +22,7 @@ fn say(line: &str) {
 
 #[test]
 fn every_reference_dump_agrees() {
+    let _leaks = LeakCheck::default();
     let Some(folder) = std::env::var_os("NANOCHAT_GOLDENS").filter(|v| !v.is_empty()).map(PathBuf::from)
     else {
         return say("notice: NANOCHAT_GOLDENS is not set, reference dumps are not compared");
@@ -71,6 +73,7 @@ fn close(what: &str, ours: &[f64], theirs: &[f64], relative: f64, absolute: f64)
 
 #[test]
 fn the_formula_model_has_the_original_logits() {
+    let _leaks = LeakCheck::default();
     let (gpt, ids, _) = formula_model();
     let logits = gpt.all_logits(&ids).unwrap().to_f64_vec();
     let rows: [(usize, &[f64]); 4] = [
@@ -90,6 +93,7 @@ fn the_formula_model_has_the_original_logits() {
 
 #[test]
 fn the_formula_model_has_the_original_loss_and_gradients() {
+    let _leaks = LeakCheck::default();
     let (gpt, ids, targets) = formula_model();
     let (mean, count) = mean_weights(&targets, DType::F32).unwrap();
     assert_eq!(count, 155);

@@ -5,7 +5,7 @@
 use autograd::Tape;
 use model::{Gpt, GptConfig, GptOptions};
 use tensor::{DType, Device, Tensor};
-use tests::{model, random_batch};
+use tests::{LeakCheck, model, random_batch};
 use train::data::Batch;
 
 fn config() -> GptConfig {
@@ -53,6 +53,7 @@ fn gradients(gpt: &Gpt, batch: &Batch) -> Vec<(String, Vec<f64>)> {
 
 #[test]
 fn every_gradient_of_a_two_layer_model_is_the_slope_of_the_loss() {
+    let _leaks = LeakCheck::default();
     let options = GptOptions { device: Device::Reference, compute: DType::F64, ..GptOptions::default() };
     let mut gpt = shaken(options);
     let batch = random_batch(&config(), 2, 8, 3, Device::Reference);
@@ -82,6 +83,7 @@ fn every_gradient_of_a_two_layer_model_is_the_slope_of_the_loss() {
 #[test]
 // bf16 keeps 8 bits of every activation; through two layers and a softmax a few percent of a small gradient remain uncertain.
 fn the_cpu_agrees_with_the_reference_in_both_precisions() {
+    let _leaks = LeakCheck::default();
     let reference = GptOptions { device: Device::Reference, compute: DType::F64, ..GptOptions::default() };
     let exact = gradients(&shaken(reference), &random_batch(&config(), 2, 8, 3, Device::Reference));
     for (compute, tolerance) in [(DType::F32, 2e-6), (DType::Bf16, 8e-2)] {

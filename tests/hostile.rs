@@ -277,7 +277,6 @@ fn survey<E>(methods: usize, rounds: usize, call: fn(usize, &mut Draw) -> (&'sta
         &panics[..panics.len().min(20)]
     );
     assert!(accepted.iter().all(|n| *n > 0), "never accepted: {accepted:?}");
-    println!("accepted {accepted:?}, refused {refused:?}");
     assert!(refused.iter().filter(|n| **n > 0).count() + 3 >= methods, "nothing refused: {refused:?}");
 }
 

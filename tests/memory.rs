@@ -3,7 +3,7 @@
 
 use model::{GptConfig, GptOptions};
 use tensor::{Device, memory};
-use tests::{model, random_batch};
+use tests::{LeakCheck, model, random_batch};
 use train::optim::{Hyper, Optimizer, StepSettings};
 use train::trainer;
 
@@ -12,6 +12,7 @@ const SETTINGS: StepSettings = StepSettings { lr_multiplier: 1.0, muon_momentum:
 // One test, because the statistics are the process's own and tests run side by side.
 #[test]
 fn a_step_reuses_memory_and_peaks_where_the_formula_says() {
+    let _leaks = LeakCheck::default();
     let (b, t) = (4, 128);
     let config = GptConfig {
         sequence_len: t,

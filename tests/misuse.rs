@@ -6,6 +6,7 @@ use autograd::ops::cat::cat;
 use autograd::{AutogradError, Parameter, Tape, Var};
 use kernels::binary::BinaryOp;
 use tensor::{DType, Device, Tensor, TensorError};
+use tests::LeakCheck;
 
 fn tensor(values: &[f64], dims: &[usize]) -> Tensor {
     Tensor::from_f64(values, dims, DType::F32, Device::Cpu).unwrap()
@@ -17,6 +18,7 @@ fn ones(n: usize) -> Tensor {
 
 #[test]
 fn inputs_of_two_tapes_are_refused() {
+    let _leaks = LeakCheck::default();
     let (a, b) = (Tape::new(), Tape::new());
     let (x, y) = (a.watch(ones(3)).unwrap(), b.watch(ones(3)).unwrap());
     assert!(matches!(x.add(&y), Err(AutogradError::ForeignTape { op: "binary" })));
@@ -25,6 +27,7 @@ fn inputs_of_two_tapes_are_refused() {
 
 #[test]
 fn a_seed_from_another_tape_is_refused() {
+    let _leaks = LeakCheck::default();
     let (a, b) = (Tape::new(), Tape::new());
     let y = b.watch(ones(3)).unwrap().square().unwrap();
     assert!(matches!(a.backward(&[(&y, ones(3))]), Err(AutogradError::ForeignTape { op: "backward" })));
@@ -32,6 +35,7 @@ fn a_seed_from_another_tape_is_refused() {
 
 #[test]
 fn a_consumed_tape_records_and_sweeps_no_more() {
+    let _leaks = LeakCheck::default();
     let tape = Tape::new();
     let x = tape.watch(ones(3)).unwrap();
     let y = x.square().unwrap();
@@ -43,6 +47,7 @@ fn a_consumed_tape_records_and_sweeps_no_more() {
 
 #[test]
 fn a_seed_that_is_not_tracked_is_refused() {
+    let _leaks = LeakCheck::default();
     let tape = Tape::new();
     let y = Var::constant(ones(3)).square().unwrap();
     assert!(matches!(tape.backward(&[(&y, ones(3))]), Err(AutogradError::NotTracked { .. })));
@@ -51,13 +56,86 @@ fn a_seed_that_is_not_tracked_is_refused() {
 
 #[test]
 fn a_seed_of_the_wrong_shape_is_refused() {
+    let _leaks = LeakCheck::default();
     let tape = Tape::new();
     let y = tape.watch(ones(3)).unwrap().square().unwrap();
-    assert!(matches!(tape.backward(&[(&y, ones(4))]), Err(AutogradError::GradientShape { .. })));
+    let sweep = |dims: &[usize]| {
+        tape.clone().backward(&[(&y, Tensor::full(1.0, dims, DType::F32, Device::Cpu).unwrap())])
+    };
+    assert!(matches!(sweep(&[4]), Err(AutogradError::GradientShape { .. })));
+    assert!(
+        matches!(sweep(&[3, 1]), Err(AutogradError::GradientShape { .. })),
+        "as many elements are not enough"
+    );
+    sweep(&[3]).unwrap(); // a refusal leaves the tape as it was
+}
+
+#[test]
+fn a_seed_of_another_dtype_or_device_is_refused() {
+    let _leaks = LeakCheck::default();
+    let tape = Tape::new();
+    let y = tape.watch(ones(3)).unwrap().square().unwrap();
+    let seed = ones(3).cast(DType::Bf16).unwrap();
+    let refused = tape.clone().backward(&[(&y, seed)]);
+    assert!(matches!(refused, Err(AutogradError::Tensor(TensorError::DTypeMismatch { op: "backward", .. }))));
+    let seed = ones(3).to_device(Device::Reference).unwrap();
+    let refused = tape.backward(&[(&y, seed)]);
+    assert!(matches!(
+        refused,
+        Err(AutogradError::Tensor(TensorError::DeviceMismatch { op: "backward", .. }))
+    ));
+}
+
+#[test]
+fn a_sweep_through_an_output_without_gradient_is_refused() {
+    let _leaks = LeakCheck::default();
+    let tape = Tape::new();
+    let (x, w) = (tape.watch(ones(2)).unwrap(), tape.watch(tensor(&[1.0; 6], &[3, 2])).unwrap());
+    let x = x.reshape(&[1, 2]).unwrap();
+    let ids = Tensor::ids(&[1], &[1], Device::Cpu).unwrap();
+    let [_, rows] = x.lm_head_loss(&w, &ids, &ones(1), 0.0).unwrap();
+    assert!(matches!(tape.backward(&[(&rows, ones(1))]), Err(AutogradError::NoGradient { .. })));
+}
+
+#[test]
+fn a_loss_with_more_targets_or_weights_than_rows_is_refused() {
+    let _leaks = LeakCheck::default();
+    let (x, w) = (Var::constant(tensor(&[1.0; 2], &[1, 2])), Var::constant(tensor(&[1.0; 6], &[3, 2])));
+    let ids = |n: usize| Tensor::ids(&vec![1; n], &[n], Device::Cpu).unwrap();
+    for (targets, weights) in [(2, 1), (1, 2), (0, 1)] {
+        let refused = x.lm_head_loss(&w, &ids(targets), &ones(weights), 0.0);
+        assert!(matches!(refused, Err(AutogradError::Tensor(TensorError::Shape { op: "lm_head_loss", .. }))));
+    }
+    x.lm_head_loss(&w, &ids(1), &ones(1), 0.0).unwrap();
+}
+
+#[test]
+fn joining_nothing_or_two_dtypes_is_refused() {
+    let _leaks = LeakCheck::default();
+    let (x, half) = (Var::constant(ones(3)), Var::constant(ones(3).cast(DType::Bf16).unwrap()));
+    let tensor_error = |r: autograd::Result<Var>| match r {
+        Err(AutogradError::Tensor(e)) => e,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(tensor_error(cat(&[], 0)), TensorError::Shape { .. }));
+    assert!(matches!(tensor_error(cat(&[&x, &x], 1)), TensorError::Shape { .. }));
+    assert!(matches!(tensor_error(cat(&[&x, &half], 0)), TensorError::DTypeMismatch { .. }));
+}
+
+#[test]
+fn a_scalar_has_no_last_axis_and_a_vector_no_second() {
+    let _leaks = LeakCheck::default();
+    let scalar = Var::constant(Tensor::scalar(1.0, DType::F32, Device::Cpu).unwrap());
+    let out_of_range =
+        |r: autograd::Result<Var>| matches!(r, Err(AutogradError::Tensor(TensorError::OutOfRange { .. })));
+    assert!(out_of_range(scalar.softmax()) && out_of_range(scalar.rms_norm_composite(1e-6)));
+    assert!(out_of_range(Var::constant(ones(3)).transpose(0, 1)));
+    assert!(scalar.rms_norm(1e-6).is_err());
 }
 
 #[test]
 fn a_maximum_of_tracked_tensors_is_refused_and_of_constants_is_not() {
+    let _leaks = LeakCheck::default();
     let tape = Tape::new();
     let x = tape.watch(ones(3)).unwrap();
     let c = Var::constant(ones(3));
@@ -70,6 +148,7 @@ fn a_maximum_of_tracked_tensors_is_refused_and_of_constants_is_not() {
 
 #[test]
 fn a_detached_value_gets_no_gradient_and_an_unused_one_none_either() {
+    let _leaks = LeakCheck::default();
     let tape = Tape::new();
     let (x, unused) = (tape.watch(ones(3)).unwrap(), tape.watch(ones(3)).unwrap());
     let y = x.mul(&x.detach()).unwrap();
@@ -80,6 +159,7 @@ fn a_detached_value_gets_no_gradient_and_an_unused_one_none_either() {
 
 #[test]
 fn a_parameter_cannot_change_while_a_tape_still_reads_it() {
+    let _leaks = LeakCheck::default();
     let mut weight = Parameter::new("w", tensor(&[1.0, 2.0, 3.0, 4.0], &[2, 2]));
     let tape = Tape::new();
     let y = {
@@ -94,6 +174,7 @@ fn a_parameter_cannot_change_while_a_tape_still_reads_it() {
 
 #[test]
 fn weight_gradients_of_several_tapes_add_up_in_one_buffer_until_cleared() {
+    let _leaks = LeakCheck::default();
     let weight = Parameter::new("w", ones(3));
     let step = |x: f64| {
         let tape = Tape::new();
@@ -112,6 +193,7 @@ fn weight_gradients_of_several_tapes_add_up_in_one_buffer_until_cleared() {
 
 #[test]
 fn a_gradient_that_lies_inside_a_larger_one_is_added_to_in_its_own_place() {
+    let _leaks = LeakCheck::default();
     // Backward of cat gives `b` a part of its dy, without a copy; then linear adds its product to that part. (dy must belong
     // to nobody else, or a copy would be made: hence the doubling after cat.)
     let tape = Tape::new();
@@ -127,6 +209,7 @@ fn a_gradient_that_lies_inside_a_larger_one_is_added_to_in_its_own_place() {
 
 #[test]
 fn two_uses_of_one_gradient_do_not_disturb_each_other() {
+    let _leaks = LeakCheck::default();
     // A residual hands the same dy to both its inputs; what is added to one must not show in the other.
     let tape = Tape::new();
     let (a, b) = (tape.watch(ones(2)).unwrap(), tape.watch(ones(2)).unwrap());

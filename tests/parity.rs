@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use tensor::{DType, Device, Tensor, safetensors};
+use tests::LeakCheck;
 use train::parity::{self, Options, Row, Status, Summary};
 
 fn compare(path: &Path, allow_skip: bool) -> (Summary, Vec<Row>) {
@@ -103,6 +104,7 @@ const FILES: [&str; 5] =
 
 #[test]
 fn a_dump_of_our_own_passes_under_any_name_and_from_any_level() {
+    let _leaks = LeakCheck::default();
     let root = tempfile::tempdir().unwrap();
     let case = root.path().join("anything/of any name");
     dump(&case);
@@ -115,6 +117,7 @@ fn a_dump_of_our_own_passes_under_any_name_and_from_any_level() {
 
 #[test]
 fn one_wrong_number_fails_one_row() {
+    let _leaks = LeakCheck::default();
     let root = tempfile::tempdir().unwrap();
     dump(root.path());
     for (file, name, value) in [
@@ -142,6 +145,7 @@ fn one_wrong_number_fails_one_row() {
 
 #[test]
 fn a_tensor_too_many_or_too_few_fails() {
+    let _leaks = LeakCheck::default();
     let root = tempfile::tempdir().unwrap();
     dump(root.path());
     for file in FILES.into_iter().filter(|f| f.ends_with("safetensors")) {
@@ -165,6 +169,7 @@ fn a_tensor_too_many_or_too_few_fails() {
 
 #[test]
 fn missing_truncated_and_garbled_files_fail_and_nothing_panics() {
+    let _leaks = LeakCheck::default();
     let root = tempfile::tempdir().unwrap();
     dump(root.path());
     for file in FILES {
@@ -197,6 +202,7 @@ fn missing_truncated_and_garbled_files_fail_and_nothing_panics() {
 
 #[test]
 fn ids_outside_the_vocabulary_and_senseless_shapes_fail() {
+    let _leaks = LeakCheck::default();
     let root = tempfile::tempdir().unwrap();
     dump(root.path());
     let path = root.path().join("io.safetensors");
@@ -221,6 +227,7 @@ fn ids_outside_the_vocabulary_and_senseless_shapes_fail() {
 
 #[test]
 fn what_nobody_understands_fails_and_what_is_not_built_is_skipped() {
+    let _leaks = LeakCheck::default();
     let root = tempfile::tempdir().unwrap();
     assert!(!compare(root.path(), true).0.passed(), "an empty folder");
     assert!(!compare(&root.path().join("nowhere"), true).0.passed());

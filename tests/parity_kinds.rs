@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use tensor::{DType, Device, Tensor, safetensors};
+use tests::LeakCheck;
 use train::parity::{self, Options, Row, Status};
 
 type Tensors = BTreeMap<String, Tensor>;
@@ -63,6 +64,7 @@ fn one_step(head_rate: f64) -> Tensors {
 
 #[test]
 fn a_whole_models_optimizer_step_is_clipped_grouped_and_scaled() {
+    let _leaks = LeakCheck::default();
     let root = tempfile::tempdir().unwrap();
     let head = 0.004 * WIDTH_SCALE;
     let by_multiplier =
@@ -88,6 +90,7 @@ fn a_whole_models_optimizer_step_is_clipped_grouped_and_scaled() {
 
 #[test]
 fn weights_that_were_not_understood_or_went_missing_fail_their_rows() {
+    let _leaks = LeakCheck::default();
     let root = tempfile::tempdir().unwrap();
     let info = r#"{"hyperparams_per_step":[{"lr_mult":1,"muon_momentum":0.85}]}"#;
     fs::write(root.path().join("info.json"), info).unwrap();
@@ -141,6 +144,7 @@ fn greedy_dump(dir: &Path, change: impl Fn(&mut Value, &mut Tensors)) {
 
 #[test]
 fn greedy_decoding_equals_the_whole_sequence_at_once() {
+    let _leaks = LeakCheck::default();
     let root = tempfile::tempdir().unwrap();
     greedy_dump(root.path(), |_, _| ());
     assert_eq!(failures(root.path()), []);
@@ -166,6 +170,7 @@ fn greedy_decoding_equals_the_whole_sequence_at_once() {
 
 #[test]
 fn json_dumps_with_odd_contents_fail() {
+    let _leaks = LeakCheck::default();
     let root = tempfile::tempdir().unwrap();
     for file in [
         "schedules.json",

@@ -3,6 +3,7 @@
 
 use kernels::registry::{Arg, Draw, Role, Sample};
 use kernels::{Cpu, DType, KernelInfo, View, ViewMut, profile};
+use tests::LeakCheck;
 
 /// Memory of one argument: floats and ids are kept apart.
 enum Data {
@@ -46,6 +47,7 @@ fn observed(kernel: &KernelInfo, sample: &Sample) -> Vec<(&'static str, profile:
 // One test, because recording is a switch of the whole process.
 #[test]
 fn every_kernel_reports_itself_with_the_operations_and_bytes_of_the_registry() {
+    let _leaks = LeakCheck::default();
     let mut compared = 0;
     for kernel in kernels::kernels().filter(|k| k.dtypes.contains(&DType::F32)) {
         let mut largest = 0.0;

@@ -5,7 +5,7 @@ use kernels::par::with_threads;
 use model::{Gpt, GptOptions};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tensor::{DType, Device, Tensor};
-use tests::{model, random_batch, small_config, weight_bits};
+use tests::{LeakCheck, model, random_batch, small_config, weight_bits};
 use tokenizer::{Tokenizer, TrainOptions};
 use train::TrainError;
 use train::optim::{Hyper, Optimizer, StepSettings};
@@ -34,6 +34,7 @@ fn steps(gpt: &mut Gpt, n: u64) -> Vec<f64> {
 
 #[test]
 fn a_model_learns_three_batches_by_heart() {
+    let _leaks = LeakCheck::default();
     for compute in [DType::F32, DType::Bf16] {
         let mut gpt = model(small_config(), 1, GptOptions { compute, ..GptOptions::default() });
         let losses = steps(&mut gpt, 60);
@@ -44,6 +45,7 @@ fn a_model_learns_three_batches_by_heart() {
 
 #[test]
 fn one_and_two_threads_give_the_same_bits() {
+    let _leaks = LeakCheck::default();
     let run = |threads| {
         with_threads(threads, || {
             let mut gpt = model(small_config(), 1, GptOptions::default());
@@ -58,6 +60,7 @@ fn one_and_two_threads_give_the_same_bits() {
 
 #[test]
 fn cached_decoding_equals_full_decoding_however_it_is_chunked() {
+    let _leaks = LeakCheck::default();
     let mut gpt = model(small_config(), 3, GptOptions::default());
     steps(&mut gpt, 3); // so that the blocks do something
     let ids = random_batch(gpt.config(), 2, 30, 5, Device::Cpu).ids;
@@ -79,6 +82,7 @@ fn cached_decoding_equals_full_decoding_however_it_is_chunked() {
 
 #[test]
 fn a_row_does_not_depend_on_its_batch() {
+    let _leaks = LeakCheck::default();
     let mut gpt = model(small_config(), 3, GptOptions::default());
     steps(&mut gpt, 3);
     let ids = random_batch(gpt.config(), 5, 16, 5, Device::Cpu).ids;
@@ -97,6 +101,7 @@ fn a_row_does_not_depend_on_its_batch() {
 
 #[test]
 fn a_batch_without_targets_is_an_error_and_changes_nothing() {
+    let _leaks = LeakCheck::default();
     let mut gpt = model(small_config(), 1, GptOptions::default());
     let before = weight_bits(&gpt);
     let mut optimizer = Optimizer::new(gpt.params(), Hyper::classic(64)).unwrap();
@@ -108,6 +113,7 @@ fn a_batch_without_targets_is_an_error_and_changes_nothing() {
 
 #[test]
 fn a_diverged_loss_is_an_error() {
+    let _leaks = LeakCheck::default();
     let mut gpt = model(small_config(), 1, GptOptions::default());
     gpt.params_mut()[0].value_mut().fill(f64::NAN).unwrap();
     let mut optimizer = Optimizer::new(gpt.params(), Hyper::classic(64)).unwrap();
@@ -182,6 +188,7 @@ fn train_with_stops(dir: &std::path::Path, stops: &[usize]) -> Vec<u32> {
 
 #[test]
 fn an_interrupted_and_resumed_run_ends_with_the_same_bits() {
+    let _leaks = LeakCheck::default();
     let dir = tempfile::tempdir().unwrap();
     let whole = train_with_stops(&dir.path().join("whole"), &[]);
     let parts = train_with_stops(&dir.path().join("parts"), &[1, 4, 9]);

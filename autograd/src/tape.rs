@@ -86,9 +86,9 @@ impl Tape {
             fits(OP, output.value(), dy)?;
         }
         let mut recording = self.0.borrow_mut().take().ok_or(AutogradError::TapeConsumed { op: OP })?;
+        seeds.iter().for_each(|(_, dy)| memory::mark(dy.device())); // what is alive at the end of forward was saved
         let _label = memory::label(OP);
         for (output, dy) in seeds {
-            memory::mark(dy.device()); // the end of forward: what is alive now was saved
             if let Some((_, id)) = output.place() {
                 recording.slots[id].add(dy.clone())?;
             }

@@ -81,6 +81,9 @@ pub struct Globals {
     /// Machine-readable output where a command has one
     #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
+    /// Afterwards, say on standard error which kernels took the time and what took the memory (with --json as JSON)
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub profile: bool,
     /// Print results only
     #[arg(long, short, global = true, help_heading = "Global options")]
     pub quiet: bool,

@@ -6,6 +6,7 @@
 mod commands;
 mod globals;
 mod output;
+mod profile;
 
 use clap::{Parser, Subcommand};
 use globals::Globals;
@@ -59,7 +60,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse(); // exits with 2 on bad usage
     let run = || -> anyhow::Result<ExitCode> {
         cli.globals.apply()?;
-        match &cli.command {
+        let profiled = profile::begin(&cli.globals);
+        let result = match &cli.command {
             Command::Demo(args) => commands::demo::run(args, &cli.globals),
             Command::Tok(command) => commands::tok::run(command, &cli.globals),
             Command::Data(command) => commands::data::run(command, &cli.globals),
@@ -71,7 +73,11 @@ fn main() -> ExitCode {
             Command::Trace(args) => commands::trace::run(args, &cli.globals),
             Command::Bench(command) => commands::bench::run(command, &cli.globals),
             Command::Doctor(args) => commands::doctor::run(args, &cli.globals),
+        };
+        if let Some(profiled) = profiled {
+            profiled.end();
         }
+        result
     };
     match run() {
         Ok(code) => code,

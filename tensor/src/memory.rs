@@ -15,7 +15,7 @@ use crate::Device;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 /// What the allocator has done on one device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,39 +46,20 @@ pub(crate) struct Class {
     used: u64,
 }
 
+#[derive(Default)]
 pub(crate) struct Pool {
     pub(crate) stats: Stats,
     classes: BTreeMap<usize, Class>,
     labels: BTreeMap<&'static str, usize>,
     /// `labels` at the largest [`mark`].
     marked: BTreeMap<&'static str, usize>,
-    pub(crate) cache_limit: usize,
-    pub(crate) limit: usize,
+    /// Where they differ from [`CACHE_LIMIT`] and from no limit.
+    pub(crate) cache_limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
     clock: u64,
 }
 
 impl Pool {
-    const fn new() -> Pool {
-        let stats = Stats {
-            live_bytes: 0,
-            peak_bytes: 0,
-            cached_bytes: 0,
-            system_bytes: 0,
-            system_allocations: 0,
-            system_releases: 0,
-            reuses: 0,
-            live_storages: 0,
-        };
-        Pool {
-            stats,
-            classes: BTreeMap::new(),
-            labels: BTreeMap::new(),
-            marked: BTreeMap::new(),
-            cache_limit: CACHE_LIMIT,
-            limit: usize::MAX,
-            clock: 0,
-        }
-    }
     /// The free blocks of a size, noting that it was used.
     pub(crate) fn class(&mut self, size: usize) -> &mut Class {
         self.clock += 1;
@@ -99,6 +80,11 @@ impl Pool {
         self.stats.live_storages -= 1;
         *self.labels.entry(label).or_default() -= bytes;
     }
+    /// What must go to the system, so that no more than the cache limit is kept.
+    pub(crate) fn shrink(&mut self) -> Vec<(usize, usize)> {
+        let limit = self.cache_limit.unwrap_or(CACHE_LIMIT);
+        if self.stats.cached_bytes <= limit { Vec::new() } else { self.evict(limit) }
+    }
     /// Take free blocks out, least recently used size first, until at most `keep` bytes are left: sizes and addresses,
     /// for the system.
     pub(crate) fn evict(&mut self, keep: usize) -> Vec<(usize, usize)> {
@@ -118,8 +104,8 @@ impl Pool {
     }
 }
 
-static CPU: Mutex<Pool> = Mutex::new(Pool::new());
-static REFERENCE: Mutex<Pool> = Mutex::new(Pool::new());
+static CPU: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
+static REFERENCE: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 
 /// Free memory beyond this is returned to the system, unless [`set_cache_limit`] says otherwise.
 pub const CACHE_LIMIT: usize = 4 << 30;
@@ -149,18 +135,19 @@ pub fn reset_peak(device: Device) {
 
 /// Let the device hold at most `bytes` from the system; beyond that is out of memory. No limit at first.
 pub fn set_limit(device: Device, bytes: usize) {
-    with_pool(device, |p| p.limit = bytes);
+    with_pool(device, |p| p.limit = Some(bytes));
 }
 
 /// Bytes alive by label.
 pub fn by_label(device: Device) -> Vec<(&'static str, usize)> {
-    with_pool(device, |p| p.labels.iter().map(|(&l, &b)| (l, b)).filter(|(_, b)| *b > 0).collect())
+    with_pool(device, |p| p.labels.iter().map(|(l, b)| (*l, *b)).filter(|(_, b)| *b > 0).collect())
 }
 
-/// Remember [`by_label`] as it is now, if it is more than at the last mark. [`crate::memory::marked`] gives it back.
+/// Remember [`by_label`] as it is now, if it is more than at the last mark. [`marked`] gives it back. Nothing is remembered
+/// while a [`label`] holds: a sweep inside a sweep (checkpointing) is not the end of a forward pass.
 pub fn mark(device: Device) {
     with_pool(device, |p| {
-        if p.stats.live_bytes > p.marked.values().sum() {
+        if LABEL.get() == UNLABELLED && p.stats.live_bytes > p.marked.values().sum() {
             p.marked = p.labels.clone();
         }
     });
@@ -168,11 +155,13 @@ pub fn mark(device: Device) {
 
 /// Bytes alive by label at the largest [`mark`] since the last [`reset_peak`]; empty if there was none.
 pub fn marked(device: Device) -> Vec<(&'static str, usize)> {
-    with_pool(device, |p| p.marked.iter().map(|(&l, &b)| (l, b)).filter(|(_, b)| *b > 0).collect())
+    with_pool(device, |p| p.marked.iter().map(|(l, b)| (*l, *b)).filter(|(_, b)| *b > 0).collect())
 }
 
+const UNLABELLED: &str = "other";
+
 thread_local! {
-    static LABEL: Cell<&'static str> = const { Cell::new("other") };
+    static LABEL: Cell<&'static str> = const { Cell::new(UNLABELLED) };
     /// Every storage made by this thread holds a clone, whoever drops it, so the count is exact at any time.
     static MINE: Arc<()> = Arc::new(());
 }

@@ -37,7 +37,8 @@ fn take(pool: &mut Pool, class: usize) -> Option<usize> {
         pool.stats.reuses += 1;
         return Some(address);
     }
-    let total = pool.stats.system_bytes.checked_add(class).filter(|total| *total <= pool.limit)?;
+    let total =
+        pool.stats.system_bytes.checked_add(class).filter(|t| pool.limit.is_none_or(|limit| *t <= limit))?;
     let layout = Layout::from_size_align(class, ALIGN).ok()?;
     // SAFETY: the size is at least 64.
     let fresh = unsafe { alloc_zeroed(layout) } as usize;
@@ -105,10 +106,7 @@ impl Drop for Storage {
             pool.gone(self.bytes, self.label);
             pool.class(self.class).free.push(self.address);
             pool.stats.cached_bytes += self.class;
-            match pool.stats.cached_bytes > pool.cache_limit {
-                true => pool.evict(pool.cache_limit),
-                false => Vec::new(),
-            }
+            pool.shrink()
         });
         release(surplus);
     }
@@ -117,8 +115,8 @@ impl Drop for Storage {
 /// Keep at most `bytes` of a device's free memory for reuse, from now on; what is beyond goes back to the system.
 pub fn set_cache_limit(device: Device, bytes: usize) {
     release(memory::with_pool(device, |pool| {
-        pool.cache_limit = bytes;
-        pool.evict(bytes)
+        pool.cache_limit = Some(bytes);
+        pool.shrink()
     }));
 }
 

@@ -55,3 +55,20 @@ impl Drop for LeakCheck {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tensor::{DType, Tensor};
+
+    #[test]
+    #[should_panic(expected = "storages alive")]
+    fn a_storage_that_survives_is_found() {
+        let survivor;
+        {
+            let _leaks = LeakCheck::default();
+            survivor = Tensor::zeros(&[3], DType::F32, Device::Cpu);
+        }
+        drop(survivor);
+    }
+}

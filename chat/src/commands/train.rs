@@ -3,12 +3,14 @@
 use super::shared::{self, load_tokenizer, stop_flag};
 use crate::globals::{Globals, Usage};
 use crate::output::{self, Progress};
+use crate::profile;
 use anyhow::bail;
 use clap::Args;
 use model::scaling::{Horizon, HorizonRequest};
 use model::{Gpt, GptConfig};
 use serde_json::json;
 use std::process::ExitCode;
+use tensor::DType;
 use train::data::Dataset;
 use train::optim::{Hyper, NsDtype};
 use train::stage::base::{Base, BaseOptions};
@@ -262,6 +264,9 @@ fn base(args: &BaseArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
     };
     let hyper = args.hyper(config.n_embd);
     let gpt_options = globals.gpt_options();
+    if gpt_options.compute == DType::F32 {
+        profile::expect(config.memory_plan(args.device_batch_size, config.sequence_len));
+    }
     let (documents, validation) = (data.documents()?, data.validation_documents()?);
     let mut stage = Base::new(
         options.clone(),

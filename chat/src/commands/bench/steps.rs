@@ -2,9 +2,11 @@
 
 use super::train::{Args, NsArg};
 use crate::globals::Globals;
+use crate::profile;
 use kernels::philox::Philox;
 use model::{Gpt, GptConfig};
 use std::time::Instant;
+use tensor::DType;
 use train::TrainError;
 use train::data::Batch;
 use train::optim::{Hyper, NsDtype, Optimizer, StepSettings};
@@ -32,6 +34,9 @@ impl Bench {
     /// A fresh model; nothing is timed yet.
     pub fn new(args: &Args, globals: &Globals) -> anyhow::Result<Bench> {
         let gpt = Gpt::new(shape(args)?, globals.seed, globals.gpt_options())?;
+        if gpt.options().compute == DType::F32 {
+            profile::expect(gpt.config().memory_plan(args.device_batch_size, gpt.config().sequence_len));
+        }
         let ns = match args.ns_dtype {
             NsArg::F32 => NsDtype::F32,
             NsArg::Bf16 => NsDtype::Bf16,
