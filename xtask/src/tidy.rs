@@ -10,12 +10,12 @@
 pub mod book;
 mod gradient_docs;
 mod headers;
-mod includes;
+pub mod includes;
 mod kernel_docs;
 mod layering;
 mod length;
 pub mod lex;
-mod links;
+pub mod links;
 mod lints;
 mod machine_paths;
 mod manifest;
