@@ -51,6 +51,7 @@ pub(crate) fn run(operands: Operands, y_name: &'static str, y: &mut ViewMut, f: 
     Ok(())
 }
 
+// ANCHOR: map
 /// `y[i] = f(x[i])`.
 pub(crate) fn map(
     op: &'static str,
@@ -65,6 +66,7 @@ pub(crate) fn map(
         );
     })
 }
+// ANCHOR_END: map
 
 /// `y[i] = f(a[i], b[i])`.
 pub(crate) fn zip(

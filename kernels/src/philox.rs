@@ -6,6 +6,7 @@
 const MUL: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
+// ANCHOR: philox
 /// One block: four 32-bit words from a 128-bit counter and a 64-bit key, ten rounds.
 pub fn philox4x32(mut ctr: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for _ in 0..10 {
@@ -16,6 +17,7 @@ pub fn philox4x32(mut ctr: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     }
     ctr
 }
+// ANCHOR_END: philox
 
 /// Word `index` of stream `stream` under `seed`.
 pub fn word(seed: u64, stream: u64, index: u64) -> u32 {

@@ -10,12 +10,12 @@
 pub mod book;
 mod gradient_docs;
 mod headers;
-mod includes;
+pub mod includes;
 mod kernel_docs;
 mod layering;
 mod length;
 pub mod lex;
-mod links;
+pub mod links;
 mod lints;
 mod machine_paths;
 mod manifest;
@@ -100,13 +100,16 @@ pub fn step<'a>(context: &'a Context) -> Step<'a> {
     Step { name: "tidy", rerun: "cargo xtask tidy".into(), work }
 }
 
-/// Runs the checks with these names (all, if there are none) and prints what they find.
-pub fn examine(context: &Context, names: &[String]) -> Result<(), String> {
-    let tree = Tree::read(&context.root)?;
+fn examine(context: &Context, names: &[String]) -> Result<(), String> {
+    report(find(&Tree::read(&context.root)?, names))
+}
+
+/// What the checks with these names (all, if there are none) find, sorted.
+pub fn find(tree: &Tree, names: &[String]) -> Vec<Finding> {
     let chosen = CHECKS.iter().filter(|c| names.is_empty() || names.iter().any(|n| n == c.name));
-    let mut findings: Vec<Finding> = chosen.flat_map(|c| (c.find)(&tree)).collect();
+    let mut findings: Vec<Finding> = chosen.flat_map(|c| (c.find)(tree)).collect();
     findings.sort();
-    report(findings)
+    findings
 }
 
 /// Prints the findings; an error says how many there were.

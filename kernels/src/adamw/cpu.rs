@@ -29,6 +29,7 @@ impl AdamW for Cpu {
     }
 }
 
+// ANCHOR: step
 #[inline(always)]
 fn step(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], h: AdamWParams) {
     let f = h.factors();
@@ -41,6 +42,7 @@ fn step(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], h: AdamWParams) 
         *p = *p * keep - step_size * (*m / ((*v * unbias).sqrt() + eps));
     }
 }
+// ANCHOR_END: step
 
 #[cfg(test)]
 mod tests {

@@ -201,6 +201,7 @@ fn scale_and_mask(scores: &mut [Block], block: usize, keys: usize, scale: f32, b
     }
 }
 
+// ANCHOR: softmax
 /// Scores of a block of queries to weights relative to the new maximum; returns what their old sums shrink by.
 #[inline(always)]
 fn softmax_block(
@@ -236,3 +237,4 @@ fn softmax_block(
     }
     decay
 }
+// ANCHOR_END: softmax

@@ -78,6 +78,7 @@ fn for_each_row(
     Ok(())
 }
 
+// ANCHOR: row
 /// Caps the logits of a row; returns `ln Σ exp(z)`.
 #[inline(always)]
 fn cap_and_sum(z: &mut [f32], softcap: f32) -> f32 {
@@ -93,6 +94,7 @@ fn cap_and_sum(z: &mut [f32], softcap: f32) -> f32 {
     }
     max + sum.finish().ln()
 }
+// ANCHOR_END: row
 
 /// `z ← weight·(exp(z − lse) − onehot)·(1 − (z/softcap)²)`.
 #[inline(always)]

@@ -11,6 +11,7 @@ impl Matmul for Reference {
         let b = b.to_f64().ok_or(wrong("b"))?;
         let mut cs = c.as_view().to_f64().ok_or(wrong("c"))?;
         let batches: usize = c.dims()[..c.dims().len() - 2].iter().product();
+        // ANCHOR: loops
         for batch in 0..batches {
             for i in 0..m {
                 for j in 0..n {
@@ -23,6 +24,7 @@ impl Matmul for Reference {
                 }
             }
         }
+        // ANCHOR_END: loops
         c.store_f64(&cs);
         Ok(())
     }

@@ -124,6 +124,7 @@ impl<F: Join, const N: usize> Join for Wide<F, N> {
     }
 }
 
+// ANCHOR: block
 /// One block of at most [`BLOCK`] terms `term(0..n)`.
 #[inline(always)]
 pub(crate) fn block<F: Fold>(n: usize, term: impl Fn(usize) -> f32) -> F::Acc {
@@ -140,6 +141,7 @@ pub(crate) fn block<F: Fold>(n: usize, term: impl Fn(usize) -> f32) -> F::Acc {
     tree::<F>(&mut lanes);
     lanes[0]
 }
+// ANCHOR_END: block
 
 /// Join neighbours at distance 16, 8, 4, 2, 1; the result is left in the first lane.
 #[inline(always)]

@@ -8,6 +8,7 @@ impl RmsNorm for Reference {
         let (rows, c) = x.layout().rows();
         let x = x.to_f64().ok_or(KernelError::WrongSpace { op: "rms_norm_fwd", arg: "x" })?;
         let (mut ys, mut rs) = (vec![0.0; rows * c], vec![0.0; rows]);
+        // ANCHOR: forward
         for row in 0..rows {
             let mut mean_square = 0.0;
             for i in 0..c {
@@ -18,6 +19,7 @@ impl RmsNorm for Reference {
                 ys[row * c + i] = x[row * c + i] * rs[row];
             }
         }
+        // ANCHOR_END: forward
         y.store_f64(&ys);
         rstd.store_f64(&rs);
         Ok(())

@@ -63,6 +63,7 @@ fn rotate<T: Float>(
     Ok(())
 }
 
+// ANCHOR: row
 #[inline(always)]
 fn rotate_row<T: Float>(x: &[T], cos: &[f32], sin: &[f32], y: &mut [T], sign: f32, accumulate: bool) {
     let half = cos.len();
@@ -76,3 +77,4 @@ fn rotate_row<T: Float>(x: &[T], cos: &[f32], sin: &[f32], y: &mut [T], sign: f3
         y2[j] = T::from_f32(if accumulate { old2 + second } else { second });
     }
 }
+// ANCHOR_END: row

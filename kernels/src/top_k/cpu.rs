@@ -67,6 +67,7 @@ pub(crate) fn select<T: Float>(row: &[T], k: usize, mut found: impl FnMut(usize,
     });
 }
 
+// ANCHOR: key
 /// Larger for larger values (NaN largest, −0 as 0), and among equal ones for smaller indices.
 #[inline(always)]
 fn key(value: f32, index: usize) -> u64 {
@@ -78,6 +79,7 @@ fn key(value: f32, index: usize) -> u64 {
     };
     (ordered as u64) << 32 | !(index as u32) as u64
 }
+// ANCHOR_END: key
 
 fn keep_best(list: &mut Vec<u64>, k: usize) {
     if list.len() > k {

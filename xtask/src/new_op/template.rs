@@ -43,6 +43,7 @@ pub fn fill(template: &str, name: &str, gradient: bool) -> String {
         match line.trim() {
             "// BEGIN gradient" => inside = true,
             "// END gradient" => inside = false,
+            mark if mark.starts_with("// ANCHOR") => {} // for the book
             _ if inside && !gradient => {}
             _ => text += &format!("{line}\n"),
         }

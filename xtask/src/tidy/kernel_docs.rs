@@ -12,9 +12,6 @@ pub const RULE: &str =
 /// Folders of the kernels that hold machinery, not an operation.
 pub const MACHINERY: &[&str] = &["cuda", "measure", "verify"];
 
-/// Words and beginnings that tell of shapes.
-const SHAPES: &[&str] = &["(…", "(B,", "(N)", "(N,", "(T,", "dims", "shape"];
-
 /// Looks at every folder of an operation.
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -24,10 +21,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         let header = header(file);
         let missing = [
             (has_formula(&header), "the formula, in `code type` with a `=`"),
-            (
-                SHAPES.iter().any(|s| header.contains(s)),
-                "the shapes: (…, C), or which dims the arguments have",
-            ),
+            (has_shapes(&header), "the shapes: (…, C), or which dims the arguments have"),
             (has_source(&header), "the paper (author and year, or arXiv), or the words \"no paper\""),
         ];
         for (_, what) in missing.iter().filter(|(said, _)| !said) {
@@ -65,6 +59,15 @@ fn has_formula(header: &str) -> bool {
     header.split('`').skip(1).step_by(2).any(|span| span.contains(['=', '←', '∝']))
 }
 
+/// A parenthesis such as `(…, C)`, `(B, T)` or `(N)`, or a word that speaks of shapes.
+fn has_shapes(header: &str) -> bool {
+    let size = |inside: &str| {
+        let first = inside.split([',', ')']).next().unwrap_or("").trim();
+        first == "…" || (first.chars().count() == 1 && first.starts_with(char::is_uppercase))
+    };
+    header.split('(').skip(1).any(size) || ["dims", "shape"].iter().any(|word| header.contains(word))
+}
+
 /// An arXiv number, a year after a name, or the admission that there is neither.
 fn has_source(header: &str) -> bool {
     let year = |word: &str| word.len() == 4 && (word.starts_with("19") || word.starts_with("20"));
@@ -92,7 +95,10 @@ mod tests {
     fn a_complete_header_is_fine() {
         let header = "//! Adds: `y = a + b` (Euclid 1999).\n//!\n//! `a`: (…, C).";
         assert_eq!(found(header, TABLE), [""; 0]);
-        assert_eq!(found("//! Adds: `y = a + b`; same dims. Elementary; no paper.", TABLE), [""; 0]);
+        for shapes in ["same dims", "one shape", "`a`: (N)", "(R, C)", "(…)"] {
+            let header = format!("//! Adds: `y = a + b`; {shapes}. Elementary; no paper.");
+            assert_eq!(found(&header, TABLE), [""; 0], "{shapes}");
+        }
     }
 
     #[test]
@@ -102,7 +108,10 @@ mod tests {
         assert_eq!(no_source.len(), 0, "a year after a word: {no_source:?}");
         assert!(found("//! `y = a + b`, (…, C).", TABLE)[0].contains("paper"));
         assert!(found("//! y = a + b, (…, C); no paper.", TABLE)[0].contains("formula"));
-        assert!(found("//! `y = a + b`; no paper.", TABLE)[0].contains("shapes"));
+        for not_shapes in ["", "(and so on)", "(FlashAttention)"] {
+            let header = format!("//! `y = a + b` {not_shapes}; no paper.");
+            assert!(found(&header, TABLE)[0].contains("shapes"), "{not_shapes}");
+        }
     }
 
     #[test]

@@ -22,6 +22,20 @@ impl Entry {
     pub fn all() -> Vec<Entry> {
         kernels::kernels().map(Entry::Kernel).chain(OPS.iter().copied().map(Entry::Op)).collect()
     }
+    /// A kernel's folder under `kernels/src/`, an operation's file under `autograd/src/ops/`.
+    pub fn place(self) -> &'static str {
+        match self {
+            Entry::Kernel(info) => folder_of(info.name),
+            Entry::Op(info) => info.module,
+        }
+    }
+    /// The shapes it is measured at, by their labels.
+    pub fn measured(self) -> Vec<&'static str> {
+        match self {
+            Entry::Kernel(info) => (info.bench)().iter().map(|sample| sample.label).collect(),
+            Entry::Op(_) => Vec::new(),
+        }
+    }
     /// `rms_norm_fwd`.
     pub fn name(self) -> &'static str {
         match self {
@@ -69,6 +83,12 @@ impl Entry {
             Entry::Op(info) => verify_these([info], device, budget, on_result),
         };
     }
+}
+
+/// The folder whose table has this kernel.
+fn folder_of(kernel: &str) -> &'static str {
+    let has = |table: &[KernelInfo]| table.iter().any(|info| info.name == kernel);
+    kernels::TABLES.iter().find(|(_, table)| has(table)).map_or("", |(folder, _)| folder)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod entry;
 mod list;
+mod places;
 mod table;
 
 use crate::globals::{Globals, Usage};

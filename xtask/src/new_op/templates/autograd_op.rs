@@ -10,6 +10,7 @@ use tensor::Tensor;
 /// The operation.
 pub struct ExampleOp;
 
+// ANCHOR: op
 impl Op<1, 1> for ExampleOp {
     const NAME: &'static str = "example_op";
     /// `x`.
@@ -24,6 +25,7 @@ impl Op<1, 1> for ExampleOp {
         dx.add_with(|out, accumulate| example_op_bwd(backend, x.view(), dy.view(), out, accumulate))
     }
 }
+// ANCHOR_END: op
 
 impl Var {
     /// `x³/(1 + x²)`, elementwise.

@@ -24,6 +24,7 @@ pub trait ExampleOp {
     // END gradient
 }
 
+// ANCHOR: contract
 /// `y = x³/(1 + x²)`. Same dims and dtype, any strides.
 pub fn example_op_fwd(b: &dyn Backend, x: View, y: ViewMut) -> Result<()> {
     const OP: &str = "example_op_fwd";
@@ -33,6 +34,7 @@ pub fn example_op_fwd(b: &dyn Backend, x: View, y: ViewMut) -> Result<()> {
     check::output(OP, "y", &y, &[("x", &x)])?;
     b.example_op_fwd(x, y)
 }
+// ANCHOR_END: contract
 
 // BEGIN gradient
 /// `dx (+)= dy · x²·(3 + x²)/(1 + x²)²`; added to what `dx` holds if `accumulate`. Same dims and dtype, any strides.

@@ -5,6 +5,7 @@ use crate::check::host;
 use crate::{Reference, Result, View, ViewMut};
 
 impl ExampleOp for Reference {
+    // ANCHOR: definition
     fn example_op_fwd(&self, x: View, mut y: ViewMut) -> Result<()> {
         let mut values = host("example_op_fwd", "x", x.to_f64())?;
         for v in &mut values {
@@ -13,6 +14,7 @@ impl ExampleOp for Reference {
         }
         host("example_op_fwd", "y", y.store_f64(&values).then_some(()))
     }
+    // ANCHOR_END: definition
     // BEGIN gradient
 
     fn example_op_bwd(&self, x: View, dy: View, mut dx: ViewMut, accumulate: bool) -> Result<()> {
