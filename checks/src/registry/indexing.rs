@@ -148,7 +148,7 @@ pub static SORT: OpInfo = OpInfo {
             vec![
                 sample("odd, ascending", &[3, 5, 7], &[0]),
                 sample("odd, descending", &[3, 5, 7], &[1]),
-                sample("a vector", &[33], &[0]),
+                sample("one row", &[1, 33], &[0]),
                 sample("empty", &[0, 4], &[0]),
                 sample("by digits", &[2, 700], &[1]),
             ]
