@@ -12,7 +12,9 @@ impl Compare for Cpu {
         let y = &mut y;
         match op {
             CompareOp::Lt => run(&a, &b, y, |a, b| a < b),
-            CompareOp::Le => run(&a, &b, y, |a, b| planted!("compare.nan_is_below", a <= b => !(a > b))),
+            CompareOp::Le => {
+                run(&a, &b, y, |a, b| planted!("compare.nan_is_below", a <= b => a <= b || a.is_nan()))
+            }
             CompareOp::Gt => run(&a, &b, y, |a, b| a > b),
             CompareOp::Ge => run(&a, &b, y, |a, b| a >= b),
             CompareOp::Eq => run(&a, &b, y, |a, b| a == b),
