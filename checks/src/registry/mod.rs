@@ -5,7 +5,9 @@
 //! holds that every file in `ops/` has one.
 
 mod hidden;
+mod indexing;
 mod nn;
+mod reductions;
 mod tensor_ops;
 mod views;
 
@@ -98,7 +100,6 @@ pub static OPS: &[&OpInfo] = &[
     &nn::CHECKPOINT,
     &tensor_ops::MATMUL,
     &tensor_ops::SUM,
-    &tensor_ops::SOFTMAX,
     &tensor_ops::ADD,
     &tensor_ops::SUB,
     &tensor_ops::MUL,
@@ -115,6 +116,22 @@ pub static OPS: &[&OpInfo] = &[
     &tensor_ops::SQUARE,
     &tensor_ops::ABS,
     &tensor_ops::AFFINE,
+    &tensor_ops::SIN,
+    &tensor_ops::COS,
+    &tensor_ops::SILU,
+    &reductions::MEAN,
+    &reductions::VARIANCE,
+    &reductions::MAX,
+    &reductions::MIN,
+    &reductions::SOFTMAX,
+    &reductions::LOGSUMEXP,
+    &reductions::LOG_SOFTMAX,
+    &indexing::WHERE,
+    &indexing::GATHER,
+    &indexing::INDEX_SELECT,
+    &indexing::CUMSUM,
+    &indexing::SORT,
+    &indexing::TOP_K,
     &views::CAST,
     &views::RESHAPE,
     &views::PERMUTE,

@@ -1,9 +1,9 @@
-//! Reductions over any set of axes: `y = Σ x`, `y = max x`, `y = Σ x²`.
+//! Reductions over any set of axes: `y = Σ x`, `y = max x`, `y = min x`, `y = Σ x²`.
 //!
 //! `x`: any dims and strides. `y` has `x`'s rank, and size 1 along every axis that is reduced. Sums in f32 or wider,
 //! rounded once. The order of summation (pairwise, Higham 1993) depends only on how many elements one result has, so
-//! neither the layout, the other results nor the threads change a bit. An empty sum is 0 and an empty maximum −∞; NaN
-//! in gives NaN out. Where to read next: `order.rs` for the order of summation, `cpu.rs` for the loops.
+//! neither the layout, the other results nor the threads change a bit. An empty sum is 0, an empty maximum −∞ and an
+//! empty minimum ∞; NaN in gives NaN out. Where to read next: `order.rs` for the order of summation, `cpu.rs` for the loops.
 
 mod cpu;
 pub(crate) mod order;
@@ -20,6 +20,8 @@ pub enum ReduceOp {
     Sum,
     /// `max x`
     Max,
+    /// `min x`
+    Min,
     /// `Σ x²`
     SumSquares,
 }
@@ -30,7 +32,7 @@ pub trait Reduce {
     fn reduce(&self, op: ReduceOp, x: View, y: ViewMut) -> Result<()>;
 }
 
-/// `y = Σ x`, `max x` or `Σ x²` over the axes where `y` has size 1 and `x` has not.
+/// `y = Σ x`, `max x`, `min x` or `Σ x²` over the axes where `y` has size 1 and `x` has not.
 ///
 /// Any strides. `y` has `x`'s dtype or the accumulator's (f32; f64 for f64). Sums of squares are accumulated in f64.
 pub fn reduce(b: &dyn Backend, op: ReduceOp, x: View, y: ViewMut) -> Result<()> {
@@ -78,6 +80,7 @@ pub const KERNELS: &[KernelInfo] = &[
         Some(sum_of_sizes)
     ),
     entry!("reduce_max", "y = max x over the axes where y has size 1", ReduceOp::Max, 1.0, 0.0, None),
+    entry!("reduce_min", "y = min x over the axes where y has size 1", ReduceOp::Min, 1.0, 0.0, None),
     entry!(
         "reduce_sum_squares",
         "y = Σ x² over the axes where y has size 1",
