@@ -131,16 +131,29 @@ fn gather<T: Float>(from: &[T], step: usize, to: &mut [f32]) {
 
 /// Memory to write.
 #[derive(Clone, Copy)]
-enum Target {
+pub(crate) enum Target {
     F32(SharedPtr<f32>),
     Bf16(SharedPtr<Bf16>),
 }
 
 impl Target {
-    fn of(op: &'static str, arg: &'static str, view: &mut ViewMut) -> Result<Self> {
+    /// The buffer of a view, from its first element.
+    pub fn of(op: &'static str, arg: &'static str, view: &mut ViewMut) -> Result<Self> {
         match view.dtype() {
             DType::Bf16 => Ok(Target::Bf16(SharedPtr::new(host(op, arg, view.base_mut())?))),
             _ => Ok(Target::F32(SharedPtr::new(host(op, arg, view.base_mut())?))),
+        }
+    }
+    /// Write `values` from `at` on, `step` apart: for an output beside the one whose memory the runs follow.
+    ///
+    /// # Safety
+    /// These elements are in bounds, and nobody else has access to them.
+    pub unsafe fn store(self, at: usize, step: usize, values: &[f32]) {
+        match self {
+            // SAFETY: the caller's promise.
+            Target::F32(y) => unsafe { scatter(y, at, step, values) },
+            // SAFETY: the caller's promise.
+            Target::Bf16(y) => unsafe { scatter(y, at, step, values) },
         }
     }
     /// Let `f` write `buffer.len()` elements from `at` on, `step` apart; it finds what they hold if `update`.
@@ -168,6 +181,25 @@ impl Target {
                 through(y, step, buffer, update, f)
             }
         }
+    }
+}
+
+/// `y[at + i·step] = values[i]`, rounded, touching nothing in between.
+///
+/// # Safety
+/// The elements are in bounds, and nobody else has access to them.
+unsafe fn scatter<T: Float>(y: SharedPtr<T>, at: usize, step: usize, values: &[f32]) {
+    if step == 1 {
+        // SAFETY: the caller's promise.
+        let y = unsafe { std::slice::from_raw_parts_mut(y.get().add(at), values.len()) };
+        return simd::vectorize(
+            #[inline(always)]
+            move || y.iter_mut().zip(values).for_each(|(y, v)| *y = T::from_f32(*v)),
+        );
+    }
+    for (i, v) in values.iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { *y.get().add(at + i * step) = T::from_f32(*v) };
     }
 }
 

@@ -3,7 +3,7 @@
 //! See [`crate::philox`]: the numbers are a pure function of seed, stream and index, so every backend makes the same bits
 //! in any order, and a sampler that is resumed continues where it was. Where to read next: `cpu.rs`.
 
-mod cpu;
+pub(crate) mod cpu;
 mod reference;
 
 use crate::check;
