@@ -4,6 +4,7 @@
 //! gradient on a device. Adding an operation's entry to [`OPS`] is all that is needed to have it tested everywhere; a test
 //! holds that every file in `ops/` has one.
 
+mod layers;
 mod nn;
 mod tensor_ops;
 mod views;
@@ -105,6 +106,15 @@ pub static OPS: &[&OpInfo] = &[
     &nn::EMBEDDING,
     &nn::LM_HEAD_LOSS,
     &nn::CHECKPOINT,
+    &layers::LAYER_NORM,
+    &layers::GELU,
+    &layers::GELU_TANH,
+    &layers::GATED_RELU_SQUARED,
+    &layers::GATED_SILU,
+    &layers::GATED_GELU_TANH,
+    &layers::DROPOUT,
+    &layers::ADD_RMS_NORM,
+    &layers::ROPE_NORM,
     &tensor_ops::MATMUL,
     &tensor_ops::SUM,
     &tensor_ops::SOFTMAX,

@@ -18,12 +18,11 @@ impl LayerNorm for Cpu {
         bias: Option<View>,
         eps: f64,
         y: ViewMut,
-        mean: ViewMut,
-        rstd: ViewMut,
+        stats: [ViewMut; 2],
     ) -> Result<()> {
         match x.dtype() {
-            DType::Bf16 => forward::<Bf16>(&x, &gain, bias.as_ref(), eps as f32, y, mean, rstd),
-            _ => forward::<f32>(&x, &gain, bias.as_ref(), eps as f32, y, mean, rstd),
+            DType::Bf16 => forward::<Bf16>(&x, &gain, bias.as_ref(), eps as f32, y, stats),
+            _ => forward::<f32>(&x, &gain, bias.as_ref(), eps as f32, y, stats),
         }
     }
     fn layer_norm_bwd(
@@ -31,28 +30,26 @@ impl LayerNorm for Cpu {
         dy: View,
         x: View,
         gain: View,
-        mean: View,
-        rstd: View,
+        stats: [View; 2],
         dx: ViewMut,
         accumulate: bool,
     ) -> Result<()> {
         match x.dtype() {
-            DType::Bf16 => backward::<Bf16>(&dy, &x, &gain, &mean, &rstd, dx, accumulate),
-            _ => backward::<f32>(&dy, &x, &gain, &mean, &rstd, dx, accumulate),
+            DType::Bf16 => backward::<Bf16>(&dy, &x, &gain, stats, dx, accumulate),
+            _ => backward::<f32>(&dy, &x, &gain, stats, dx, accumulate),
         }
     }
     fn layer_norm_bwd_weights(
         &self,
         dy: View,
         x: View,
-        mean: View,
-        rstd: View,
+        stats: [View; 2],
         dgain: ViewMut,
         dbias: ViewMut,
     ) -> Result<()> {
         match x.dtype() {
-            DType::Bf16 => weights::<Bf16>(&dy, &x, &mean, &rstd, dgain, dbias),
-            _ => weights::<f32>(&dy, &x, &mean, &rstd, dgain, dbias),
+            DType::Bf16 => weights::<Bf16>(&dy, &x, stats, dgain, dbias),
+            _ => weights::<f32>(&dy, &x, stats, dgain, dbias),
         }
     }
 }
@@ -82,8 +79,7 @@ fn forward<T: Float>(
     bias: Option<&View>,
     eps: f32,
     mut y: ViewMut,
-    mut mean: ViewMut,
-    mut rstd: ViewMut,
+    [mut mean, mut rstd]: [ViewMut; 2],
 ) -> Result<()> {
     const OP: &str = "layer_norm_fwd";
     let (_, c) = x.layout().rows();
@@ -141,8 +137,7 @@ fn backward<T: Float>(
     dy: &View,
     x: &View,
     gain: &View,
-    mean: &View,
-    rstd: &View,
+    [mean, rstd]: [View; 2],
     mut dx: ViewMut,
     accumulate: bool,
 ) -> Result<()> {
@@ -178,8 +173,7 @@ const BLOCK: usize = 32;
 fn weights<T: Float>(
     dy: &View,
     x: &View,
-    mean: &View,
-    rstd: &View,
+    [mean, rstd]: [View; 2],
     mut dgain: ViewMut,
     mut dbias: ViewMut,
 ) -> Result<()> {
@@ -237,8 +231,7 @@ mod tests {
             None,
             0.0,
             ViewMut::from_slice(&mut y, &[1, 64]).unwrap(),
-            ViewMut::from_slice(&mut mean, &[1]).unwrap(),
-            ViewMut::from_slice(&mut rstd, &[1]).unwrap(),
+            [&mut mean, &mut rstd].map(|stat| ViewMut::from_slice(stat, &[1]).unwrap()),
         )
         .unwrap();
         assert_eq!((mean[0], rstd[0], y[0], y[1]), (4096.0, 1.0, 1.0, -1.0));

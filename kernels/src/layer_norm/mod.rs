@@ -29,8 +29,7 @@ pub trait LayerNorm {
         bias: Option<View>,
         eps: f64,
         y: ViewMut,
-        mean: ViewMut,
-        rstd: ViewMut,
+        stats: [ViewMut; 2],
     ) -> Result<()>;
     /// See [`layer_norm_bwd`].
     fn layer_norm_bwd(
@@ -38,8 +37,7 @@ pub trait LayerNorm {
         dy: View,
         x: View,
         gain: View,
-        mean: View,
-        rstd: View,
+        stats: [View; 2],
         dx: ViewMut,
         accumulate: bool,
     ) -> Result<()>;
@@ -48,16 +46,15 @@ pub trait LayerNorm {
         &self,
         dy: View,
         x: View,
-        mean: View,
-        rstd: View,
+        stats: [View; 2],
         dgain: ViewMut,
         dbias: ViewMut,
     ) -> Result<()>;
 }
 
-/// `y = (x − mean)·rstd·gain + bias`; `mean` and `rstd` of every row are kept for backward.
+/// `y = (x − mean)·rstd·gain + bias`; mean and rstd of every row are kept for backward.
 ///
-/// `x`, `y`: (…, C); `gain`, `bias`: (C), f32; `mean`, `rstd`: (…), f32.
+/// `x`, `y`: (…, C); `gain`, `bias`: (C), f32; `stats`: mean and rstd, each (…), f32.
 pub fn layer_norm_fwd(
     b: &dyn Backend,
     x: View,
@@ -65,70 +62,70 @@ pub fn layer_norm_fwd(
     bias: Option<View>,
     eps: f64,
     y: ViewMut,
-    mean: ViewMut,
-    rstd: ViewMut,
+    stats: [ViewMut; 2],
 ) -> Result<()> {
     const OP: &str = "layer_norm_fwd";
     let row_args = [("x", x.layout(), x.dtype()), ("y", y.layout(), y.dtype())];
-    let stats = [("mean", mean.layout(), mean.dtype()), ("rstd", rstd.layout(), rstd.dtype())];
+    let [mean, rstd] = &stats;
+    let per_row = [("mean", mean.layout(), mean.dtype()), ("rstd", rstd.layout(), rstd.dtype())];
     let mut weights = vec![("gain", gain.layout(), gain.dtype())];
     weights.extend(bias.as_ref().map(|bias| ("bias", bias.layout(), bias.dtype())));
-    shapes(OP, &row_args, &stats, &weights)?;
+    shapes(OP, &row_args, &per_row, &weights)?;
     let bias_or_gain = bias.as_ref().unwrap_or(&gain);
-    for (arg, out) in [("y", &y), ("mean", &mean), ("rstd", &rstd)] {
+    for (arg, out) in [("y", &y), ("mean", mean), ("rstd", rstd)] {
         check::output(OP, arg, out, &[("x", &x), ("gain", &gain), ("bias", bias_or_gain)])?;
     }
-    check::disjoint(OP, "mean", &y, &mean)?;
-    check::disjoint(OP, "rstd", &y, &rstd)?;
-    check::disjoint(OP, "rstd", &mean, &rstd)?;
-    b.layer_norm_fwd(x, gain, bias, eps, y, mean, rstd)
+    check::disjoint(OP, "mean", &y, mean)?;
+    check::disjoint(OP, "rstd", &y, rstd)?;
+    check::disjoint(OP, "rstd", mean, rstd)?;
+    b.layer_norm_fwd(x, gain, bias, eps, y, stats)
 }
 
 /// `dx (+)= rstd·(g − mean(g) − x̂·mean(g∘x̂))`, `g = dy∘gain`; added to what `dx` holds if `accumulate`.
 ///
-/// `dy`, `x`, `dx`: (…, C); `gain`: (C), f32; `mean`, `rstd`: (…), f32, as the forward pass left them.
+/// `dy`, `x`, `dx`: (…, C); `gain`: (C), f32; `stats`: mean and rstd, each (…), f32, as the forward pass left them.
 pub fn layer_norm_bwd(
     b: &dyn Backend,
     dy: View,
     x: View,
     gain: View,
-    mean: View,
-    rstd: View,
+    stats: [View; 2],
     dx: ViewMut,
     accumulate: bool,
 ) -> Result<()> {
     const OP: &str = "layer_norm_bwd";
     let row_args =
         [("dy", dy.layout(), dy.dtype()), ("x", x.layout(), x.dtype()), ("dx", dx.layout(), dx.dtype())];
-    let stats = [("mean", mean.layout(), mean.dtype()), ("rstd", rstd.layout(), rstd.dtype())];
-    shapes(OP, &row_args, &stats, &[("gain", gain.layout(), gain.dtype())])?;
-    let inputs = [("dy", &dy), ("x", &x), ("gain", &gain), ("mean", &mean), ("rstd", &rstd)];
+    let [mean, rstd] = &stats;
+    let per_row = [("mean", mean.layout(), mean.dtype()), ("rstd", rstd.layout(), rstd.dtype())];
+    shapes(OP, &row_args, &per_row, &[("gain", gain.layout(), gain.dtype())])?;
+    let inputs = [("dy", &dy), ("x", &x), ("gain", &gain), ("mean", mean), ("rstd", rstd)];
     check::output(OP, "dx", &dx, &inputs)?;
-    b.layer_norm_bwd(dy, x, gain, mean, rstd, dx, accumulate)
+    b.layer_norm_bwd(dy, x, gain, stats, dx, accumulate)
 }
 
 /// `dgain = Σ dy∘x̂`, `dbias = Σ dy` over all rows, in one pass over `dy` and `x`; both are overwritten.
 ///
-/// `dy`, `x`: (…, C); `mean`, `rstd`: (…), f32; `dgain`, `dbias`: (C), f32.
+/// `dy`, `x`: (…, C); `stats`: mean and rstd, each (…), f32; `dgain`, `dbias`: (C), f32.
 pub fn layer_norm_bwd_weights(
     b: &dyn Backend,
     dy: View,
     x: View,
-    mean: View,
-    rstd: View,
+    stats: [View; 2],
     dgain: ViewMut,
     dbias: ViewMut,
 ) -> Result<()> {
     const OP: &str = "layer_norm_bwd_weights";
     let row_args = [("dy", dy.layout(), dy.dtype()), ("x", x.layout(), x.dtype())];
-    let stats = [("mean", mean.layout(), mean.dtype()), ("rstd", rstd.layout(), rstd.dtype())];
+    let [mean, rstd] = &stats;
+    let per_row = [("mean", mean.layout(), mean.dtype()), ("rstd", rstd.layout(), rstd.dtype())];
     let weights = [("dgain", dgain.layout(), dgain.dtype()), ("dbias", dbias.layout(), dbias.dtype())];
-    shapes(OP, &row_args, &stats, &weights)?;
+    shapes(OP, &row_args, &per_row, &weights)?;
     for (arg, out) in [("dgain", &dgain), ("dbias", &dbias)] {
-        check::output(OP, arg, out, &[("dy", &dy), ("x", &x), ("mean", &mean), ("rstd", &rstd)])?;
+        check::output(OP, arg, out, &[("dy", &dy), ("x", &x), ("mean", mean), ("rstd", rstd)])?;
     }
     check::disjoint(OP, "dbias", &dgain, &dbias)?;
-    b.layer_norm_bwd_weights(dy, x, mean, rstd, dgain, dbias)
+    b.layer_norm_bwd_weights(dy, x, stats, dgain, dbias)
 }
 
 /// Name, layout and dtype of an argument.

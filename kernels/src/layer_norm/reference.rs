@@ -4,6 +4,10 @@ use super::LayerNorm;
 use crate::check::host;
 use crate::{Reference, Result, View, ViewMut};
 
+fn read(view: View) -> Result<Vec<f64>> {
+    host("layer_norm", "an input", view.to_f64())
+}
+
 impl LayerNorm for Reference {
     fn layer_norm_fwd(
         &self,
@@ -12,13 +16,10 @@ impl LayerNorm for Reference {
         bias: Option<View>,
         eps: f64,
         mut y: ViewMut,
-        mut mean: ViewMut,
-        mut rstd: ViewMut,
+        [mut mean, mut rstd]: [ViewMut; 2],
     ) -> Result<()> {
-        const OP: &str = "layer_norm_fwd";
         let (rows, c) = x.layout().rows();
-        let (x, gain) = (host(OP, "x", x.to_f64())?, host(OP, "gain", gain.to_f64())?);
-        let bias = bias.map_or(Ok(vec![0.0; c]), |bias| host(OP, "bias", bias.to_f64()))?;
+        let (x, gain, bias) = (read(x)?, read(gain)?, bias.map_or(Ok(vec![0.0; c]), read)?);
         let (mut ys, mut means, mut rstds) = (vec![0.0; rows * c], vec![0.0; rows], vec![0.0; rows]);
         for row in 0..rows {
             let x = &x[row * c..(row + 1) * c];
@@ -30,7 +31,7 @@ impl LayerNorm for Reference {
             }
         }
         let stored = y.store_f64(&ys) && mean.store_f64(&means) && rstd.store_f64(&rstds);
-        host(OP, "y", stored.then_some(()))
+        host("layer_norm", "y", stored.then_some(()))
     }
 
     fn layer_norm_bwd(
@@ -38,48 +39,43 @@ impl LayerNorm for Reference {
         dy: View,
         x: View,
         gain: View,
-        mean: View,
-        rstd: View,
+        [mean, rstd]: [View; 2],
         mut dx: ViewMut,
         accumulate: bool,
     ) -> Result<()> {
-        const OP: &str = "layer_norm_bwd";
         let (rows, c) = dy.layout().rows();
-        let read = |arg, view: View| host(OP, arg, view.to_f64());
-        let (dy, x, gain) = (read("dy", dy)?, read("x", x)?, read("gain", gain)?);
-        let (mean, rstd, mut dxs) = (read("mean", mean)?, read("rstd", rstd)?, read("dx", dx.as_view())?);
+        let (dy, x, gain) = (read(dy)?, read(x)?, read(gain)?);
+        let (mean, rstd, mut dxs) = (read(mean)?, read(rstd)?, read(dx.as_view())?);
         for row in 0..rows {
-            let at = |i: usize| row * c + i;
-            let g = |i: usize| dy[at(i)] * gain[i];
-            let unit = |i: usize| (x[at(i)] - mean[row]) * rstd[row];
+            let at = row * c;
+            let g = |i: usize| dy[at + i] * gain[i];
+            let unit = |i: usize| (x[at + i] - mean[row]) * rstd[row];
             let mean_g = (0..c).map(g).sum::<f64>() / c as f64;
             let mean_gx = (0..c).map(|i| g(i) * unit(i)).sum::<f64>() / c as f64;
             for i in 0..c {
                 let own = rstd[row] * (g(i) - mean_g - unit(i) * mean_gx);
-                dxs[at(i)] = if accumulate { dxs[at(i)] + own } else { own };
+                dxs[at + i] = if accumulate { dxs[at + i] + own } else { own };
             }
         }
-        host(OP, "dx", dx.store_f64(&dxs).then_some(()))
+        host("layer_norm", "dx", dx.store_f64(&dxs).then_some(()))
     }
 
     fn layer_norm_bwd_weights(
         &self,
         dy: View,
         x: View,
-        mean: View,
-        rstd: View,
+        [mean, rstd]: [View; 2],
         mut dgain: ViewMut,
         mut dbias: ViewMut,
     ) -> Result<()> {
         let (rows, c) = dy.layout().rows();
-        let read = |arg, view: View| host("layer_norm_bwd_weights", arg, view.to_f64());
-        let (dy, x) = (read("dy", dy)?, read("x", x)?);
-        let (mean, rstd) = (read("mean", mean)?, read("rstd", rstd)?);
-        let unit = |row: usize, i: usize| (x[row * c + i] - mean[row]) * rstd[row];
-        let gain = |i: usize| (0..rows).map(|row| dy[row * c + i] * unit(row, i)).sum::<f64>();
-        let bias = |i: usize| (0..rows).map(|row| dy[row * c + i]).sum::<f64>();
-        let stored = dgain.store_f64(&(0..c).map(gain).collect::<Vec<_>>())
-            && dbias.store_f64(&(0..c).map(bias).collect::<Vec<_>>());
-        host("layer_norm_bwd_weights", "dgain", stored.then_some(()))
+        let (dy, x, mean, rstd) = (read(dy)?, read(x)?, read(mean)?, read(rstd)?);
+        let (mut gain, mut bias) = (vec![0.0; c], vec![0.0; c]);
+        for i in 0..rows * c {
+            gain[i % c] += dy[i] * (x[i] - mean[i / c]) * rstd[i / c];
+            bias[i % c] += dy[i];
+        }
+        let stored = dgain.store_f64(&gain) && dbias.store_f64(&bias);
+        host("layer_norm", "dgain", stored.then_some(()))
     }
 }

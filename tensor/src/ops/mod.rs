@@ -2,6 +2,7 @@
 
 mod elementwise;
 mod inplace;
+mod layers;
 pub(crate) mod loss;
 mod matmul;
 mod nn;
