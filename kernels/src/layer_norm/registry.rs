@@ -12,10 +12,15 @@ pub const KERNELS: &[KernelInfo] = &[
     KernelInfo {
         name: "layer_norm_fwd",
         doc: "y = (x − mean)·r·gain + bias, r = 1/sqrt(mean((x − mean)²) + eps)",
-        samples: || SHAPES.iter().flat_map(|s| [forward(s, false), forward(s, true)]).collect(),
+        samples: || {
+            let mut samples = vec![far_from_zero()];
+            samples.extend(SHAPES.iter().flat_map(|s| [forward(s, false), forward(s, true)]));
+            samples
+        },
         bench: || BENCH.iter().map(|s| forward(s, true)).collect(),
         run: |b, ins, outs, s| {
             let [y, mean, rstd] = outs else { unreachable!("three outputs") };
+            let ins = &ins[s[1] as usize..];
             let bias = ins.get(2).copied();
             layer_norm_fwd(
                 b,
@@ -99,7 +104,16 @@ fn forward(&(label, dims): &Shape, biased: bool) -> Sample {
         args.push(Arg::input("bias", c, Draw::NormalF32));
     }
     args.extend([Arg::out("y", dims), Arg::out_f32("mean", stats), Arg::out_f32("rstd", stats)]);
-    Sample::new(label, args).with(&[EPS])
+    Sample::new(label, args).with(&[EPS, 0.0])
+}
+
+/// A mean 500 times as large as the deviation: what `mean(x²) − mean²` cannot bear. The first argument only serves to draw x;
+/// the second scalar says how many such there are.
+fn far_from_zero() -> Sample {
+    let mut sample = forward(&("mean far from zero", &[5, 40]), true).with(&[EPS, 1.0]);
+    sample.args[0].draw = Draw::DerivedRounded(|ins, _| ins[0].iter().map(|v| 500.0 + v).collect());
+    sample.args.insert(0, Arg::input("deviation", &[5, 40], Draw::NormalF32));
+    sample
 }
 
 fn backward(&(label, dims): &Shape) -> Sample {
@@ -131,6 +145,7 @@ fn weights(&(label, dims): &Shape) -> Sample {
 /// The difference `x − mean` loses digits where the mean is large: what is left errs by roundings of `|x| + |mean|`, in the
 /// result directly, and relative to `x − mean` in the variance.
 fn forward_sizes(x: &[Vec<f64>], s: &Sample) -> Vec<Vec<f64>> {
+    let x = &x[s.scalars[1] as usize..];
     let c = x[1].len();
     let (mut ys, mut means, mut rstds) = (Vec::new(), Vec::new(), Vec::new());
     for row in x[0].chunks(c.max(1)) {
