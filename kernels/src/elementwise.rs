@@ -51,7 +51,8 @@ pub(crate) fn run(operands: Operands, y_name: &'static str, y: &mut ViewMut, f: 
     Ok(())
 }
 
-/// `y[i] = f(x[i])`.
+/// `y[i] = f(x[i])`. An `f` of more than a few operations must be a closure marked `#[inline(always)]` (a function's name is
+/// called through a shim that is not): what is not inlined here is not vectorised. So it is for [`zip`], too.
 pub(crate) fn map(
     op: &'static str,
     x: &View,
@@ -61,7 +62,11 @@ pub(crate) fn map(
     run(Operands { op, a: ("x", x), b: None, update: false }, "y", y, &move |x, _, y| {
         simd::vectorize(
             #[inline(always)]
-            move || y.iter_mut().zip(x).for_each(|(y, x)| *y = f(*x)),
+            move || {
+                for (y, x) in y.iter_mut().zip(x) {
+                    *y = f(*x);
+                }
+            },
         );
     })
 }
@@ -75,7 +80,11 @@ pub(crate) fn zip(
     run(operands, "y", y, &move |a, b, y| {
         simd::vectorize(
             #[inline(always)]
-            move || y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = f(*a, *b)),
+            move || {
+                for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
+                    *y = f(*a, *b);
+                }
+            },
         );
     })
 }

@@ -30,27 +30,78 @@ fn silu(a: f32) -> f32 {
     a * sigmoids(a).0
 }
 
-/// `σ(a) + a·σ(a)·σ(−a)`
+/// `a·σ(a)` and its derivative `σ(a) + a·σ(a)·σ(−a)`.
 #[inline(always)]
-fn silu_slope(a: f32) -> f32 {
+fn silu_both(a: f32) -> (f32, f32) {
     let (plus, minus) = sigmoids(a);
-    plus + a * (plus * minus)
+    (a * plus, plus + a * (plus * minus))
+}
+
+/// `max(a, 0)²` and its derivative.
+#[inline(always)]
+fn relu_squared_both(a: f32) -> (f32, f32) {
+    (relu(a) * relu(a), 2.0 * relu(a))
+}
+
+/// The tanh form of GELU and its derivative.
+#[inline(always)]
+fn gelu_tanh_both(a: f32) -> (f32, f32) {
+    (gelu_tanh(a), gelu_tanh_slope(a))
 }
 
 impl Gated for Cpu {
     fn gated_fwd(&self, act: Activation, a: View, b: View, mut y: ViewMut) -> Result<()> {
         let operands = Operands { op: "gated_fwd", a: ("a", &a), b: Some(("b", &b)), update: false };
         match act {
-            Activation::ReluSquared => zip(operands, &mut y, |a, b| relu(a) * relu(a) * b),
-            Activation::Silu => zip(operands, &mut y, |a, b| silu(a) * b),
-            Activation::GeluTanh => zip(operands, &mut y, |a, b| gelu_tanh(a) * b),
+            Activation::ReluSquared => zip(
+                operands,
+                &mut y,
+                #[inline(always)]
+                |a, b| relu(a) * relu(a) * b,
+            ),
+            Activation::Silu => zip(
+                operands,
+                &mut y,
+                #[inline(always)]
+                |a, b| silu(a) * b,
+            ),
+            Activation::GeluTanh => zip(
+                operands,
+                &mut y,
+                #[inline(always)]
+                |a, b| gelu_tanh(a) * b,
+            ),
         }
     }
     fn gated_bwd(&self, act: Activation, a: View, b: View, dy: View, da: ViewMut, db: ViewMut) -> Result<()> {
         match act {
-            Activation::ReluSquared => backward(&a, &b, &dy, da, db, |a| (relu(a) * relu(a), 2.0 * relu(a))),
-            Activation::Silu => backward(&a, &b, &dy, da, db, |a| (silu(a), silu_slope(a))),
-            Activation::GeluTanh => backward(&a, &b, &dy, da, db, |a| (gelu_tanh(a), gelu_tanh_slope(a))),
+            Activation::ReluSquared => backward(
+                &a,
+                &b,
+                &dy,
+                da,
+                db,
+                #[inline(always)]
+                |a| relu_squared_both(a),
+            ),
+            Activation::Silu => backward(
+                &a,
+                &b,
+                &dy,
+                da,
+                db,
+                #[inline(always)]
+                |a| silu_both(a),
+            ),
+            Activation::GeluTanh => backward(
+                &a,
+                &b,
+                &dy,
+                da,
+                db,
+                #[inline(always)]
+                |a| gelu_tanh_both(a),
+            ),
         }
     }
 }

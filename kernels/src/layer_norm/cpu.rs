@@ -109,23 +109,24 @@ fn forward<T: Float>(
     Ok(())
 }
 
-/// One row backward.
+/// One row backward. `g` and `unit` are room for a row of f32 each: sums of plain products of numbers in memory become vector
+/// code, sums of longer terms do not.
 #[inline(always)]
 fn backward_row<T: Float>(
-    dy: &[T],
-    x: &[T],
+    [dy, x]: [&[T]; 2],
     gain: &[f32],
     [mean, rstd]: [f32; 2],
+    [g, unit]: [&mut [f32]; 2],
     dx: &mut [T],
     accumulate: bool,
 ) {
     let c = dy.len();
-    let (x, gain, dx) = (&x[..c], &gain[..c], &mut dx[..c]);
-    let g = |i: usize| dy[i].to_f32() * gain[i];
-    let unit = |i: usize| (x[i].to_f32() - mean) * rstd;
-    let mean_g = planted!("layer_norm.forgets_mean_of_gradient", row_sum(c, g) / c as f32 => 0.0);
-    let mean_gx = row_sum(c, |i| g(i) * unit(i)) / c as f32;
-    let own = |i: usize| rstd * (g(i) - mean_g - unit(i) * mean_gx);
+    let (x, gain, dx, g, unit) = (&x[..c], &gain[..c], &mut dx[..c], &mut g[..c], &mut unit[..c]);
+    (0..c).for_each(|i| g[i] = dy[i].to_f32() * gain[i]);
+    (0..c).for_each(|i| unit[i] = (x[i].to_f32() - mean) * rstd);
+    let mean_g = planted!("layer_norm.forgets_mean_of_gradient", row_sum(c, |i| g[i]) / c as f32 => 0.0);
+    let mean_gx = row_sum(c, |i| g[i] * unit[i]) / c as f32;
+    let own = |i: usize| rstd * (g[i] - mean_g - unit[i] * mean_gx);
     if accumulate {
         (0..c).for_each(|i| dx[i] = T::from_f32(dx[i].to_f32() + own(i)));
     } else {
@@ -151,6 +152,8 @@ fn backward<T: Float>(
     let dx = par::SharedPtr::new(host(OP, "dx", dx.base_mut::<T>())?);
     let per_task = par::rows_per_task(c);
     par::for_each_task(rows.div_ceil(per_task), |task| {
+        let mut room = vec![0.0; 2 * c];
+        let (g, unit) = room.split_at_mut(c);
         simd::vectorize(
             #[inline(always)]
             || {
@@ -159,7 +162,7 @@ fn backward<T: Float>(
                     let at = dx_layout.row_position(r);
                     // SAFETY: rows of an output are disjoint (checked), lie in bounds, and each belongs to one task.
                     let dx = unsafe { std::slice::from_raw_parts_mut(dx.get().add(at), c) };
-                    backward_row(dy, x, gain, [mean[r], rstd[r]], dx, accumulate);
+                    backward_row([dy, x], gain, [mean[r], rstd[r]], [g, unit], dx, accumulate);
                 }
             },
         )
