@@ -52,7 +52,8 @@ pub(crate) fn run(operands: Operands, y_name: &'static str, y: &mut ViewMut, f: 
 }
 
 // ANCHOR: map
-/// `y[i] = f(x[i])`.
+/// `y[i] = f(x[i])`. An `f` of more than a few operations must be a closure marked `#[inline(always)]` (a function's name is
+/// called through a shim that is not): what is not inlined here is not vectorised. So it is for [`zip`], too.
 pub(crate) fn map(
     op: &'static str,
     x: &View,
@@ -62,7 +63,11 @@ pub(crate) fn map(
     run(Operands { op, a: ("x", x), b: None, update: false }, "y", y, &move |x, _, y| {
         simd::vectorize(
             #[inline(always)]
-            move || y.iter_mut().zip(x).for_each(|(y, x)| *y = f(*x)),
+            move || {
+                for (y, x) in y.iter_mut().zip(x) {
+                    *y = f(*x);
+                }
+            },
         );
     })
 }
@@ -77,7 +82,11 @@ pub(crate) fn zip(
     run(operands, "y", y, &move |a, b, y| {
         simd::vectorize(
             #[inline(always)]
-            move || y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = f(*a, *b)),
+            move || {
+                for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
+                    *y = f(*a, *b);
+                }
+            },
         );
     })
 }
@@ -133,16 +142,29 @@ fn gather<T: Float>(from: &[T], step: usize, to: &mut [f32]) {
 
 /// Memory to write.
 #[derive(Clone, Copy)]
-enum Target {
+pub(crate) enum Target {
     F32(SharedPtr<f32>),
     Bf16(SharedPtr<Bf16>),
 }
 
 impl Target {
-    fn of(op: &'static str, arg: &'static str, view: &mut ViewMut) -> Result<Self> {
+    /// The buffer of a view, from its first element.
+    pub fn of(op: &'static str, arg: &'static str, view: &mut ViewMut) -> Result<Self> {
         match view.dtype() {
             DType::Bf16 => Ok(Target::Bf16(SharedPtr::new(host(op, arg, view.base_mut())?))),
             _ => Ok(Target::F32(SharedPtr::new(host(op, arg, view.base_mut())?))),
+        }
+    }
+    /// Write `values` from `at` on, `step` apart: for an output beside the one whose memory the runs follow.
+    ///
+    /// # Safety
+    /// These elements are in bounds, and nobody else has access to them.
+    pub unsafe fn store(self, at: usize, step: usize, values: &[f32]) {
+        match self {
+            // SAFETY: the caller's promise.
+            Target::F32(y) => unsafe { scatter(y, at, step, values) },
+            // SAFETY: the caller's promise.
+            Target::Bf16(y) => unsafe { scatter(y, at, step, values) },
         }
     }
     /// Let `f` write `buffer.len()` elements from `at` on, `step` apart; it finds what they hold if `update`.
@@ -170,6 +192,25 @@ impl Target {
                 through(y, step, buffer, update, f)
             }
         }
+    }
+}
+
+/// `y[at + i·step] = values[i]`, rounded, touching nothing in between.
+///
+/// # Safety
+/// The elements are in bounds, and nobody else has access to them.
+unsafe fn scatter<T: Float>(y: SharedPtr<T>, at: usize, step: usize, values: &[f32]) {
+    if step == 1 {
+        // SAFETY: the caller's promise.
+        let y = unsafe { std::slice::from_raw_parts_mut(y.get().add(at), values.len()) };
+        return simd::vectorize(
+            #[inline(always)]
+            move || y.iter_mut().zip(values).for_each(|(y, v)| *y = T::from_f32(*v)),
+        );
+    }
+    for (i, v) in values.iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { *y.get().add(at + i * step) = T::from_f32(*v) };
     }
 }
 

@@ -73,6 +73,12 @@ ops! {
     top_k: TopK,
     sample: Sample,
     random: Random,
+    layer_norm: LayerNorm,
+    gelu: Gelu,
+    gated: Gated,
+    dropout: Dropout,
+    add_rms_norm: AddRmsNorm,
+    rope_norm: RopeNorm,
 }
 
 /// Every kernel of every operation.

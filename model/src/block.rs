@@ -47,7 +47,7 @@ impl BlockContext<'_> {
 
 /// `x` (B, T, C) through one block.
 pub fn block(
-    mut x: Var,
+    x: Var,
     w: &BlockWeights,
     ctx: &BlockContext<'_>,
     cache: Option<&mut KvCache>,
@@ -59,19 +59,18 @@ pub fn block(
     ctx.see(observer, "attn_norm", &h);
     let a = self_attention(&h, w, ctx, cache, observer)?;
     drop(h);
-    x = x.add(&a)?;
-    ctx.see(observer, "after_attn", &x);
-    drop(a);
 
-    let h = x.rms_norm(eps)?;
+    let (x, h) = x.add_rms_norm(&a, eps)?; // the sum, and its norm while it is in the cache
+    ctx.see(observer, "after_attn", &x);
     ctx.see(observer, "mlp_norm", &h);
+    drop(a);
     let fc = h.linear(&w.c_fc)?; // (B, T, 4C)
     ctx.see(observer, "fc", &fc);
     let fc = fc.relu_squared()?;
     ctx.see(observer, "relu2", &fc);
     let m = fc.linear(&w.mlp_proj)?;
     ctx.see(observer, "mlp_proj", &m);
-    x = x.add(&m)?;
+    let x = x.add(&m)?;
     ctx.see(observer, "out", &x);
     Ok(x)
 }

@@ -2,15 +2,20 @@
 //!
 //! Every file has its entry in `OPS`, the registry in `checks/src/registry/`, which drives tests and benchmarks.
 
+pub mod add_rms_norm;
 pub mod attention;
 pub mod binary;
 pub mod cast;
 pub mod cat;
 pub mod checkpoint;
 pub mod cumsum;
+pub mod dropout;
 pub mod embedding;
 pub mod extreme;
+pub mod gated;
 pub mod gather;
+pub mod gelu;
+pub mod layer_norm;
 pub mod linear;
 pub mod lm_head_loss;
 pub mod matmul;
@@ -19,6 +24,7 @@ pub mod reduce;
 pub mod relu_squared;
 pub mod rms_norm;
 pub mod rope;
+pub mod rope_norm;
 pub mod select;
 pub mod softmax;
 pub mod sort;

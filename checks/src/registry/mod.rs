@@ -6,6 +6,7 @@
 
 mod hidden;
 mod indexing;
+mod layers;
 mod nn;
 mod reductions;
 mod tensor_ops;
@@ -98,6 +99,15 @@ pub static OPS: &[&OpInfo] = &[
     &nn::EMBEDDING,
     &nn::LM_HEAD_LOSS,
     &nn::CHECKPOINT,
+    &layers::LAYER_NORM,
+    &layers::GELU,
+    &layers::GELU_TANH,
+    &layers::GATED_RELU_SQUARED,
+    &layers::GATED_SILU,
+    &layers::GATED_GELU_TANH,
+    &layers::DROPOUT,
+    &layers::ADD_RMS_NORM,
+    &layers::ROPE_NORM,
     &tensor_ops::MATMUL,
     &tensor_ops::SUM,
     &tensor_ops::ADD,

@@ -9,7 +9,7 @@ use kernels::registry::Layouts;
 use tensor::{AttentionParams, DType, Tensor};
 
 /// The smallest number that changes 1 in f32: nanochat's epsilon.
-const EPS: f64 = 1.0 / (1 << 23) as f64;
+pub const EPS: f64 = 1.0 / (1 << 23) as f64;
 
 pub static RMS_NORM: OpInfo = OpInfo {
     name: "rms_norm",
@@ -58,7 +58,7 @@ pub static RELU_SQUARED: OpInfo = OpInfo {
 };
 
 /// cos and sin of position·100^(−2j/D), rounded to f32, for `positions` rows.
-fn tables(positions: usize, half: usize, like: &Tensor) -> Result<[Tensor; 2]> {
+pub fn tables(positions: usize, half: usize, like: &Tensor) -> Result<[Tensor; 2]> {
     let angle = |i: usize| (i / half) as f64 * 100f64.powf(-((i % half) as f64) / half as f64);
     let table = |f: fn(f64) -> f64| {
         let values: Vec<f64> = (0..positions * half).map(|i| f(angle(i)) as f32 as f64).collect();

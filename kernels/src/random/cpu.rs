@@ -22,7 +22,7 @@ impl Random for Cpu {
 const LANES: usize = 16;
 
 #[inline(always)]
-fn fill(seed: u64, stream: u64, first: u64, y: &mut [f32]) {
+pub(crate) fn fill(seed: u64, stream: u64, first: u64, y: &mut [f32]) {
     let mut done = 0;
     while done < y.len() {
         let index = first + done as u64;

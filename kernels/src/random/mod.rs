@@ -4,7 +4,7 @@
 //! stream and index, so every backend makes the same bits in any order, and a sampler that is resumed continues where
 //! it was. Where to read next: `cpu.rs`.
 
-mod cpu;
+pub(crate) mod cpu;
 mod reference;
 
 use crate::check;

@@ -22,7 +22,7 @@ impl RmsNorm for Cpu {
 
 /// Σ f(i) over a row, in eight interleaved partial sums that are added pairwise at the end.
 #[inline(always)]
-fn row_sum(n: usize, f: impl Fn(usize) -> f32) -> f32 {
+pub(crate) fn row_sum(n: usize, f: impl Fn(usize) -> f32) -> f32 {
     let mut acc = [0.0f32; 8];
     let whole = n / 8 * 8;
     for at in (0..whole).step_by(8) {
@@ -36,14 +36,14 @@ fn row_sum(n: usize, f: impl Fn(usize) -> f32) -> f32 {
     ((acc[0] + acc[4]) + (acc[1] + acc[5])) + ((acc[2] + acc[6]) + (acc[3] + acc[7]))
 }
 
-fn row<'a, T>(base: &'a [T], layout: &Layout, row: usize, c: usize) -> &'a [T] {
+pub(crate) fn row<'a, T>(base: &'a [T], layout: &Layout, row: usize, c: usize) -> &'a [T] {
     let at = layout.row_position(row);
     &base[at..at + c]
 }
 
 /// One row forward; returns its rstd.
 #[inline(always)]
-fn forward_row<T: Float>(x: &[T], eps: f32, y: &mut [T]) -> f32 {
+pub(crate) fn forward_row<T: Float>(x: &[T], eps: f32, y: &mut [T]) -> f32 {
     let c = x.len();
     let mean_square = row_sum(c, |i| x[i].to_f32() * x[i].to_f32()) / c as f32;
     let rstd = 1.0 / (mean_square + eps).sqrt();
@@ -55,7 +55,7 @@ fn forward_row<T: Float>(x: &[T], eps: f32, y: &mut [T]) -> f32 {
 
 /// One row backward.
 #[inline(always)]
-fn backward_row<T: Float>(dy: &[T], y: &[T], rstd: f32, dx: &mut [T], accumulate: bool) {
+pub(crate) fn backward_row<T: Float>(dy: &[T], y: &[T], rstd: f32, dx: &mut [T], accumulate: bool) {
     let (c, y, dx) = (dy.len(), &y[..dy.len()], &mut dx[..dy.len()]);
     let mean = row_sum(c, |i| dy[i].to_f32() * y[i].to_f32()) / c as f32;
     let g = |i: usize| rstd * (dy[i].to_f32() - y[i].to_f32() * mean);

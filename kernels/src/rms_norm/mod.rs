@@ -8,7 +8,7 @@
 //! so `x` need not be kept, and `y` usually is kept anyway by the matmul that follows.
 //! Where to read next: [`reference`](self) for the three loops, `cpu.rs` for the fast version.
 
-mod cpu;
+pub(crate) mod cpu;
 mod reference;
 
 use crate::check::{self, FLOATS};

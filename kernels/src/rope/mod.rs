@@ -51,27 +51,32 @@ pub fn rope(
     check::rank(OP, "x", x.dims(), 4, "(B, T, H, D)")?;
     check::dims(OP, "y", y.dims(), x.dims())?;
     check::dtype(OP, "y", y.dtype(), &[x.dtype()])?;
-    let half = x.dims()[3] / 2;
-    check::parameter(OP, x.dims()[3] == 2 * half, || {
-        format!("head_dim {} is odd; halves need an even one", x.dims()[3])
-    })?;
-    check::dims(OP, "positions", positions.dims(), &x.dims()[..2])?;
-    check::rank(OP, "cos", cos.dims(), 2, "(positions, head_dim / 2)")?;
-    check::dims(OP, "cos", cos.dims(), &[cos.dims()[0], half])?;
-    check::dims(OP, "sin", sin.dims(), cos.dims())?;
-    for (arg, table) in [("cos", &cos), ("sin", &sin)] {
-        check::dtype(OP, arg, table.dtype(), &[check::accumulator(x.dtype())])?;
-        check::unit_last_stride(OP, arg, table.layout())?;
-    }
+    tables(OP, &x, &positions, &cos, &sin)?;
     check::unit_last_stride(OP, "x", x.layout())?;
     check::unit_last_stride(OP, "y", y.layout())?;
-    check::indices(OP, "positions", &positions, cos.dims()[0])?;
     check::output(OP, "y", &y, &[("x", &x), ("positions", &positions), ("cos", &cos), ("sin", &sin)])?;
     let _timed = profile::call(OP, || Cost {
         flops: 3.0 * x.numel() as f64,
         bytes: x.traffic() + profile::written(&y, accumulate),
     });
     b.rope(x, positions, cos, sin, y, inverse, accumulate)
+}
+
+/// Do positions and tables fit the head vectors `x` (B, T, H, D)?
+pub(crate) fn tables(op: &'static str, x: &View, positions: &View, cos: &View, sin: &View) -> Result<()> {
+    let half = x.dims()[3] / 2;
+    check::parameter(op, x.dims()[3] == 2 * half, || {
+        format!("head_dim {} is odd; halves need an even one", x.dims()[3])
+    })?;
+    check::dims(op, "positions", positions.dims(), &x.dims()[..2])?;
+    check::rank(op, "cos", cos.dims(), 2, "(positions, head_dim / 2)")?;
+    check::dims(op, "cos", cos.dims(), &[cos.dims()[0], half])?;
+    check::dims(op, "sin", sin.dims(), cos.dims())?;
+    for (arg, table) in [("cos", cos), ("sin", sin)] {
+        check::dtype(op, arg, table.dtype(), &[check::accumulator(x.dtype())])?;
+        check::unit_last_stride(op, arg, table.layout())?;
+    }
+    check::indices(op, "positions", positions, cos.dims()[0])
 }
 
 /// Registry entries.

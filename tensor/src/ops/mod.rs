@@ -3,6 +3,7 @@
 mod elementwise;
 mod indexing;
 mod inplace;
+mod layers;
 pub(crate) mod loss;
 mod matmul;
 mod nn;
