@@ -9,6 +9,7 @@
 
 pub mod backend;
 pub mod check;
+pub(crate) mod dot;
 pub mod element;
 pub(crate) mod elementwise;
 pub mod error;
@@ -18,6 +19,7 @@ pub mod philox;
 pub mod planted;
 pub mod portable;
 pub mod registry;
+pub(crate) mod rows;
 pub(crate) mod runs;
 pub mod simd;
 pub mod verify;
@@ -48,12 +50,18 @@ ops! {
     rms_norm: RmsNorm,
     matmul: Matmul,
     muon: Muon,
+    polar_express: PolarExpress,
+    normuon: NorMuon,
     copy: CopyCast,
     unary: Unary,
     binary: Binary,
     accumulate: Accumulate,
     reduce: Reduce,
     relu_squared: ReluSquared,
+    channel_gate: ChannelGate,
+    gated_add: GatedAdd,
+    smear: Smear,
+    mix: Mix,
     embedding: Embedding,
     cross_entropy: CrossEntropy,
     rope: Rope,

@@ -4,6 +4,7 @@
 //! gradient on a device. Adding an operation's entry to [`OPS`] is all that is needed to have it tested everywhere; a test
 //! holds that every file in `ops/` has one.
 
+mod current;
 mod nn;
 mod tensor_ops;
 mod views;
@@ -105,6 +106,10 @@ pub static OPS: &[&OpInfo] = &[
     &nn::EMBEDDING,
     &nn::LM_HEAD_LOSS,
     &nn::CHECKPOINT,
+    &current::CHANNEL_GATE,
+    &current::GATED_ADD,
+    &current::SMEAR,
+    &current::MIX,
     &tensor_ops::MATMUL,
     &tensor_ops::SUM,
     &tensor_ops::SOFTMAX,
