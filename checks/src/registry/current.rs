@@ -10,7 +10,7 @@ use tensor::Tensor;
 pub static CHANNEL_GATE: OpInfo = OpInfo {
     name: "channel_gate",
     module: "channel_gate",
-    doc: "g = scale·σ(x[:n]·Wᵀ); da = dg·g·(1 − g/scale), dx[:n] = da·W, dW = daᵀ·x[:n]",
+    doc: "g = scale·σ(x[:n]·Wᵀ); da = dg·scale·σ(1−σ), dx[:n] = da·W, dW = daᵀ·x[:n]",
     samples: || {
         let sample = |label, x: &[usize], [heads, n]: [usize; 2], scale: f64| {
             let inputs = vec![Input::activation("x", x), Input::weight("w", &[heads, n])];
@@ -29,11 +29,11 @@ pub static CHANNEL_GATE: OpInfo = OpInfo {
         let channels = x[0].narrow(x[0].dims().len() - 1, 0, x[1].dims()[1])?;
         Ok(vec![channels.linear(&x[1])?.unary(UnaryOp::Sigmoid)?.affine(s.scalars[0], 0.0)?])
     }),
-    scales: &[1.0, 0.3, 1e-2],
+    scales: &[0.3, 1e-2], // at 0.3, with means of four, gates are within 1e-7 of their ends
     dtypes: FLOATS,
     layouts: Layouts::Rows,
     forward: per_tensor(32.0, 0.0),
-    gradient: per_tensor(32.0, 8.0), // reads g as it was rounded
+    gradient: per_tensor(128.0, 0.0), // a of 30 with an error of 3 units is e^a with one of 90
     terms: None,
     avoid: None,
 };

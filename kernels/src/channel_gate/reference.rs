@@ -4,6 +4,12 @@ use super::ChannelGate;
 use crate::check::host;
 use crate::{Reference, Result, View, ViewMut};
 
+/// `σ(a) = 1/(1 + e^−a)` of the product of n channels and weights.
+fn sigmoid(x: &[f64], w: &[f64], n: usize) -> f64 {
+    let a: f64 = (0..n).map(|j| x[j] * w[j]).sum();
+    1.0 / (1.0 + (-a).exp())
+}
+
 impl ChannelGate for Reference {
     fn channel_gate_fwd(&self, x: View, w: View, scale: f64, mut g: ViewMut) -> Result<()> {
         const OP: &str = "channel_gate_fwd";
@@ -12,11 +18,7 @@ impl ChannelGate for Reference {
         let mut gs = vec![0.0; rows * heads];
         for r in 0..rows {
             for h in 0..heads {
-                let mut a = 0.0;
-                for j in 0..n {
-                    a += x[r * c + j] * w[h * n + j];
-                }
-                gs[r * heads + h] = scale / (1.0 + (-a).exp());
+                gs[r * heads + h] = scale * sigmoid(&x[r * c..], &w[h * n..], n);
             }
         }
         host(OP, "g", g.store_f64(&gs).then_some(()))
@@ -25,20 +27,21 @@ impl ChannelGate for Reference {
     fn channel_gate_bwd_x(
         &self,
         dg: View,
-        g: View,
+        x: View,
         w: View,
         scale: f64,
         mut dx: ViewMut,
         accumulate: bool,
     ) -> Result<()> {
         const OP: &str = "channel_gate_bwd_x";
-        let ((rows, c), heads, n) = (dx.layout().rows(), w.dims()[0], w.dims()[1]);
-        let (dg, g, w) =
-            (host(OP, "dg", dg.to_f64())?, host(OP, "g", g.to_f64())?, host(OP, "w", w.to_f64())?);
+        let ((rows, c), heads, n) = (x.layout().rows(), w.dims()[0], w.dims()[1]);
+        let (x, w) = (host(OP, "x", x.to_f64())?, host(OP, "w", w.to_f64())?);
+        let dg = host(OP, "dg", dg.to_f64())?;
         let mut dxs = if accumulate { host(OP, "dx", dx.as_view().to_f64())? } else { vec![0.0; rows * c] };
         for r in 0..rows {
             for h in 0..heads {
-                let da = dg[r * heads + h] * g[r * heads + h] * (1.0 - g[r * heads + h] / scale);
+                let s = sigmoid(&x[r * c..], &w[h * n..], n);
+                let da = dg[r * heads + h] * scale * s * (1.0 - s);
                 for j in 0..n {
                     dxs[r * c + j] += da * w[h * n + j];
                 }
@@ -50,20 +53,21 @@ impl ChannelGate for Reference {
     fn channel_gate_bwd_w(
         &self,
         dg: View,
-        g: View,
         x: View,
+        w: View,
         scale: f64,
         mut dw: ViewMut,
         accumulate: bool,
     ) -> Result<()> {
         const OP: &str = "channel_gate_bwd_w";
-        let ((rows, c), heads, n) = (x.layout().rows(), dw.dims()[0], dw.dims()[1]);
-        let (dg, g, x) =
-            (host(OP, "dg", dg.to_f64())?, host(OP, "g", g.to_f64())?, host(OP, "x", x.to_f64())?);
+        let ((rows, c), heads, n) = (x.layout().rows(), w.dims()[0], w.dims()[1]);
+        let (x, w) = (host(OP, "x", x.to_f64())?, host(OP, "w", w.to_f64())?);
+        let dg = host(OP, "dg", dg.to_f64())?;
         let mut dws = if accumulate { host(OP, "dw", dw.as_view().to_f64())? } else { vec![0.0; heads * n] };
         for r in 0..rows {
             for h in 0..heads {
-                let da = dg[r * heads + h] * g[r * heads + h] * (1.0 - g[r * heads + h] / scale);
+                let s = sigmoid(&x[r * c..], &w[h * n..], n);
+                let da = dg[r * heads + h] * scale * s * (1.0 - s);
                 for j in 0..n {
                     dws[h * n + j] += da * x[r * c + j];
                 }
