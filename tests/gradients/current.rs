@@ -192,9 +192,9 @@ fn every_gradient_of_the_whole_stack_is_the_slope_of_the_loss() {
 }
 
 #[test]
-// bf16 keeps 8 bits of every activation; through three layers and a softmax some percent of a gradient remain uncertain.
+// bf16 keeps 8 bits of every activation; through three layers and a softmax a few percent of a gradient remain uncertain.
 fn the_cpu_agrees_with_the_reference_in_both_precisions() {
-    let tolerances = [(DType::F32, 1e-5), (DType::Bf16, 0.15)];
+    let tolerances = [(DType::F32, 2e-6), (DType::Bf16, 8e-2)];
     let (block, stack) = (one_block(), small());
     assert_precisions(&block, &drawn(&block, shaken), |device| batch(7, [2, 5], device), tolerances);
     assert_precisions(&stack, &drawn(&stack, shaken), |device| batch(7, [2, 5], device), tolerances);

@@ -3,8 +3,8 @@
 //!
 //! Like Newton–Schulz ([`crate::muon`]) it sends every singular value towards 1 with an odd polynomial of degree five per
 //! step, `A = X·Xᵀ`, `X ← a·X + (b·A + c·A²)·X`. But each step has its own polynomial, the one that leaves the smallest
-//! possible error over the interval in which the step before left the singular values: five steps bring them within
-//! some percent of 1, where Newton–Schulz leaves them between 0.7 and 1.2.
+//! possible error over the interval in which the step before left the singular values. Those above 1e-3 all end between
+//! 0.86 and 1.14, where Newton–Schulz has lifted the smallest ones to 0.5 and left others at 0.7 or 1.2.
 //!
 //! Before that the rows are made equally long (MuonEq), each scaled to `‖X‖_F/√R`, so that an output feature with a small
 //! gradient counts as much as the others; and the whole is scaled to `X / (1.01·‖X‖_F + 1e-6)`, a little below 1, because

@@ -24,18 +24,27 @@ fn express(b: &dyn Backend, g: &[f32], [rows, cols]: [usize; 2], bf16: bool) -> 
 }
 
 #[test]
-fn the_rows_of_a_wide_result_are_orthonormal_within_some_percent() {
+fn the_rows_of_a_wide_result_are_orthonormal_up_to_what_the_polynomials_leave() {
+    // Singular values between 0.86 and 1.14 have squares within 0.3 of 1, and so do the products of the rows.
     let (rows, cols) = (24, 96);
-    for (bf16, tolerance) in [(false, 0.08), (true, 0.1)] {
+    for bf16 in [false, true] {
         let o = express(&Cpu, &matrix(rows, cols), [rows, cols], bf16);
         for i in 0..rows {
             for j in 0..rows {
                 let dot: f32 = (0..cols).map(|k| o[i * cols + k] * o[j * cols + k]).sum();
                 let want = if i == j { 1.0 } else { 0.0 };
-                assert!((dot - want).abs() <= tolerance, "row {i} · row {j} = {dot}");
+                assert!((dot - want).abs() <= 0.3, "row {i} · row {j} = {dot}");
             }
         }
     }
+}
+
+#[test]
+fn singular_values_five_hundred_times_apart_come_together() {
+    // Two rows of one length that are almost parallel: singular values √2 and √2/500. Their product is the determinant.
+    let o = express(&Cpu, &[1.0, 0.002, 1.0, -0.002], [2, 2], false);
+    let determinant = (o[0] * o[3] - o[1] * o[2]).abs();
+    assert!((0.86f32.powi(2)..=1.15f32.powi(2)).contains(&determinant), "{o:?}");
 }
 
 #[test]
