@@ -9,6 +9,7 @@
 
 pub mod backend;
 pub mod check;
+pub(crate) mod dot;
 pub mod element;
 pub(crate) mod elementwise;
 pub mod error;
@@ -21,6 +22,7 @@ pub mod planted;
 pub mod portable;
 pub mod profile;
 pub mod registry;
+pub(crate) mod rows;
 pub(crate) mod runs;
 pub mod simd;
 pub mod verify;
@@ -51,6 +53,8 @@ ops! {
     rms_norm: RmsNorm,
     matmul: Matmul,
     muon: Muon,
+    polar_express: PolarExpress,
+    normuon: NorMuon,
     copy: CopyCast,
     unary: Unary,
     binary: Binary,
@@ -63,6 +67,10 @@ ops! {
     gather: Gather,
     softmax: Softmax,
     relu_squared: ReluSquared,
+    channel_gate: ChannelGate,
+    gated_add: GatedAdd,
+    smear: Smear,
+    mix: Mix,
     embedding: Embedding,
     cross_entropy: CrossEntropy,
     rope: Rope,

@@ -4,6 +4,7 @@
 //! gradient on a device. Adding an operation's entry to [`OPS`] is all that is needed to have it tested everywhere; a test
 //! holds that every file in `ops/` has one.
 
+mod current;
 mod hidden;
 mod indexing;
 mod layers;
@@ -108,6 +109,10 @@ pub static OPS: &[&OpInfo] = &[
     &layers::DROPOUT,
     &layers::ADD_RMS_NORM,
     &layers::ROPE_NORM,
+    &current::CHANNEL_GATE,
+    &current::GATED_ADD,
+    &current::SMEAR,
+    &current::MIX,
     &tensor_ops::MATMUL,
     &tensor_ops::SUM,
     &tensor_ops::ADD,

@@ -1,16 +1,12 @@
-//! Muon on the CPU: one streaming pass for the momentum; Newton–Schulz as matrix products with the element-wise parts
-//! folded into them or done in one pass over data that is still in the cache.
+//! Muon on the CPU: one streaming pass for the momentum; Newton–Schulz as matrix products (`quintic.rs`).
 //!
 //! The iteration always works on a wide matrix X (s, l), s ≤ l: a tall argument is transposed while it is scaled, and
 //! again while the result is written.
 
+use super::quintic::{BLOCK, Square, round, step, transpose, update};
 use super::{COEFFICIENTS, Muon, NORM_EPS};
 use crate::check::host;
-use crate::matmul::{Matmul, matmul_symmetric};
-use crate::{Bf16, Cpu, Layout, Result, View, ViewMut, par};
-
-/// Elements per task of the element-wise passes.
-const BLOCK: usize = 16384;
+use crate::{Cpu, Result, View, ViewMut, par};
 
 impl Muon for Cpu {
     fn muon_momentum(&self, mut buf: ViewMut, g: View, mut u: ViewMut, momentum: f64) -> Result<()> {
@@ -57,7 +53,7 @@ impl Muon for Cpu {
             std::mem::swap(&mut x, &mut y);
         }
         for _ in 0..steps {
-            step(self, x, y, squares, (s, l), bf16)?;
+            step(x, y, squares, (s, l), COEFFICIENTS, bf16.then_some(Square::ScaledFirst))?;
             std::mem::swap(&mut x, &mut y);
         }
         if tall {
@@ -69,53 +65,6 @@ impl Muon for Cpu {
     }
 }
 
-/// `y = a·x + (b·A + c·A·A)·x`, `A = x·xᵀ`.
-fn step(
-    cpu: &Cpu,
-    x: &[f32],
-    y: &mut [f32],
-    squares: &mut [f32],
-    (s, l): (usize, usize),
-    bf16: bool,
-) -> Result<()> {
-    let [a, b, c] = COEFFICIENTS.map(|v| v as f32);
-    let (big_a, rest) = squares.split_at_mut(s * s);
-    let (big_b, big_c) = rest.split_at_mut(s * s);
-    let matrix = |data, cols| {
-        View::from_slice_strided(data, Layout::strided(&[data.len() / cols, cols], &[cols, 1], 0)?)
-    };
-    let xt = View::from_slice_strided(x, Layout::strided(&[l, s], &[1, l], 0)?)?;
-    matmul_symmetric(matrix(x, l)?, xt, ViewMut::from_slice(big_a, &[s, s])?, 1.0, 0.0)?;
-    if !bf16 {
-        // c·A·A + b·A is a product added to b times what is there; a·X is (a on the diagonal of B)·X.
-        big_b.copy_from_slice(big_a);
-        matmul_symmetric(matrix(big_a, s)?, matrix(big_a, s)?, ViewMut::from_slice(big_b, &[s, s])?, c, b)?;
-        big_b.iter_mut().step_by(s + 1).for_each(|diagonal| *diagonal += a);
-        return cpu.matmul(matrix(big_b, s)?, matrix(x, l)?, ViewMut::from_slice(y, &[s, l])?, 1.0, 0.0);
-    }
-    update(big_a, |_, a| round(a));
-    update(big_c, |i, _| round(c * big_a[i]));
-    cpu.matmul(matrix(big_c, s)?, matrix(big_a, s)?, ViewMut::from_slice(big_b, &[s, s])?, 1.0, 0.0)?;
-    update(big_b, |i, caa| round(round(b * big_a[i]) + round(caa)));
-    cpu.matmul(matrix(big_b, s)?, matrix(x, l)?, ViewMut::from_slice(y, &[s, l])?, 1.0, 0.0)?;
-    update(y, |i, bx| round(round(a * x[i]) + round(bx)));
-    Ok(())
-}
-
-/// To the nearest bf16, kept in an f32.
-fn round(v: f32) -> f32 {
-    Bf16::from_f32(v).to_f32()
-}
-
-/// `data[i] = f(i, data[i])`.
-fn update(data: &mut [f32], f: impl Fn(usize, f32) -> f32 + Sync + Send) {
-    par::for_each_rows(data, 1, BLOCK, |first, data| {
-        for (i, v) in data.iter_mut().enumerate() {
-            *v = f(first + i, *v);
-        }
-    });
-}
-
 /// `x = g / (‖g‖_F + 1e-7)`; the squares are summed in f64, blocks from left to right.
 fn scale(g: &[f32], x: &mut [f32], bf16: bool) {
     let round = move |v| if bf16 { round(v) } else { v };
@@ -125,15 +74,4 @@ fn scale(g: &[f32], x: &mut [f32], bf16: bool) {
     let norm = round(sums.iter().sum::<f64>().sqrt() as f32);
     let norm = round(norm + NORM_EPS as f32);
     update(x, |i, _| round(round(g[i]) / norm));
-}
-
-/// `y` (cols, rows) = the transpose of `x` (rows, cols).
-fn transpose(x: &[f32], y: &mut [f32], (rows, cols): (usize, usize)) {
-    par::for_each_rows(y, rows, par::rows_per_task(rows), |first, y| {
-        for (j, y) in y.chunks_exact_mut(rows).enumerate() {
-            for (i, y) in y.iter_mut().enumerate() {
-                *y = x[i * cols + first + j];
-            }
-        }
-    });
 }

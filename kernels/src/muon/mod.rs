@@ -12,9 +12,11 @@
 //! the odd polynomial `a·s + b·s³ + c·s⁵` on every singular value s. The coefficients trade exact convergence for a steep
 //! start: after five steps small values have grown up to 3.4445⁵ ≈ 485 times and the others lie between about 0.7 and 1.2.
 //! A tall matrix is transposed first, so that A is the smaller of the two possible squares.
-//! Where to read next: `reference.rs` for exactly this, `cpu.rs` for the version on top of [`crate::matmul`].
+//! Where to read next: `reference.rs` for exactly this, `cpu.rs` and `quintic.rs` for the version on top of
+//! [`crate::matmul`]; [`crate::polar_express`] and [`crate::normuon`] for what Muon has become since.
 
 mod cpu;
+pub(crate) mod quintic;
 mod reference;
 #[cfg(test)]
 mod tests;

@@ -72,3 +72,33 @@ fn scratch_that_is_too_small_is_refused() {
     );
     assert!(matches!(result, Err(crate::KernelError::Parameter { .. })));
 }
+
+/// `scale·sin(0.7·i + phase)`.
+fn sine(n: usize, scale: f64, phase: f64) -> Vec<f32> {
+    (0..n).map(|i| (scale * (0.7 * i as f64 + phase).sin()) as f32).collect()
+}
+
+#[test]
+fn two_steps_of_wide_and_tall_matrices_give_the_numbers_of_the_original() {
+    // Shape, then for each step the first row as far as it is known, and the sum. The original runs in bf16.
+    type Step = (&'static [f64], f64);
+    let table: [([usize; 2], [Step; 2]); 2] = [
+        ([4, 6], [(&[-0.00418, 0.3148, 0.4921, 0.44645, 0.16871, -0.16859], 1.19661), (&[], 1.13742)]),
+        ([6, 4], [(&[-0.00239, 0.31575, 0.49301, 0.445], 1.23041), (&[], 1.20314)]),
+    ];
+    for (dims, steps) in table {
+        let (mut p, mut buf) = (sine(24, 0.5, 0.0), vec![0.0f32; 24]);
+        for (step, (row, sum)) in steps.into_iter().enumerate() {
+            let (g, mut u) = (sine(24, 0.1, 2.0 + 10.0 * step as f64), vec![0.0f32; 24]);
+            let [buf, u_out] = [&mut buf, &mut u].map(|v| ViewMut::from_slice(v, &dims).unwrap());
+            muon_momentum(&Cpu, buf, View::from_slice(&g, &dims).unwrap(), u_out, 0.95).unwrap();
+            let o = schulz(&Cpu, &u, dims[0], dims[1], true);
+            let lr = 0.02 * (dims[0] as f32 / dims[1] as f32).max(1.0).sqrt();
+            p.iter_mut().zip(&o).for_each(|(p, o)| *p -= lr * o);
+            let all = p.iter().map(|&p| f64::from(p)).sum::<f64>();
+            assert!((all - sum).abs() <= 2e-3, "{dims:?} step {step}: sum {all} instead of {sum}");
+            let near = row.iter().zip(&p).all(|(want, got)| (f64::from(*got) - want).abs() <= 2e-4);
+            assert!(near, "{dims:?} step {step}: {:?} instead of {row:?}", &p[..dims[1]]);
+        }
+    }
+}

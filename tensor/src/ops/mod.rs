@@ -1,5 +1,6 @@
 //! Operations: one thin method per kernel. Each allocates its result, lends views to the kernel, returns.
 
+mod current;
 mod elementwise;
 mod indexing;
 mod inplace;

@@ -1,6 +1,5 @@
-//! Gradients of a whole two-layer model against central differences, in f64 on the reference device; and the CPU's f32 and
-//! bf16 gradients against those.
-#![allow(clippy::unwrap_used)]
+//! A classic model of two layers, through the code of `model` itself: gradients against central differences in f64, and
+//! the CPU's in f32 and bf16 against those.
 
 use autograd::Tape;
 use model::{Gpt, GptConfig, GptOptions};

@@ -1,0 +1,53 @@
+//! Two activations mixed by learned numbers: `y = a·x + b·z`, a and b one-element tensors kept in f32.
+//!
+//! Gradient: `dx = a·dy`, `dz = b·dy`; a meets every element of x, so `da = Σ dy·x`, and `db = Σ dy·z`: dot products over the whole
+//! tensor, which a constant a or b does without.
+
+use crate::{GradSlot, Op, Result, Var, apply};
+use kernels::mix::mix_bwd_scalar;
+use kernels::planted;
+use tensor::Tensor;
+
+/// The operation.
+pub struct Mix;
+
+impl Op<4, 1> for Mix {
+    const NAME: &'static str = "mix";
+    /// For each of a, x, b, z: what its gradient multiplies dy by (x, a, z, b), if it needs one.
+    type Saved = [Option<Tensor>; 4];
+
+    fn forward(&self, [a, x, b, z]: [&Tensor; 4], needs: [bool; 4]) -> Result<([Tensor; 1], Self::Saved)> {
+        let other = [x, a, planted!("mix.scalars_swapped", z => x), b];
+        Ok(([x.mix(a, z, b)?], std::array::from_fn(|i| needs[i].then(|| other[i].clone()))))
+    }
+    fn vjp(
+        &self,
+        [x, a, z, b]: Self::Saved,
+        [dy]: [Option<&Tensor>; 1],
+        [da, dx, db, dz]: [Option<&GradSlot>; 4],
+    ) -> Result<()> {
+        let Some(dy) = dy else { return Ok(()) };
+        for (slot, factor) in [(dx, a), (dz, b)] {
+            if let (Some(slot), Some(factor)) = (slot, factor) {
+                slot.add_scaled(&factor, dy)?;
+            }
+        }
+        for (slot, with) in [(da, x), (db, z)] {
+            if let (Some(slot), Some(with)) = (slot, with) {
+                let backend = dy.device().backend();
+                slot.add_with(|out, accumulate| {
+                    mix_bwd_scalar(backend, dy.view(), with.view(), out, accumulate)
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Var {
+    /// `a·x + b·z`, with `a` and `b` of one element.
+    pub fn mix(&self, a: &Var, z: &Var, b: &Var) -> Result<Var> {
+        let [y] = apply(Mix, [a, self, b, z])?;
+        Ok(y)
+    }
+}

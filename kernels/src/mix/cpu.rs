@@ -1,0 +1,64 @@
+//! Mixtures on the CPU: forward is one elementwise loop; the scalar's gradient is one dot product per row, rows in blocks
+//! that threads share, the blocks added from left to right. Both are bound by memory.
+
+use super::Mix;
+use crate::check::host;
+use crate::dot::dot;
+use crate::elementwise::{Operands, zip};
+use crate::rows::Rows;
+use crate::{Bf16, Cpu, DType, Float, Result, View, ViewMut, par, planted, simd};
+
+impl Mix for Cpu {
+    fn mix_fwd(&self, a: View, x: View, b: View, z: View, mut y: ViewMut) -> Result<()> {
+        const OP: &str = "mix_fwd";
+        let (a, b) = (number(OP, "a", &a)?, number(OP, "b", &b)?);
+        let operands = Operands { op: OP, a: ("x", &x), b: Some(("z", &z)), update: false };
+        zip(operands, &mut y, move |x, z| a * x + b * z)
+    }
+
+    fn mix_bwd_scalar(&self, dy: View, x: View, mut da: ViewMut, accumulate: bool) -> Result<()> {
+        const OP: &str = "mix_bwd_scalar";
+        let sum = match dy.dtype() {
+            DType::Bf16 => sum_of_products::<Bf16>(OP, &dy, &x)?,
+            _ => sum_of_products::<f32>(OP, &dy, &x)?,
+        };
+        let at = da.layout().position(0);
+        let da = &mut host(OP, "da", da.base_mut::<f32>())?[at];
+        let old = if planted!("mix.overwrites", accumulate => false) { f64::from(*da) } else { 0.0 };
+        *da = (old + sum) as f32;
+        Ok(())
+    }
+}
+
+fn number(op: &'static str, arg: &'static str, scalar: &View) -> Result<f32> {
+    Ok(host(op, arg, scalar.base::<f32>())?[scalar.layout().position(0)])
+}
+
+fn sum_of_products<T: Float>(op: &'static str, dy: &View, x: &View) -> Result<f64> {
+    let (rows, c) = x.layout().rows();
+    let (dy, x) = (Rows::<T>::of(op, "dy", dy)?, Rows::<T>::of(op, "x", x)?);
+    let sums = par::map_blocks(rows, par::rows_per_task(c), |block| {
+        simd::vectorize(
+            #[inline(always)]
+            || block.map(|r| dot(dy.row(r), x.row(r))).sum::<f64>(),
+        )
+    });
+    Ok(sums.iter().sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::mix::mix_bwd_scalar;
+    use crate::{Cpu, View, ViewMut};
+
+    #[test]
+    fn a_sum_over_a_million_elements_keeps_its_digits() {
+        // 2^20 ones, and a pair of large terms in different blocks that cancel.
+        let (mut dy, x) = (vec![1.0f32; 1 << 20], vec![1.0f32; 1 << 20]);
+        (dy[0], dy[1 << 19]) = (1e9, -1e9);
+        let (dims, mut da) = ([1 << 10, 1 << 10], [5.0f32]);
+        let (dy, x) = (View::from_slice(&dy, &dims).unwrap(), View::from_slice(&x, &dims).unwrap());
+        mix_bwd_scalar(&Cpu, dy, x, ViewMut::from_slice(&mut da, &[1]).unwrap(), true).unwrap();
+        assert_eq!(da[0], ((1 << 20) - 2 + 5) as f32);
+    }
+}

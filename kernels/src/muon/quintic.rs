@@ -1,0 +1,85 @@
+//! One step of an iteration that applies an odd polynomial of degree five to the singular values of a wide matrix X (s, l),
+//! s ≤ l, with matrix products alone: `A = X·Xᵀ`, `X ← a·X + (b·A + c·A²)·X`.
+//!
+//! In f32 the element-wise parts are folded into the products. In bf16 every matrix is rounded where a bf16 tensor would
+//! be, and kept in f32. Used by Newton–Schulz ([`super::newton_schulz`]) and Polar Express ([`crate::polar_express`]),
+//! which differ in their coefficients.
+
+use crate::matmul::{Matmul, matmul_symmetric};
+use crate::{Bf16, Cpu, Layout, Result, View, ViewMut, par};
+
+/// Elements per task of the element-wise passes.
+pub(crate) const BLOCK: usize = 16384;
+
+/// How bf16 rounds `c·A²`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Square {
+    /// As `(c·A)·A`, with `c·A` rounded before the product.
+    ScaledFirst,
+    /// As `c·(A·A)`, with the product rounded first.
+    ScaledLast,
+}
+
+/// `y = a·x + (b·A + c·A·A)·x`, `A = x·xᵀ`. `squares`: room for three matrices (s, s). `bf16`: round like bf16 tensors.
+pub(crate) fn step(
+    x: &[f32],
+    y: &mut [f32],
+    squares: &mut [f32],
+    (s, l): (usize, usize),
+    coefficients: [f64; 3],
+    bf16: Option<Square>,
+) -> Result<()> {
+    let [a, b, c] = coefficients.map(|v| v as f32);
+    let (big_a, rest) = squares.split_at_mut(s * s);
+    let (big_b, big_c) = rest.split_at_mut(s * s);
+    let matrix = |data, cols| {
+        View::from_slice_strided(data, Layout::strided(&[data.len() / cols, cols], &[cols, 1], 0)?)
+    };
+    let xt = View::from_slice_strided(x, Layout::strided(&[l, s], &[1, l], 0)?)?;
+    matmul_symmetric(matrix(x, l)?, xt, ViewMut::from_slice(big_a, &[s, s])?, 1.0, 0.0)?;
+    let Some(order) = bf16 else {
+        // c·A·A + b·A is a product added to b times what is there; a·X is (a on the diagonal of B)·X.
+        big_b.copy_from_slice(big_a);
+        matmul_symmetric(matrix(big_a, s)?, matrix(big_a, s)?, ViewMut::from_slice(big_b, &[s, s])?, c, b)?;
+        big_b.iter_mut().step_by(s + 1).for_each(|diagonal| *diagonal += a);
+        return Cpu.matmul(matrix(big_b, s)?, matrix(x, l)?, ViewMut::from_slice(y, &[s, l])?, 1.0, 0.0);
+    };
+    update(big_a, |_, a| round(a));
+    if order == Square::ScaledFirst {
+        update(big_c, |i, _| round(c * big_a[i]));
+        Cpu.matmul(matrix(big_c, s)?, matrix(big_a, s)?, ViewMut::from_slice(big_b, &[s, s])?, 1.0, 0.0)?;
+        update(big_b, |i, caa| round(round(b * big_a[i]) + round(caa)));
+    } else {
+        let aa = ViewMut::from_slice(big_b, &[s, s])?;
+        matmul_symmetric(matrix(big_a, s)?, matrix(big_a, s)?, aa, 1.0, 0.0)?;
+        update(big_b, |i, aa| round(round(b * big_a[i]) + round(c * round(aa))));
+    }
+    Cpu.matmul(matrix(big_b, s)?, matrix(x, l)?, ViewMut::from_slice(y, &[s, l])?, 1.0, 0.0)?;
+    update(y, |i, bx| round(round(a * x[i]) + round(bx)));
+    Ok(())
+}
+
+/// To the nearest bf16, kept in an f32.
+pub(crate) fn round(v: f32) -> f32 {
+    Bf16::from_f32(v).to_f32()
+}
+
+/// `data[i] = f(i, data[i])`.
+pub(crate) fn update(data: &mut [f32], f: impl Fn(usize, f32) -> f32 + Sync + Send) {
+    par::for_each_rows(data, 1, BLOCK, |first, data| {
+        for (i, v) in data.iter_mut().enumerate() {
+            *v = f(first + i, *v);
+        }
+    });
+}
+
+/// `y` (cols, rows) = the transpose of `x` (rows, cols).
+pub(crate) fn transpose(x: &[f32], y: &mut [f32], (rows, cols): (usize, usize)) {
+    par::for_each_rows(y, rows, par::rows_per_task(rows), |first, y| {
+        for (j, y) in y.chunks_exact_mut(rows).enumerate() {
+            for (i, y) in y.iter_mut().enumerate() {
+                *y = x[i * cols + first + j];
+            }
+        }
+    });
+}
