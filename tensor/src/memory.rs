@@ -5,6 +5,7 @@
 //! eight classes per power of two, so that batches of varying length reuse each other's memory.
 
 use crate::Device;
+use kernels::planted;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
@@ -64,7 +65,7 @@ pub(crate) fn size_class(bytes: usize) -> usize {
         return 64;
     }
     let step = (bytes.next_power_of_two() / 16).max(64);
-    bytes.div_ceil(step) * step
+    planted!("memory.size_class_rounds_down", bytes.div_ceil(step) => bytes / step) * step
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::memory::{self, CACHE_LIMIT};
 use crate::{Device, Result, TensorError};
-use kernels::{Buffer, DType, Layout as KernelLayout, Space, View, ViewMut};
+use kernels::{Buffer, DType, Layout as KernelLayout, Space, View, ViewMut, planted};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 
 /// Cache-line and vector-register alignment.
@@ -34,7 +34,9 @@ impl Storage {
     pub fn new(bytes: usize, device: Device) -> Result<Storage> {
         let class = memory::size_class(bytes);
         let address = memory::with_pool(device, |pool| {
-            let reused = pool.free.get_mut(&class).and_then(Vec::pop);
+            let reused = pool.free.get_mut(&class).and_then(
+                |blocks| planted!("storage.block_in_use_handed_out", blocks.pop() => blocks.last().copied()),
+            );
             let address = match reused {
                 Some(address) => {
                     pool.stats.cached_bytes -= class;
@@ -94,13 +96,14 @@ impl Storage {
 impl Drop for Storage {
     fn drop(&mut self) {
         let surplus = memory::with_pool(self.device, |pool| {
-            pool.stats.live_bytes -= self.bytes;
+            pool.stats.live_bytes -= planted!("storage.drop_not_counted", self.bytes => 0);
             pool.stats.live_storages -= 1;
             if pool.stats.cached_bytes + self.class > CACHE_LIMIT {
                 return true;
             }
             pool.stats.cached_bytes += self.class;
-            pool.free.entry(self.class).or_default().push(self.address);
+            let class = planted!("storage.returned_under_its_size", self.class => self.bytes);
+            pool.free.entry(class).or_default().push(self.address);
             false
         });
         if surplus {
@@ -133,6 +136,14 @@ mod tests {
         let after = memory::stats(Device::Reference);
         assert!(after.reuses > before.reuses);
         assert_eq!(again.buffer().address % ALIGN, 0);
+    }
+
+    #[test]
+    fn a_block_in_use_is_not_handed_out_again() {
+        let odd = 55_555; // a size no other test uses
+        drop([Storage::new(odd, Device::Reference).unwrap(), Storage::new(odd, Device::Reference).unwrap()]);
+        let [a, b] = [0, 1].map(|_| Storage::new(odd, Device::Reference).unwrap());
+        assert_ne!(a.buffer().address, b.buffer().address);
     }
 
     #[test]

@@ -16,6 +16,8 @@ mod command;
 mod fmt;
 mod goldens;
 mod lint;
+mod mutants;
+mod planted;
 mod steps;
 mod test;
 mod tidy;
@@ -31,6 +33,7 @@ const COMMANDS: &[Command] = &[
     tidy::COMMAND,
     fmt::COMMAND,
     lint::COMMAND,
+    mutants::COMMAND,
     book::COMMAND,
     bench_vs_torch::COMMAND,
 ];

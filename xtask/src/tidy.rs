@@ -18,6 +18,7 @@ mod machine_paths;
 mod manifest;
 mod markers;
 mod mentions;
+mod planted;
 mod reference;
 mod registries;
 mod registry_hosts;
@@ -59,6 +60,7 @@ const CHECKS: &[Check] = &[
     Check { name: "threads", rule: threads::RULE, find: threads::check },
     Check { name: "reference", rule: reference::RULE, find: reference::check },
     Check { name: "registries", rule: registries::RULE, find: registries::check },
+    Check { name: "planted", rule: planted::RULE, find: planted::check },
     Check { name: "markers", rule: markers::RULE, find: markers::check },
     Check { name: "paths", rule: machine_paths::RULE, find: machine_paths::check },
     Check { name: "hosts", rule: registry_hosts::RULE, find: registry_hosts::check },

@@ -1,6 +1,7 @@
 //! Concatenation along an axis: any number of inputs. Gradient: each input gets its own range of `dy`.
 
 use crate::{AutogradError, GradSlot, OpN, Result, Var, apply_n};
+use kernels::planted;
 use tensor::{Tensor, TensorError};
 
 /// The operation.
@@ -31,6 +32,7 @@ impl OpN for Cat {
     fn vjp(&self, lengths: Vec<usize>, dy: &[Option<&Tensor>], dx: &[Option<&GradSlot>]) -> Result<()> {
         let Some(dy) = dy[0] else { return Ok(()) };
         let mut start = 0;
+        let lengths = planted!("cat.lengths_from_the_end", lengths => lengths.into_iter().rev().collect());
         for (slot, len) in dx.iter().zip(lengths) {
             if let Some(slot) = slot {
                 slot.add(dy.narrow(self.axis, start, len)?)?;

@@ -5,6 +5,7 @@
 //! A rotation's transpose is the rotation back, so the gradient is the same kernel with the angle reversed.
 
 use crate::{GradSlot, Op, Result, Var, apply};
+use kernels::planted;
 use kernels::rope::rope;
 use tensor::Tensor;
 
@@ -27,7 +28,8 @@ impl Op<1, 1> for Rope {
     }
     fn vjp(&self, (): (), [dy]: [Option<&Tensor>; 1], [dx]: [Option<&GradSlot>; 1]) -> Result<()> {
         let (Some(dy), Some(dx)) = (dy, dx) else { return Ok(()) };
-        let (backend, inverse) = (dy.device().backend(), true);
+        let inverse = planted!("rope.gradient_turns_forward", true => false);
+        let backend = dy.device().backend();
         let (p, c, s) = (self.positions.view(), self.cos.view(), self.sin.view());
         dx.add_with(|out, accumulate| rope(backend, dy.view(), p, c, s, out, inverse, accumulate))
     }

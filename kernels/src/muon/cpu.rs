@@ -7,7 +7,7 @@
 use super::{COEFFICIENTS, Muon, NORM_EPS};
 use crate::check::host;
 use crate::matmul::{Matmul, matmul_symmetric};
-use crate::{Bf16, Cpu, Layout, Result, View, ViewMut, par};
+use crate::{Bf16, Cpu, Layout, Result, View, ViewMut, par, planted};
 
 /// Elements per task of the element-wise passes.
 const BLOCK: usize = 16384;
@@ -19,12 +19,13 @@ impl Muon for Cpu {
         let buf = par::SharedPtr::new(host(OP, "buf", buf.as_mut_slice::<f32>())?);
         let u = host(OP, "u", u.as_mut_slice::<f32>())?;
         let (keep, take) = (momentum as f32, (1.0 - momentum) as f32);
+        let (of_g, of_buf) = planted!("muon.nesterov_missing", (take, keep) => (0.0, 1.0));
         par::for_each_rows(u, 1, BLOCK, |first, u| {
             // SAFETY: `buf` has the length of `u` (checked), and each range belongs to one task.
             let buf = unsafe { std::slice::from_raw_parts_mut(buf.get().add(first), u.len()) };
             for ((buf, u), g) in buf.iter_mut().zip(u).zip(&g[first..]) {
                 *buf += take * (g - *buf);
-                *u = take * g + keep * *buf;
+                *u = of_g * g + of_buf * *buf;
             }
         });
         Ok(())
@@ -61,7 +62,7 @@ impl Muon for Cpu {
             std::mem::swap(&mut x, &mut y);
         }
         if tall {
-            transpose(x, o, (s, l))
+            transpose(x, o, planted!("muon.turned_back_with_sides_swapped", (s, l) => (l, s)))
         } else {
             o.copy_from_slice(x)
         }
@@ -123,7 +124,7 @@ fn scale(g: &[f32], x: &mut [f32], bf16: bool) {
         g[block].iter().map(|&v| (round(v) as f64).powi(2)).sum::<f64>()
     });
     let norm = round(sums.iter().sum::<f64>().sqrt() as f32);
-    let norm = round(norm + NORM_EPS as f32);
+    let norm = round(norm + planted!("muon.zero_divided_by_zero", NORM_EPS as f32 => 0.0));
     update(x, |i, _| round(round(g[i]) / norm));
 }
 

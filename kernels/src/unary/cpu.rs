@@ -5,7 +5,7 @@
 use super::{Unary, UnaryOp};
 use crate::elementwise::map;
 use crate::fast_math::{exp_f32, tanh_f32};
-use crate::{Cpu, Result, View, ViewMut};
+use crate::{Cpu, Result, View, ViewMut, planted};
 
 impl Unary for Cpu {
     fn unary(&self, op: UnaryOp, x: View, mut y: ViewMut) -> Result<()> {
@@ -25,6 +25,7 @@ impl Unary for Cpu {
             UnaryOp::Abs => map(OP, x, y, f32::abs),
             UnaryOp::Affine { scale, shift } => {
                 let (scale, shift) = (scale as f32, shift as f32);
+                let shift = planted!("unary.shift_is_scaled_too", shift => scale * shift);
                 map(OP, x, y, move |x| scale * x + shift)
             }
         }
