@@ -104,7 +104,7 @@ fn clean(programs: &Programs, rows: &[Row]) -> Result<bool, String> {
     }
     println!("without a bug: {} programs", jobs.len());
     let (begun, mut failed) = (Instant::now(), 0);
-    queue::run(jobs, AT_ONCE, LIMIT, &mut |i, ended| {
+    queue::run(&programs.folder, jobs, AT_ONCE, LIMIT, &mut |i, ended| {
         let says = |line: &String| ended.output.lines().any(|l| l == line);
         if ended.code != Some(0) || !must_say[i].iter().all(says) {
             failed += 1;
@@ -128,7 +128,7 @@ fn hunt(programs: &Programs, rows: &[Row]) -> Result<Vec<String>, String> {
     }
     let width = rows.iter().map(|row| row.id.len()).max().unwrap_or(0);
     let (mut survivors, mut done) = (Vec::new(), 0);
-    queue::run(jobs, AT_ONCE, LIMIT, &mut |i, ended| {
+    queue::run(&programs.folder, jobs, AT_ONCE, LIMIT, &mut |i, ended| {
         done += 1;
         let (row, caught) = (&rows[i], is_caught(rows[i].by, &ended));
         let (word, time) = (if caught { "caught by" } else { "SURVIVES" }, seconds(ended.time));

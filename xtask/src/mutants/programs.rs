@@ -21,6 +21,8 @@ const PACKAGES: &[&str] = &[
 
 /// Where the build is.
 pub struct Programs {
+    /// `target/planted`.
+    pub folder: PathBuf,
     root: PathBuf,
     artifacts: Vec<Artifact>,
 }
@@ -51,7 +53,8 @@ impl Programs {
             "--tests",
             "--target-dir",
         ]);
-        process.arg(context.root.join("target").join("planted"));
+        let folder = context.root.join("target").join("planted");
+        process.arg(&folder);
         process.arg("--message-format=json-render-diagnostics");
         PACKAGES.iter().for_each(|package| _ = process.args(["--package", package]));
         process.current_dir(&context.root).stderr(Stdio::inherit());
@@ -60,7 +63,8 @@ impl Programs {
             return Err("the build with the feature `planted` failed".into());
         }
         let text = String::from_utf8_lossy(&output.stdout);
-        Ok(Programs { root: context.root.clone(), artifacts: text.lines().filter_map(artifact).collect() })
+        let artifacts = text.lines().filter_map(artifact).collect();
+        Ok(Programs { folder, root: context.root.clone(), artifacts })
     }
     fn find(&self, kind: &str, name: &str, harness: bool) -> Result<Process, String> {
         let fits = |a: &&Artifact| (a.kind.as_str(), a.name.as_str(), a.harness) == (kind, name, harness);

@@ -4,7 +4,7 @@
 //! given up is killed. Their output goes to files, which never block a child as a full pipe would.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
@@ -46,9 +46,10 @@ impl Drop for Running {
     }
 }
 
-/// Run the jobs, `at_once` at a time; `on_end` hears of each, by its place in the list, as it ends. One that runs longer
-/// than `limit` is killed.
+/// Run the jobs, `at_once` at a time, with their output in files in `folder` meanwhile; `on_end` hears of each, by its place
+/// in the list, as it ends. One that runs longer than `limit` is killed.
 pub fn run(
+    folder: &Path,
     jobs: Vec<Job>,
     at_once: usize,
     limit: Duration,
@@ -59,7 +60,7 @@ pub fn run(
     loop {
         while running.len() < at_once {
             let Some((index, job)) = waiting.next() else { break };
-            running.push(start(index, job)?);
+            running.push(start(folder, index, job)?);
         }
         if running.is_empty() {
             return Ok(());
@@ -88,9 +89,9 @@ pub fn run(
     }
 }
 
-fn start(index: usize, Job { name, mut process }: Job) -> Result<Running, String> {
+fn start(folder: &Path, index: usize, Job { name, mut process }: Job) -> Result<Running, String> {
     let failed = |e: std::io::Error| format!("{name}: {e}");
-    let log = std::env::temp_dir().join(format!("nanochat-mutants-{}-{index}", std::process::id()));
+    let log = folder.join(format!("output-{}-{index}.txt", std::process::id()));
     let out = File::create(&log).map_err(failed)?;
     let err = out.try_clone().map_err(failed)?;
     let child = process.stdin(Stdio::null()).stdout(out).stderr(err).spawn().map_err(failed)?;
@@ -108,13 +109,21 @@ mod tests {
         Job { name: args.join(" "), process }
     }
 
+    /// A folder of this process and test.
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("nanochat-queue-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
     #[test]
     fn every_job_ends_once_with_its_output_and_code() {
         let jobs = vec![job(&["--version"]), job(&["--no-such-flag"]), job(&["--list"])];
         let mut seen = Vec::new();
         let mut on_end =
             |i: usize, e: Ended| seen.push((i, e.name.clone(), e.code == Some(0), e.output.len() > 5));
-        run(jobs, 2, Duration::from_secs(60), &mut on_end).unwrap();
+        run(&folder("all"), jobs, 2, Duration::from_secs(60), &mut on_end).unwrap();
+        fs::remove_dir(folder("all")).unwrap(); // it is empty again
         seen.sort();
         let want = ["--version", "--no-such-flag", "--list"].into_iter().enumerate();
         assert_eq!(seen, want.map(|(i, name)| (i, name.to_string(), i != 1, true)).collect::<Vec<_>>());
@@ -123,7 +132,11 @@ mod tests {
     #[test]
     fn a_job_over_the_limit_is_stopped() {
         let mut codes = Vec::new();
-        run(vec![job(&["--list"])], 1, Duration::ZERO, &mut |_, e| codes.push((e.code, e.output))).unwrap();
+        run(&folder("limit"), vec![job(&["--list"])], 1, Duration::ZERO, &mut |_, e| {
+            codes.push((e.code, e.output))
+        })
+        .unwrap();
+        fs::remove_dir(folder("limit")).unwrap();
         assert!(codes.len() == 1 && (codes[0].0.is_some() || codes[0].1.contains("stopped after 0 s")));
     }
 }
