@@ -19,8 +19,8 @@ impl Muon for Cpu {
         let buf = par::SharedPtr::new(host(OP, "buf", buf.as_mut_slice::<f32>())?);
         let u = host(OP, "u", u.as_mut_slice::<f32>())?;
         let (keep, take) = (momentum as f32, (1.0 - momentum) as f32);
-        let (of_g, of_buf) = planted!("muon.nesterov_missing", (take, keep) => (0.0, 1.0));
         par::for_each_rows(u, 1, BLOCK, |first, u| {
+            let (of_g, of_buf) = planted!("muon.nesterov_missing", (take, keep) => (0.0, 1.0));
             // SAFETY: `buf` has the length of `u` (checked), and each range belongs to one task.
             let buf = unsafe { std::slice::from_raw_parts_mut(buf.get().add(first), u.len()) };
             for ((buf, u), g) in buf.iter_mut().zip(u).zip(&g[first..]) {

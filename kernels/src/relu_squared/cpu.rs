@@ -18,8 +18,8 @@ impl ReluSquared for Cpu {
     fn relu_squared_bwd(&self, x: View, dy: View, mut dx: ViewMut, accumulate: bool) -> Result<()> {
         let operands =
             Operands { op: "relu_squared_bwd", a: ("x", &x), b: Some(("dy", &dy)), update: accumulate };
-        let two = planted!("relu_squared.factor_of_two_missing", 2.0 => 1.0);
         run(operands, "dx", &mut dx, &move |x, dy, dx| {
+            let two = planted!("relu_squared.factor_of_two_missing", 2.0 => 1.0);
             simd::vectorize(
                 #[inline(always)]
                 move || {

@@ -60,8 +60,9 @@ pub(crate) fn select<T: Float>(row: &[T], k: usize, mut found: impl FnMut(usize,
             || collect(row, k, list),
         );
         keep_best(list, k);
-        let ignored = planted!("top_k.ties_in_any_order", 0 => 32);
-        list.sort_unstable_by_key(|&key| std::cmp::Reverse(key >> ignored));
+        list.sort_unstable_by_key(|&key| {
+            std::cmp::Reverse(planted!("top_k.ties_in_any_order", key => key >> 32))
+        });
         for (rank, key) in list.iter().enumerate() {
             found(rank, !*key as u32 as usize);
         }
