@@ -210,11 +210,14 @@ fn a_gradient_that_lies_inside_a_larger_one_is_added_to_in_its_own_place() {
 #[test]
 fn two_uses_of_one_gradient_do_not_disturb_each_other() {
     let _leaks = LeakCheck::default();
-    // A residual hands the same dy to both its inputs; what is added to one must not show in the other.
-    let tape = Tape::new();
-    let (a, b) = (tape.watch(ones(2)).unwrap(), tape.watch(ones(2)).unwrap());
-    let (sum, twice) = (a.add(&b).unwrap(), a.affine(2.0, 0.0).unwrap());
-    let gradients = tape.backward(&[(&sum, ones(2)), (&twice, ones(2))]).unwrap();
-    assert_eq!(gradients.take(&a).unwrap().to_f64_vec(), [3.0; 2]);
-    assert_eq!(gradients.take(&b).unwrap().to_f64_vec(), [1.0; 2]);
+    // A residual hands the same dy to both its inputs; what is added to one must not show in the other, whichever comes first.
+    for order in [[0, 1], [1, 0]] {
+        let tape = Tape::new();
+        let (a, b) = (tape.watch(ones(2)).unwrap(), tape.watch(ones(2)).unwrap());
+        let uses: [&dyn Fn() -> Var; 2] = [&|| a.add(&b).unwrap(), &|| a.affine(2.0, 0.0).unwrap()];
+        let [y, z] = order.map(|which: usize| uses[which]());
+        let gradients = tape.backward(&[(&y, ones(2)), (&z, ones(2))]).unwrap();
+        assert_eq!(gradients.take(&a).unwrap().to_f64_vec(), [3.0; 2]);
+        assert_eq!(gradients.take(&b).unwrap().to_f64_vec(), [1.0; 2]);
+    }
 }

@@ -81,6 +81,35 @@ fn cached_decoding_equals_full_decoding_however_it_is_chunked() {
 }
 
 #[test]
+fn rows_copied_from_one_prompt_go_on_as_the_prompt_would() {
+    let mut gpt = model(small_config(), 3, GptOptions::default());
+    steps(&mut gpt, 3);
+    let prompt = random_batch(gpt.config(), 1, 70, 5, Device::Cpu).ids; // more than one page
+    let mut one = gpt.cache(1, 80).unwrap();
+    gpt.logits_cached(&prompt, &mut one).unwrap();
+    let mut rows = one.replicate(gpt.config(), 3, 200).unwrap(); // room for more pages than are filled
+    for token in [7, 8] {
+        let next = |n: usize| Tensor::ids(&vec![token; n], &[n, 1], Device::Cpu).unwrap();
+        let want = gpt.logits_cached(&next(1), &mut one).unwrap().to_f64_vec();
+        let got = gpt.logits_cached(&next(3), &mut rows).unwrap().to_f64_vec();
+        assert!(got.chunks(300).all(|row| row == want), "after token {token}");
+    }
+}
+
+#[test]
+fn the_same_micro_batch_twice_counts_as_once() {
+    let norm = |micro_batches| {
+        let mut gpt = model(small_config(), 1, GptOptions::default());
+        let mut optimizer = Optimizer::new(gpt.params(), Hyper::classic(64)).unwrap();
+        let config = gpt.config().clone();
+        let next = || Ok(random_batch(&config, 2, 32, 1, Device::Cpu));
+        trainer::step(&mut gpt, &mut optimizer, micro_batches, next, SETTINGS, 1.0).unwrap().grad_norm
+    };
+    let (once, twice) = (norm(1), norm(2));
+    assert!((once - twice).abs() <= 1e-6 * once && once > 0.0, "{once} {twice}");
+}
+
+#[test]
 fn a_row_does_not_depend_on_its_batch() {
     let _leaks = LeakCheck::default();
     let mut gpt = model(small_config(), 3, GptOptions::default());

@@ -4,6 +4,7 @@ use crate::error::{AutogradError, Result};
 use crate::slot::GradSlot;
 use crate::tape::Tape;
 use crate::var::Var;
+use kernels::planted;
 use tensor::{Tensor, memory};
 
 /// A differentiable operation with `N` inputs and `M` outputs.
@@ -76,7 +77,7 @@ fn common_tape(op: &'static str, x: &[&Var]) -> Result<Option<Tape>> {
     let mut tape: Option<&Tape> = None;
     for var in x {
         let Some((own, _)) = var.place() else { continue };
-        if tape.is_some_and(|t| !t.same(own)) {
+        if planted!("op.foreign_tape_accepted", tape.is_some_and(|t| !t.same(own)) => false) {
             return Err(AutogradError::ForeignTape { op });
         }
         tape = Some(own);

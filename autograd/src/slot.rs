@@ -5,6 +5,7 @@
 //! no special case. A slot adds through `&self`, because two inputs of an operation may be the same variable.
 
 use crate::error::{AutogradError, Result};
+use kernels::planted;
 use std::cell::RefCell;
 use tensor::{DType, Device, Layout, Tensor, ViewMut, memory};
 
@@ -144,7 +145,7 @@ impl GradSlot {
     /// As [`GradSlot::add_with`] for kernels that can only add: an empty slot is zeroed first.
     pub fn add_to_zeroed(&self, f: impl FnOnce(&mut Tensor) -> Result<()>) -> Result<()> {
         self.with(|buffer, filled| {
-            if !filled {
+            if planted!("slot.not_zeroed", !filled => false) {
                 buffer.fill(0.0)?;
             }
             f(buffer)
@@ -162,10 +163,11 @@ impl GradSlot {
         };
         if buffer.view_mut().is_err() {
             // Someone else still reads this memory (a residual hands one gradient to both its inputs): write a copy.
-            buffer = if filled { buffer.copied()? } else { buffer.uninit_like()? };
+            let holds = planted!("slot.copy_forgets_the_gradient", filled => false);
+            buffer = if holds { buffer.copied()? } else { buffer.uninit_like()? };
         }
         drop(label);
-        let result = f(&mut buffer, filled);
+        let result = f(&mut buffer, planted!("slot.overwrites", filled => false));
         state.buffer = Some(buffer);
         state.filled = filled || result.is_ok();
         result

@@ -6,6 +6,7 @@
 use crate::error::{AutogradError, Result};
 use crate::slot::GradSlot;
 use crate::var::Var;
+use kernels::planted;
 use std::cell::RefCell;
 use std::rc::Rc;
 use tensor::{Tensor, TensorError, memory};
@@ -85,7 +86,9 @@ impl Tape {
             }
             fits(OP, output.value(), dy)?;
         }
-        let mut recording = self.0.borrow_mut().take().ok_or(AutogradError::TapeConsumed { op: OP })?;
+        let recording =
+            planted!("tape.not_consumed", self.0.take() => self.0.replace(Some(Recording::default())));
+        let mut recording = recording.ok_or(AutogradError::TapeConsumed { op: OP })?;
         seeds.iter().for_each(|(_, dy)| memory::mark(dy.device())); // what is alive at the end of forward was saved
         let _label = memory::label(OP);
         for (output, dy) in seeds {
@@ -93,7 +96,10 @@ impl Tape {
                 recording.slots[id].add(dy.clone())?;
             }
         }
-        while let Some(node) = recording.nodes.pop() {
+        while let Some(node) = planted!(
+            "tape.swept_forwards",
+            recording.nodes.pop() => (!recording.nodes.is_empty()).then(|| recording.nodes.remove(0))
+        ) {
             let outputs = node.first_output..node.first_output + node.outputs;
             let dy: Vec<Option<Tensor>> = recording.slots[outputs].iter().map(|s| s.take()).collect();
             if dy.iter().all(Option::is_none) {

@@ -3,6 +3,7 @@
 
 use crate::element::DType;
 use crate::error::{KernelError, Result};
+use crate::planted;
 use crate::view::{Space, View, ViewMut};
 
 /// A named read-only argument.
@@ -10,7 +11,7 @@ pub type Arg<'v, 'a> = (&'static str, &'v View<'a>);
 
 /// `arg` must have exactly `dims`.
 pub fn dims(op: &'static str, arg: &'static str, got: &[usize], want: &[usize]) -> Result<()> {
-    if got == want {
+    if planted!("check.compares_ranks_alone", got == want => got.len() == want.len()) {
         return Ok(());
     }
     Err(KernelError::Shape { op, arg, got: got.to_vec(), want: format!("{want:?}") })
@@ -43,7 +44,7 @@ pub fn accumulator(dtype: DType) -> DType {
 
 /// The last dimension must be dense.
 pub fn unit_last_stride(op: &'static str, arg: &'static str, layout: &crate::view::Layout) -> Result<()> {
-    if layout.has_unit_last_stride() || layout.numel() == 0 {
+    if planted!("check.strides_not_looked_at", layout.has_unit_last_stride() || layout.numel() == 0 => true) {
         return Ok(());
     }
     Err(KernelError::NonContiguous { op, arg, strides: layout.strides().to_vec() })
@@ -68,7 +69,7 @@ pub fn output(op: &'static str, arg: &'static str, out: &ViewMut<'_>, inputs: &[
             return Err(KernelError::WrongSpace { op, arg: name });
         }
         let i = input.address_range();
-        if o.start < i.end && i.start < o.end {
+        if planted!("check.overlap_accepted", o.start < i.end && i.start < o.end => o == i) {
             return Err(KernelError::Overlap { op, arg });
         }
     }
@@ -87,7 +88,8 @@ pub fn indices(op: &'static str, arg: &'static str, ids: &View<'_>, limit: usize
     if ids.buffer().space != Space::Host {
         return Ok(());
     }
-    let outside = |&value: &i32| value < 0 || value as usize >= limit;
+    let end = planted!("check.limit_itself_accepted", limit => limit + 1);
+    let outside = |&value: &i32| value < 0 || value as usize >= end;
     if ids.as_slice::<i32>().is_some_and(|ids| !ids.iter().any(outside)) {
         return Ok(()); // the usual case, without stride arithmetic
     }
@@ -110,4 +112,24 @@ pub fn parameter(op: &'static str, ok: bool, what: impl FnOnce() -> String) -> R
 /// being wrong, the one thing those checks cannot rule out.
 pub fn host<T>(op: &'static str, arg: &'static str, slice: Option<T>) -> Result<T> {
     slice.ok_or(KernelError::WrongSpace { op, arg })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Layout;
+
+    #[test]
+    fn an_output_that_shares_a_single_element_with_an_input_is_refused() {
+        let mut memory = [0.0f32; 8];
+        let place = |first| Layout::strided(&[4], &[1], first).unwrap();
+        // The checks look at addresses alone: the copy stands for a caller who made two views of one buffer.
+        let mut out = ViewMut::from_slice_strided(&mut memory, place(0)).unwrap();
+        let buffer = out.buffer();
+        for (first, shares) in [(0, true), (3, true), (4, false)] {
+            // SAFETY: neither view is read or written.
+            let input = unsafe { View::from_buffer(buffer, DType::F32, place(first)) }.unwrap();
+            assert_eq!(output("test", "y", &out.reborrow(), &[("x", &input)]).is_err(), shares, "{first}");
+        }
+    }
 }

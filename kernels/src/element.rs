@@ -3,6 +3,7 @@
 //! Storage is f32, bf16, i32 (ids and positions) or, on the reference backend alone, f64. Arithmetic is f32 or wider
 //! everywhere; a result is rounded once, to nearest with ties to even. Read next: [`crate::view`].
 
+use crate::planted;
 use std::fmt;
 
 /// What one element of a buffer is.
@@ -89,7 +90,7 @@ impl Bf16 {
     /// truncated, with its lowest bit set if anything was lost. That bit is far below bf16's and decides no tie wrongly.
     pub fn from_f64(v: f64) -> Self {
         let near = v as f32;
-        if near as f64 == v || !near.is_finite() {
+        if planted!("element.rounds_twice", near as f64 == v || !near.is_finite() => true) {
             return Bf16::from_f32(near);
         }
         let bits = near.to_bits();

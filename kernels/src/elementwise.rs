@@ -8,7 +8,7 @@
 use crate::check::host;
 use crate::par::SharedPtr;
 use crate::runs::Runs;
-use crate::{Bf16, DType, Float, Result, View, ViewMut, simd};
+use crate::{Bf16, DType, Float, Result, View, ViewMut, planted, simd};
 
 /// Elements per chunk: three buffers of 4 KiB.
 const CHUNK: usize = 1024;
@@ -220,6 +220,8 @@ fn through<T: Float>(y: &mut [T], step: usize, buffer: &mut [f32], update: bool,
         gather(y, step, buffer);
     }
     f(buffer);
+    let cut = |v: &mut f32| *v = f32::from_bits(v.to_bits() >> 16 << 16);
+    planted!("elementwise.truncates", () => buffer.iter_mut().for_each(cut));
     match step {
         1 => simd::vectorize(
             #[inline(always)]

@@ -3,6 +3,8 @@
 //! Counter based: number `i` of stream `s` under seed `k` is a pure function of `(k, s, i)`. No state is carried, any
 //! thread or device can make any number, and the same arguments give the same bits everywhere.
 
+use crate::planted;
+
 const MUL: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
@@ -21,6 +23,7 @@ pub fn philox4x32(mut ctr: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
 
 /// Word `index` of stream `stream` under `seed`.
 pub fn word(seed: u64, stream: u64, index: u64) -> u32 {
+    let stream = planted!("philox.stream_cut_to_a_bit", stream => stream & 1);
     let block = index / 4;
     let ctr = [block as u32, (block >> 32) as u32, stream as u32, (stream >> 32) as u32];
     philox4x32(ctr, [seed as u32, (seed >> 32) as u32])[(index % 4) as usize]
@@ -28,7 +31,10 @@ pub fn word(seed: u64, stream: u64, index: u64) -> u32 {
 
 /// A uniform f32 in [0, 1) with 24 random bits, from one word.
 pub fn unit_f32(word: u32) -> f32 {
-    (word >> 8) as f32 * (1.0 / (1 << 24) as f32)
+    planted!(
+        "philox.unit_reaches_one",
+        (word >> 8) as f32 * (1.0 / (1 << 24) as f32) => word as f32 * (1.0 / (1u64 << 32) as f32)
+    )
 }
 
 /// A standard normal number from two random words (Box & Muller 1958), with this crate's own logarithm and cosine, so that
@@ -44,7 +50,7 @@ pub fn normal_at(seed: u64, stream: u64, index: u64) -> f64 {
     let block = index / 2;
     let ctr = [block as u32, (block >> 32) as u32, stream as u32, (stream >> 32) as u32];
     let words = philox4x32(ctr, [seed as u32, (seed >> 32) as u32]);
-    let at = 2 * (index % 2) as usize;
+    let at = planted!("philox.normals_share_a_word", 2 => 1) * (index % 2) as usize;
     box_muller(words[at], words[at + 1])
 }
 
@@ -84,7 +90,7 @@ impl Philox {
         let limit = u32::MAX - (u32::MAX % n + 1) % n; // the largest multiple of n, minus one
         loop {
             let v = self.next_u32();
-            if v <= limit {
+            if planted!("philox.below_keeps_the_ragged_end", v <= limit => true) {
                 return v % n;
             }
         }
@@ -125,6 +131,26 @@ mod tests {
             mean.abs() < 0.013 && (var - 1.0).abs() < 0.018 && (kurt - 3.0).abs() < 0.07,
             "{mean} {var} {kurt}"
         );
+    }
+
+    #[test]
+    fn numbers_by_index_are_those_of_a_walk() {
+        let mut walk = Philox::new(5, 9);
+        assert!((0..9).all(|i| walk.next_u32() == word(5, 9, i)));
+        let mut walk = Philox::new(5, 9);
+        assert!((0..9).all(|i| walk.normal() == normal_at(5, 9, i)));
+    }
+
+    #[test]
+    fn the_largest_word_stays_below_one() {
+        assert_eq!(unit_f32(u32::MAX), 1.0 - 2f32.powi(-24));
+    }
+
+    #[test]
+    fn below_is_unbiased_where_a_quarter_of_all_words_does_not_fit() {
+        let (mut rng, third) = (Philox::new(1, 3), 1 << 30);
+        let low = (0..9000).filter(|_| rng.below(3 * third) < third).count();
+        assert!(low.abs_diff(3000) < 200, "{low}"); // more than four standard deviations; without rejection 4500
     }
 
     #[test]

@@ -5,9 +5,9 @@
 //! written in the order of its memory. A run is a piece of the innermost axis: a start and a step for each view. Runs are
 //! spread over the threads; elementwise results do not depend on how. Read next: [`crate::elementwise`], `copy/cpu.rs`.
 
-use crate::Layout;
 use crate::par::{self, SharedPtr};
 use crate::view::MAX_RANK;
+use crate::{Layout, planted};
 
 /// A piece of the innermost axis: in view `i`, elements `at[i] + j·step[i]` for `j` in `0..len`.
 #[derive(Clone, Copy)]
@@ -45,7 +45,8 @@ impl<const N: usize> Runs<N> {
         };
         for axis in axes {
             let (dim, strides) = (out.dims()[axis], layouts.map(|l| l.strides()[axis]));
-            let merges = runs.rank > 0 && (0..N).all(|v| runs.strides[runs.rank - 1][v] == dim * strides[v]);
+            let mut views = planted!("runs.merges_axes_of_the_output_alone", 0..N => 0..1);
+            let merges = runs.rank > 0 && views.all(|v| runs.strides[runs.rank - 1][v] == dim * strides[v]);
             if merges {
                 runs.dims[runs.rank - 1] *= dim;
                 runs.strides[runs.rank - 1] = strides;

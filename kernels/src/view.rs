@@ -6,6 +6,7 @@
 
 use crate::element::{DType, Element};
 use crate::error::{KernelError, Result};
+use crate::planted;
 use std::marker::PhantomData;
 
 /// The most dimensions a view can have.
@@ -134,7 +135,8 @@ impl Layout {
         axes.sort_by_key(|&a| self.strides[a]);
         let mut reach = 0; // largest offset reachable by the finer axes
         axes.iter().all(|&a| {
-            let ok = self.strides[a] > reach;
+            let ok =
+                planted!("view.overlap_of_rows_not_seen", self.strides[a] > reach => self.strides[a] > 0);
             reach += (self.dims[a] - 1) * self.strides[a];
             ok
         }) || self.numel() == 0

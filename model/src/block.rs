@@ -9,6 +9,7 @@ use crate::observe::Observer;
 use crate::rotary::RotaryTables;
 use autograd::Var;
 use autograd::ops::attention::attention;
+use kernels::planted;
 use tensor::{AttentionParams, Tensor};
 
 /// The weights of a block, in file order.
@@ -95,7 +96,7 @@ fn self_attention(
     let k = k.rope(ctx.positions, &ctx.rotary.cos, &ctx.rotary.sin)?;
     ctx.see(observer, "q_rope", &q);
     ctx.see(observer, "k_rope", &k);
-    let (q, k) = (q.rms_norm(eps)?, k.rms_norm(eps)?);
+    let (q, k) = (q.rms_norm(eps)?, planted!("block.keys_not_normalised", k.rms_norm(eps)? => k));
     ctx.see(observer, "q_norm", &q);
     ctx.see(observer, "k_norm", &k);
 

@@ -5,6 +5,7 @@
 
 use crate::config::GptConfig;
 use crate::error::{ModelError, Result};
+use kernels::planted;
 use tensor::{DType, Device, Tensor, memory};
 
 /// Positions per page.
@@ -63,7 +64,9 @@ impl KvCache {
                 capacity: self.capacity,
             });
         }
-        let positions: Vec<i32> = self.lengths.iter().flat_map(|&n| (n..n + t).map(|p| p as i32)).collect();
+        let first = |&n: &usize| planted!("cache.positions_begin_anew", n => 0);
+        let positions: Vec<i32> =
+            self.lengths.iter().map(first).flat_map(|n| (n..n + t).map(|p| p as i32)).collect();
         Ok(Tensor::ids(&positions, &[self.rows(), t], self.table.device())?)
     }
     /// Store keys and values (rows, t, Hk, D) of one layer at `positions`.
@@ -88,7 +91,7 @@ impl KvCache {
         let (k0, ..) = self.layer(0);
         let mut wide = KvCache::new(config, rows, capacity.max(used), k0.dtype(), k0.device())?;
         let pages = used.div_ceil(self.page_len);
-        let stride = wide.table.dim(1);
+        let stride = planted!("cache.rows_replicated_densely", wide.table.dim(1) => pages);
         for (layer, (k, v)) in wide.layers.iter_mut().enumerate() {
             for row in 0..rows {
                 k.write_narrow(0, row * stride, &self.layers[layer].0.narrow(0, 0, pages)?)?;

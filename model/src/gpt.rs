@@ -10,6 +10,7 @@ use crate::init;
 use crate::observe::{Blind, Observer};
 use crate::rotary::{RopeTable, RotaryTables};
 use autograd::{Parameter, Tape, Var};
+use kernels::planted;
 use tensor::{DType, Device, Tensor};
 
 /// What is not part of a model's shape: where and in which precision it runs.
@@ -142,7 +143,7 @@ impl Gpt {
             let weights = self.block_weights(layer, tape)?;
             x = block(x, &weights, &ctx, cache.as_deref_mut(), observer)?;
         }
-        x = x.rms_norm(eps)?;
+        x = planted!("gpt.final_norm_missing", x.rms_norm(eps)? => x);
         observer.see("final_norm", &x);
         Ok(x)
     }

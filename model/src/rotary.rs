@@ -5,7 +5,7 @@
 //! once.
 
 use crate::error::Result;
-use kernels::{Bf16, portable};
+use kernels::{Bf16, planted, portable};
 use tensor::{DType, Device, Tensor};
 
 /// Precision of the tables' values. They are stored in f32 either way.
@@ -29,7 +29,7 @@ pub struct RotaryTables {
 
 /// `1 / base^(2j/D)`, the power and the quotient each rounded to f32.
 pub fn inverse_frequency(base: f32, j: usize, head_dim: usize) -> f32 {
-    let exponent = (2 * j) as f32 / head_dim as f32;
+    let exponent = planted!("rotary.exponent_halved", (2 * j) as f32 => j as f32) / head_dim as f32;
     let power = portable::exp(exponent as f64 * portable::ln(base as f64)) as f32;
     1.0 / power
 }

@@ -7,6 +7,7 @@
 //! Everything here is the classic recipe. The schedule over those steps is in `train::schedule`.
 
 use crate::config::{ConfigError, GptConfig};
+use kernels::planted;
 
 /// Tokens in one optimizer step of the classic recipe.
 pub const CLASSIC_BATCH_TOKENS: u64 = 524_288;
@@ -99,7 +100,7 @@ fn positive(field: &'static str, value: f64) -> Result<f64, ConfigError> {
 
 /// `(C/768)^-½`: multiplies the AdamW learning rates (embedding and head), never Muon's.
 pub fn width_lr_scale(n_embd: usize) -> f64 {
-    (n_embd as f64 / TUNED_WIDTH).powf(-0.5)
+    (n_embd as f64 / TUNED_WIDTH).powf(planted!("scaling.wider_learns_faster", -0.5 => 0.5))
 }
 
 /// The initial learning rates of the three classic parameter groups.
@@ -183,6 +184,14 @@ mod tests {
         close(lrs.lm_head, &row["lrs"]["lm_head"], &what);
         close(lrs.wte, &row["lrs"]["wte"], &what);
         close(lrs.matrices, &row["lrs"]["muon_matrices"], &what);
+    }
+
+    #[test]
+    fn a_quarter_of_the_tuned_width_doubles_the_rates_of_embedding_and_head() {
+        let (tuned, narrow) = (ClassicLrs::default(), ClassicLrs::default().scaled_to(192));
+        let want =
+            ClassicLrs { wte: 2.0 * tuned.wte, lm_head: 2.0 * tuned.lm_head, matrices: tuned.matrices };
+        assert_eq!((narrow, tuned.scaled_to(768)), (want, tuned));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! Every block carries a label, the name of what asked for it. Read next: [`crate::Storage`].
 
 use crate::Device;
+use kernels::planted;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -204,7 +205,8 @@ pub(crate) fn size_class(bytes: usize) -> Option<usize> {
         return Some(64);
     }
     let step = (bytes.checked_next_power_of_two()? / 16).max(64);
-    bytes.div_ceil(step).checked_mul(step)
+    let steps = planted!("memory.size_class_rounds_down", bytes.div_ceil(step) => bytes / step);
+    steps.checked_mul(step)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! raw little-endian bytes. Everything is checked before a tensor is made, so a truncated or hostile file is an error.
 
 use crate::{Bf16, DType, Device, Element, Result, Tensor, TensorError};
+use kernels::planted;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -44,7 +45,7 @@ pub fn write(file: &File, out: &mut dyn Write) -> std::io::Result<()> {
             name.clone(),
             serde_json::json!({"dtype": tag(t.dtype()), "shape": t.dims(), "data_offsets": [at, end]}),
         );
-        at = end;
+        at = planted!("safetensors.every_offset_from_zero", end => 0);
     }
     let mut json = serde_json::Value::Object(header).to_string().into_bytes();
     json.resize(json.len().next_multiple_of(8), b' '); // data starts aligned
@@ -181,7 +182,10 @@ mod tests {
     fn what_is_written_reads_back() {
         let Ok(file) = parse(&sample(), Device::Cpu) else { panic!("own file refused") };
         assert_eq!(file.tensors["a"].to_f64_vec(), [1.0, 2.0, 3.0]);
-        assert_eq!(file.tensors["b"].dims(), [1, 2]);
+        assert_eq!(
+            (file.tensors["b"].dims(), file.tensors["b"].to_f64_vec()),
+            (&[1, 2][..], vec![7.0, -1.0])
+        );
         assert_eq!(file.metadata["format"], "x");
     }
 

@@ -2,7 +2,7 @@
 
 use crate::memory::{self, Pool};
 use crate::{Device, Result, TensorError};
-use kernels::{Buffer, DType, Layout as KernelLayout, Space, View, ViewMut};
+use kernels::{Buffer, DType, Layout as KernelLayout, Space, View, ViewMut, planted};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::sync::Arc;
 
@@ -32,7 +32,9 @@ fn release(blocks: Vec<(usize, usize)>) {
 
 /// A free block, or one from the system, entered as held.
 fn take(pool: &mut Pool, class: usize) -> Option<usize> {
-    if let Some(address) = pool.class(class).free.pop() {
+    let free = &mut pool.class(class).free;
+    let reused = planted!("storage.block_in_use_handed_out", free.pop() => free.last().copied());
+    if let Some(address) = reused {
         pool.stats.cached_bytes -= class;
         pool.stats.reuses += 1;
         return Some(address);
@@ -103,8 +105,9 @@ impl Storage {
 impl Drop for Storage {
     fn drop(&mut self) {
         let surplus = memory::with_pool(self.device, |pool| {
-            pool.gone(self.bytes, self.label);
-            pool.class(self.class).free.push(self.address);
+            pool.gone(planted!("storage.drop_not_counted", self.bytes => 0), self.label);
+            let class = planted!("storage.returned_under_its_size", self.class => self.bytes);
+            pool.class(class).free.push(self.address);
             pool.stats.cached_bytes += self.class;
             pool.shrink()
         });
@@ -138,6 +141,14 @@ mod tests {
         let after = memory::stats(Device::Reference);
         assert!(after.reuses > before.reuses);
         assert_eq!(again.buffer().address % ALIGN, 0);
+    }
+
+    #[test]
+    fn a_block_in_use_is_not_handed_out_again() {
+        let odd = 55_555; // a size no other test uses
+        drop([Storage::new(odd, Device::Reference).unwrap(), Storage::new(odd, Device::Reference).unwrap()]);
+        let [a, b] = [0, 1].map(|_| Storage::new(odd, Device::Reference).unwrap());
+        assert_ne!(a.buffer().address, b.buffer().address);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Views: other layouts over the same storage. Nothing here copies.
 
 use crate::{Layout, Result, Tensor, TensorError};
+use kernels::planted;
 
 impl Tensor {
     fn relayout(&self, dims: &[usize], strides: &[usize], offset: usize) -> Result<Tensor> {
@@ -38,7 +39,8 @@ impl Tensor {
         }
         let mut dims = self.dims().to_vec();
         dims[axis] = len;
-        let offset = self.layout.offset + start * self.layout.strides()[axis];
+        let step = planted!("views.narrow_ignores_the_stride", self.layout.strides()[axis] => 1);
+        let offset = self.layout.offset + start * step;
         self.relayout(&dims, self.layout.strides(), offset)
     }
     /// Repeat size-1 axes (and new leading axes) to reach `dims`; a stride of 0 repeats without copying.
@@ -49,7 +51,7 @@ impl Tensor {
         for (axis, (&d, &s)) in self.dims().iter().zip(self.layout.strides()).enumerate() {
             match (d == dims[new + axis], d) {
                 (true, _) => strides[new + axis] = s,
-                (false, 1) => {}
+                (false, 1) => planted!("views.repeated_axis_keeps_its_stride", () => strides[new + axis] = s),
                 _ => return Err(misfit()),
             }
         }
@@ -101,7 +103,8 @@ fn split_strides(old: &[usize], old_strides: &[usize], new: &[usize]) -> Option<
                 size_n *= *new.get(n)?;
             }
         }
-        if (first_o..o).any(|a| kept[a].1 != kept[a + 1].1 * kept[a + 1].0) {
+        let gap = (first_o..o).any(|a| kept[a].1 != kept[a + 1].1 * kept[a + 1].0);
+        if planted!("views.gap_not_seen", gap => false) {
             return None; // a gap inside the group
         }
         let mut step = kept[o].1;

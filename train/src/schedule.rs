@@ -9,6 +9,7 @@
 //! 0, `progress` is the part of the stage that is done, 0 to 1. All arithmetic is `f64`. How learning rates
 //! follow from the width of the model is in `model::scaling`.
 
+use kernels::planted;
 use std::f64::consts::PI;
 
 /// Rounds to the nearest integer, ties to the even one, as Python's `round` does: 6.5 becomes 6. Negative
@@ -65,6 +66,7 @@ impl Trapezoid {
         if step <= self.warmdown_start() {
             return 1.0;
         }
+        let step = planted!("schedule.warmdown_off_by_one", step => step + 1);
         let left = self.num_iterations.saturating_sub(step) as f64 / self.warmdown.max(1) as f64;
         left + (1.0 - left) * self.final_lr_frac
     }
@@ -72,7 +74,8 @@ impl Trapezoid {
 
 /// Muon's momentum in classic pretraining and midtraining and in current SFT: 0.85 to 0.95 over 300 steps.
 pub fn classic_muon_momentum(step: u64) -> f64 {
-    lerp(0.85, 0.95, (step as f64 / 300.0).min(1.0))
+    let part = step as f64 / 300.0;
+    lerp(0.85, 0.95, planted!("schedule.momentum_runs_on", part.min(1.0) => part))
 }
 
 /// Muon's momentum in current pretraining: 0.85 to 0.97 over 400 steps, and down to 0.90 over the warmdown.
@@ -260,6 +263,12 @@ mod tests {
         let lr = Trapezoid::classic(100, 0.1, 0.2, 0.5);
         assert_eq!([0, 9, 10, 80].map(|s| lr.lr_multiplier(s)), [0.1, 1.0, 1.0, 1.0]);
         assert_eq!([90, 100, 1000].map(|s| lr.lr_multiplier(s)), [0.75, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn momentum_rises_over_three_hundred_steps_and_stays() {
+        assert_eq!([0, 300, 5000].map(classic_muon_momentum), [0.85, 0.95, 0.95]);
+        assert!((classic_muon_momentum(150) - 0.9).abs() < 1e-15);
     }
 
     #[test]

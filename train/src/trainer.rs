@@ -4,6 +4,7 @@ use crate::data::Batch;
 use crate::error::{Result, TrainError};
 use crate::optim::{Optimizer, StepSettings, clip_grad_norm};
 use autograd::Tape;
+use kernels::planted;
 use model::Gpt;
 
 /// What a step found.
@@ -43,7 +44,8 @@ pub fn step(
             return Err(TrainError::Diverged { step: at, loss: result.loss });
         }
         if batch.valid > 0 {
-            loss.backward(1.0 / micro_batches as f64)?;
+            let share = planted!("trainer.micro_batches_count_in_full", 1.0 / micro_batches as f64 => 1.0);
+            loss.backward(share)?;
         }
     }
     if result.targets == 0 {

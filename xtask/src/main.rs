@@ -16,7 +16,9 @@ mod command;
 mod fmt;
 mod goldens;
 mod lint;
+mod mutants;
 mod new_op;
+mod planted;
 mod python;
 mod results;
 mod soak;
@@ -35,6 +37,7 @@ const COMMANDS: &[Command] = &[
     tidy::COMMAND,
     fmt::COMMAND,
     lint::COMMAND,
+    mutants::COMMAND,
     soak::COMMAND,
     book::COMMAND,
     new_op::COMMAND,

@@ -113,7 +113,7 @@ fn table(rows: &[Row], total: Duration) -> String {
 }
 
 /// `0.4 s`, `12.0 s`, `3 min 07 s`.
-fn seconds(time: Duration) -> String {
+pub fn seconds(time: Duration) -> String {
     match time.as_secs() {
         0..60 => format!("{:.1} s", time.as_secs_f64()),
         whole => format!("{} min {:02} s", whole / 60, whole % 60),

@@ -21,6 +21,7 @@ mod machine_paths;
 mod manifest;
 mod markers;
 mod mentions;
+mod planted;
 mod profiled;
 mod reference;
 mod registries;
@@ -66,6 +67,7 @@ const CHECKS: &[Check] = &[
     Check { name: "kerneldocs", rule: kernel_docs::RULE, find: kernel_docs::check },
     Check { name: "gradients", rule: gradient_docs::RULE, find: gradient_docs::check },
     Check { name: "profiled", rule: profiled::RULE, find: profiled::check },
+    Check { name: "planted", rule: planted::RULE, find: planted::check },
     Check { name: "markers", rule: markers::RULE, find: markers::check },
     Check { name: "paths", rule: machine_paths::RULE, find: machine_paths::check },
     Check { name: "hosts", rule: registry_hosts::RULE, find: registry_hosts::check },

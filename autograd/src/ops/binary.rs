@@ -6,6 +6,7 @@
 
 use crate::{AutogradError, GradSlot, Op, Result, Var, apply};
 use kernels::binary::BinaryOp;
+use kernels::planted;
 use kernels::unary::UnaryOp;
 use tensor::Tensor;
 
@@ -21,8 +22,15 @@ impl Op<2, 1> for Binary {
         let y = a.binary(self.0, b)?;
         let saved = match self.0 {
             BinaryOp::Add | BinaryOp::Sub => (None, None),
-            BinaryOp::Mul => (needs[1].then(|| a.clone()), needs[0].then(|| b.clone())),
-            BinaryOp::Div => (needs[1].then(|| y.clone()), Some(b.clone())),
+            BinaryOp::Mul => {
+                let [a_needs, b_needs] =
+                    planted!("binary.saves_for_the_wrong_side", needs => [needs[1], needs[0]]);
+                (b_needs.then(|| a.clone()), a_needs.then(|| b.clone()))
+            }
+            BinaryOp::Div => {
+                let first = planted!("binary.saves_the_dividend", &y => a);
+                (needs[1].then(|| first.clone()), Some(b.clone()))
+            }
             _ if needs == [false, false] => (None, None),
             _ => return Err(AutogradError::NoGradient { op: "max/min of two tensors" }),
         };

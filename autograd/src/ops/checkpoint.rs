@@ -6,6 +6,7 @@
 //! arguments; weights go in as arguments too.
 
 use crate::{GradSlot, OpN, Result, Tape, Var, apply_n};
+use kernels::planted;
 use tensor::Tensor;
 
 /// The operation: a block with one output.
@@ -31,6 +32,7 @@ impl<F: Fn(&[Var]) -> Result<Var> + 'static> OpN for Checkpoint<F> {
             .collect::<Result<Vec<Var>>>()?;
         let y = (self.0)(&inputs)?;
         let gradients = tape.backward(&[(&y, dy.clone())])?;
+        let dx = planted!("checkpoint.last_gradient_dropped", dx => &dx[..dx.len() - 1]);
         for (input, slot) in inputs.iter().zip(dx) {
             if let (Some(slot), Some(g)) = (slot, gradients.take(input)) {
                 slot.add(g)?;

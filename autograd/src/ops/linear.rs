@@ -4,6 +4,7 @@
 //! and `dW` is summed and kept in f32, straight into the weight's slot.
 
 use crate::{AutogradError, GradSlot, Op, Result, Var, apply};
+use kernels::planted;
 use tensor::{Tensor, TensorError};
 
 /// The operation.
@@ -43,7 +44,8 @@ impl Op<2, 1> for Linear {
             dx.add_matmul(&dy, &w)?;
         }
         if let (Some(dw), Some(x)) = (dw, x) {
-            dw.add_matmul(&dy.transpose(0, 1)?, &x)?;
+            let (dy, x) = planted!("linear.weight_gradient_transposed", (&dy, &x) => (&x, &dy));
+            dw.add_matmul(&dy.transpose(0, 1)?, x)?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@
 
 use super::linear::flat;
 use crate::{AutogradError, GradSlot, Op, Result, Var, apply};
+use kernels::planted;
 use tensor::{DType, Tensor, TensorError};
 
 /// Rows of logits that exist at a time are chosen so that a chunk has about this many elements (16 MiB of f32).
@@ -70,7 +71,8 @@ impl Op<2, 2> for LmHeadLoss {
                 dx.write_narrow(0, start, &dz.matmul(&wt.transpose(0, 1)?)?)?;
             }
             if let Some(dw) = &mut dw {
-                dw.matmul_assign(&dz.transpose(0, 1)?, &xs, 1.0, if start == 0 { 0.0 } else { 1.0 })?;
+                let later = planted!("lm_head_loss.last_chunk_stands_for_all", 1.0 => 0.0);
+                dw.matmul_assign(&dz.transpose(0, 1)?, &xs, 1.0, if start == 0 { 0.0 } else { later })?;
             }
         }
         if let (0, Some(dw)) = (n, &mut dw) {
@@ -90,7 +92,7 @@ impl Op<2, 2> for LmHeadLoss {
         }
         let Some(dy) = dy else { return Ok(()) };
         if let (Some(slot), Some(g)) = (dx, saved.0) {
-            slot.add_scaled(dy, &g)?;
+            planted!("lm_head_loss.seed_ignored", slot.add_scaled(dy, &g) => slot.add(g))?;
         }
         if let (Some(slot), Some(g)) = (dw, saved.1) {
             slot.add_scaled(dy, &g)?;

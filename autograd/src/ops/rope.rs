@@ -7,6 +7,7 @@
 //! `dx1 = dy1·cos − dy2·sin`, `dx2 = dy1·sin + dy2·cos`, the same kernel with the angle reversed. Nothing of x is kept.
 
 use crate::{GradSlot, Op, Result, Var, apply};
+use kernels::planted;
 use kernels::rope::rope;
 use tensor::Tensor;
 
@@ -29,7 +30,8 @@ impl Op<1, 1> for Rope {
     }
     fn vjp(&self, (): (), [dy]: [Option<&Tensor>; 1], [dx]: [Option<&GradSlot>; 1]) -> Result<()> {
         let (Some(dy), Some(dx)) = (dy, dx) else { return Ok(()) };
-        let (backend, inverse) = (dy.device().backend(), true);
+        let inverse = planted!("rope.gradient_turns_forward", true => false);
+        let backend = dy.device().backend();
         let (p, c, s) = (self.positions.view(), self.cos.view(), self.sin.view());
         dx.add_with(|out, accumulate| rope(backend, dy.view(), p, c, s, out, inverse, accumulate))
     }

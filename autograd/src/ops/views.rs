@@ -5,6 +5,7 @@
 //! over repeats.
 
 use crate::{GradSlot, Op, Result, Var, apply};
+use kernels::planted;
 use tensor::Tensor;
 
 /// A change of layout.
@@ -44,10 +45,11 @@ impl Op<1, 1> for ViewOp {
             ViewOp::Permute(order) => {
                 let mut inverse = vec![0; order.len()];
                 order.iter().enumerate().for_each(|(to, &from)| inverse[from] = to);
-                dx.add(dy.permute(&inverse)?)
+                dx.add(dy.permute(planted!("views.permutation_not_inverted", &inverse => order))?)
             }
             ViewOp::Narrow(axis, start, _) => {
-                dx.add_to_zeroed(|whole| Ok(whole.accumulate_narrow(*axis, *start, 1.0, dy)?))
+                let start = planted!("views.narrow_adds_at_the_beginning", *start => 0);
+                dx.add_to_zeroed(|whole| Ok(whole.accumulate_narrow(*axis, start, 1.0, dy)?))
             }
         }
     }

@@ -3,11 +3,11 @@
 use super::Accumulate;
 use crate::check::host;
 use crate::elementwise::{Operands, run};
-use crate::{Cpu, Result, View, ViewMut, simd};
+use crate::{Cpu, Result, View, ViewMut, planted, simd};
 
 impl Accumulate for Cpu {
     fn accumulate(&self, alpha: f64, x: View, mut y: ViewMut) -> Result<()> {
-        add("accumulate", alpha as f32, &x, &mut y)
+        add("accumulate", planted!("accumulate.alpha_ignored", alpha as f32 => 1.0), &x, &mut y)
     }
     fn accumulate_scaled(&self, alpha: View, x: View, mut y: ViewMut) -> Result<()> {
         const OP: &str = "accumulate_scaled";

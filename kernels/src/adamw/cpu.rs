@@ -2,7 +2,7 @@
 
 use super::{AdamW, AdamWParams};
 use crate::check::host;
-use crate::{Cpu, Result, View, ViewMut, par, simd};
+use crate::{Cpu, Result, View, ViewMut, par, planted, simd};
 
 /// Elements per task.
 const PART: usize = 16384;
@@ -34,6 +34,7 @@ impl AdamW for Cpu {
 fn step(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], h: AdamWParams) {
     let f = h.factors();
     let (keep, step_size, unbias, eps) = (f.keep as f32, f.step_size as f32, f.unbias as f32, h.eps as f32);
+    let step_size = planted!("adamw.decay_after_the_step", step_size => step_size * keep);
     let (beta1, beta2) = (h.beta1 as f32, h.beta2 as f32);
     let (rest1, rest2) = ((1.0 - h.beta1) as f32, (1.0 - h.beta2) as f32);
     for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {

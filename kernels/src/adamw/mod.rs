@@ -11,6 +11,7 @@ mod cpu;
 mod reference;
 
 use crate::check;
+use crate::planted;
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
 use crate::{Backend, DType, Result, View, ViewMut, profile};
 
@@ -49,7 +50,7 @@ impl AdamWParams {
         AdamWFactors {
             keep: 1.0 - self.lr * self.weight_decay,
             step_size: self.lr / bias(self.beta1),
-            unbias: 1.0 / bias(self.beta2),
+            unbias: 1.0 / bias(planted!("adamw.second_moment_corrected_by_beta1", self.beta2 => self.beta1)),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{AttentionParams, Shape};
 use crate::check::host;
 use crate::fast_math::exp_flushed_f32;
 use crate::par::SharedPtr;
-use crate::{Float, Result, View, ViewMut, par, simd};
+use crate::{Float, Result, View, ViewMut, par, planted, simd};
 
 type Input<'a, T> = (&'a [T], Head);
 type Output<T> = (SharedPtr<T>, Head);
@@ -45,6 +45,7 @@ pub(super) fn backward<T: Float>(
         SharedPtr::new(host(OP, "dv", dv.base_mut::<T>())?),
     ];
     let group = s.h / s.kv_heads;
+    let accumulate = planted!("attention.accumulate_ignored", accumulate => false);
     par::for_each_task(s.b * s.kv_heads, |task| {
         let (b, kv_head) = (task / s.kv_heads, task % s.kv_heads);
         let input = |i: usize, h: usize| (data[i], Head::new(&layouts[i], b, h));
@@ -59,6 +60,7 @@ pub(super) fn backward<T: Float>(
             dv.fill(0.0);
             for h in kv_head * group..(kv_head + 1) * group {
                 let lse = &lse[(b * s.h + h) * s.t..][..s.t];
+                planted!("attention.dk_of_the_last_head_alone", () => dk.fill(0.0));
                 let queries = Queries { q: input(0, h), o: input(3, h), d_o: input(4, h), lse };
                 for i in 0..s.t.div_ceil(TILE) {
                     keys.meet(&queries, i, &mut scratch, dk, dv);
@@ -141,7 +143,8 @@ impl<T: Float> Queries<'_, T> {
         let mut s = Statistics { lse: [[f32::INFINITY; LANES]; BLOCKS], delta: [[0.0; LANES]; BLOCKS] };
         for (r, t) in (tile * TILE..self.lse.len()).take(TILE).enumerate() {
             s.lse[r / LANES][r % LANES] = self.lse[t];
-            s.delta[r / LANES][r % LANES] = dot(self.d_o.1.of(self.d_o.0, t), self.o.1.of(self.o.0, t));
+            let delta = dot(self.d_o.1.of(self.d_o.0, t), self.o.1.of(self.o.0, t));
+            s.delta[r / LANES][r % LANES] = planted!("attention.delta_forgotten", delta => 0.0);
         }
         s
     }

@@ -15,7 +15,7 @@ use super::pack::{Head, TILE, all_finite, padded, with_scratch};
 use super::{Attention, AttentionParams, Shape, backward};
 use crate::check::host;
 use crate::fast_math::exp_flushed_f32;
-use crate::{Bf16, Cpu, DType, Float, Result, View, ViewMut, par, portable, simd};
+use crate::{Bf16, Cpu, DType, Float, Result, View, ViewMut, par, planted, portable, simd};
 use std::ops::Range;
 
 impl Attention for Cpu {
@@ -75,7 +75,7 @@ fn forward<T: Float>(
         // Later chunks see more keys: the long tasks come first.
         let (chunk, head) = (chunks - 1 - task / (s.b * s.h), task % (s.b * s.h));
         let (b, h) = (head / s.h, head % s.h);
-        let kv_head = h / (s.h / s.kv_heads);
+        let kv_head = planted!("attention.groups_interleaved", h / (s.h / s.kv_heads) => h % s.kv_heads);
         let chunk = Chunk {
             q: (q, Head::new(&q_layout, b, h)),
             k: (k, Head::new(&k_layout, b, kv_head)),
@@ -97,6 +97,7 @@ fn forward<T: Float>(
             );
             // No key with a finite score: the softmax is undefined.
             let defined = total > 0.0 && total.is_finite();
+            let max = planted!("attention.lse_without_the_maximum", max => 0.0);
             *lse = if defined { max + portable::ln(total.into()) as f32 } else { f32::NAN };
         });
     });
@@ -133,10 +134,13 @@ impl<T: Float> Chunk<'_, T> {
             sums.fill(0.0);
             max.fill(f32::NEG_INFINITY);
             total.fill(0.0);
-            for j in self.p.visible(self.tiles.start * TILE).start() / TILE..self.tiles.end {
+            let seen = *self.p.visible(self.tiles.start * TILE).start();
+            let first =
+                planted!("attention.tile_at_the_windows_edge_skipped", seen / TILE => seen.div_ceil(TILE));
+            for j in first..self.tiles.end {
                 self.k.1.pack_rows(self.k.0, j, k);
                 self.v.1.pack_rows(self.v.0, j, v);
-                let finite = all_finite(v);
+                let finite = planted!("attention.invisible_nan_leaks", all_finite(v) => true);
                 for i in Mask::query_tiles(self.p, j, self.tiles.end) {
                     let Some(at) = i.checked_sub(self.tiles.start) else { continue };
                     let mask = Mask::new(self.p, i, j);
@@ -176,7 +180,7 @@ fn online_softmax(
                 scale_and_mask(scores, block, keys, scale, &bounds);
                 let decay = softmax_block(scores, block, keys, &mut max[block], &mut total[block]);
                 for (sum, decay) in sums[block * LANES * width..].chunks_exact_mut(width).zip(decay) {
-                    if decay != 1.0 {
+                    if planted!("attention.sums_keep_the_old_maximum", decay != 1.0 => false) {
                         sum.iter_mut().for_each(|s| *s *= decay);
                     }
                 }

@@ -3,6 +3,7 @@
 use super::AttentionParams;
 use super::pack::TILE;
 use super::tile::{GRAIN, Product};
+use crate::planted;
 use std::ops::Range;
 
 /// Queries that vector code works on at once; also the step in which products follow the diagonal.
@@ -42,7 +43,9 @@ impl Mask {
     /// The keys that query `r` sees.
     fn keys(&self, r: usize) -> Range<usize> {
         let diagonal = self.offset + r;
-        diagonal.saturating_sub(self.window).min(TILE)..(diagonal + 1).min(TILE)
+        let window = planted!("attention.window_off_by_one", self.window => self.window.saturating_sub(1));
+        let end = planted!("attention.causal_off_by_one", diagonal + 1 => diagonal + 2);
+        diagonal.saturating_sub(window).min(TILE)..end.min(TILE)
     }
     /// The queries that see key `c`.
     fn queries(&self, c: usize) -> Range<usize> {

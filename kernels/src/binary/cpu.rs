@@ -2,7 +2,7 @@
 
 use super::{Binary, BinaryOp};
 use crate::elementwise::{Operands, zip};
-use crate::{Cpu, Result, View, ViewMut};
+use crate::{Cpu, Result, View, ViewMut, planted};
 
 impl Binary for Cpu {
     fn binary(&self, op: BinaryOp, a: View, b: View, mut y: ViewMut) -> Result<()> {
@@ -14,7 +14,10 @@ impl Binary for Cpu {
             BinaryOp::Mul => zip(operands, y, |a, b| a * b),
             BinaryOp::Div => zip(operands, y, |a, b| a / b),
             // A comparison with NaN is false, so these keep a NaN in `b`, and take one from `a` by the second condition.
-            BinaryOp::Max => zip(operands, y, |a, b| if a > b || a.is_nan() { a } else { b }),
+            BinaryOp::Max => planted!(
+                "binary.maximum_swallows_nan",
+                zip(operands, y, |a, b| if a > b || a.is_nan() { a } else { b }) => zip(operands, y, f32::max)
+            ),
             BinaryOp::Min => zip(operands, y, |a, b| if a < b || a.is_nan() { a } else { b }),
         }
     }

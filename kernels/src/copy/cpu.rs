@@ -4,7 +4,7 @@
 use super::CopyCast;
 use crate::check::host;
 use crate::runs::Runs;
-use crate::{Bf16, Cpu, DType, Element, Result, View, ViewMut, par, simd};
+use crate::{Bf16, Cpu, DType, Element, Result, View, ViewMut, par, planted, simd};
 
 impl CopyCast for Cpu {
     fn copy(&self, x: View, mut y: ViewMut) -> Result<()> {
@@ -70,7 +70,7 @@ fn fill<Y: Element>(value: f64, y: &mut ViewMut) -> Result<()> {
         let (step, n) = (run.step[0], run.len);
         // SAFETY: runs of an output are disjoint (it is injective, checked), in bounds, and each belongs to one task.
         let y = unsafe { std::slice::from_raw_parts_mut(y.get().add(run.at[0]), (n - 1) * step + 1) };
-        match step {
+        match planted!("copy.fills_between_elements", step => 1) {
             1 => y.fill(value),
             _ => y.iter_mut().step_by(step).for_each(|y| *y = value),
         }
@@ -138,7 +138,8 @@ fn transpose<X: Element, Y: Element>(
         let (row, first_column) = (task / pieces % bands * TILE, task % pieces * TILE * TILES);
         let [at, at_x] = runs.start(task / pieces / bands * rows);
         let (height, mut tile) = (TILE.min(rows - row), [[Y::default(); TILE]; TILE]);
-        for column in (first_column..columns.min(first_column + TILE * TILES)).step_by(TILE) {
+        let end = planted!("copy.ragged_tile_lost", columns => columns / TILE * TILE);
+        for column in (first_column..end.min(first_column + TILE * TILES)).step_by(TILE) {
             let width = TILE.min(columns - column);
             for i in 0..width {
                 let x = &x[at_x + row + (column + i) * step_x..][..height];

@@ -90,6 +90,7 @@ pub const KERNELS: &[KernelInfo] = &[
 const SHAPES: &[(&str, &[usize])] = &[
     ("a scalar", &[]),
     ("one element", &[1]),
+    ("a vector", &[9]),
     ("odd", &[3, 5, 7]),
     ("empty", &[3, 0, 2]),
     ("five axes", &[2, 3, 1, 5, 4]),

@@ -6,7 +6,7 @@ use super::CrossEntropy;
 use crate::check::host;
 use crate::fast_math::{exp_flushed_f32, tanh_f32};
 use crate::reduce::order::{BLOCK, Max, Pairwise, Sum, block, fold};
-use crate::{Cpu, Layout, Result, View, ViewMut, par, simd};
+use crate::{Cpu, Layout, Result, View, ViewMut, par, planted, simd};
 
 impl CrossEntropy for Cpu {
     fn softcap_cross_entropy_fwd(
@@ -25,7 +25,8 @@ impl CrossEntropy for Cpu {
                 #[inline(always)]
                 || cap_and_sum(z, softcap),
             );
-            let row_loss = target.map_or(0.0, |t| sum - z[t]);
+            let ignored = planted!("cross_entropy.ignored_row_has_a_loss", 0.0 => sum);
+            let row_loss = target.map_or(ignored, |t| sum - z[t]);
             // SAFETY: both have an element per row (checked), and each row belongs to one task.
             unsafe { (*loss.get().add(row), *lse.get().add(row)) = (row_loss, sum) };
         })
@@ -43,13 +44,14 @@ impl CrossEntropy for Cpu {
         let lse = host(OP, "lse", lse.as_slice::<f32>())?;
         let (weights, layout) = (host(OP, "weight", weight.base::<f32>())?, *weight.layout());
         for_each_row(OP, &mut z, &targets, |row, z, target| {
-            let (lse, weight) = (lse[row], weights[layout.position(row)]);
+            let at = planted!("cross_entropy.stride_of_the_weight_ignored", layout.position(row) => row);
+            let (lse, weight) = (lse[row], weights[at]);
             match target {
                 Some(target) => simd::vectorize(
                     #[inline(always)]
                     || gradient(z, target, softcap, lse, weight),
                 ),
-                None => z.fill(0.0),
+                None => planted!("cross_entropy.ignored_row_keeps_its_logits", z.fill(0.0) => ()),
             }
         })
     }
@@ -86,7 +88,7 @@ fn cap_and_sum(z: &mut [f32], softcap: f32) -> f32 {
         let inverse = 1.0 / softcap;
         z.iter_mut().for_each(|z| *z = softcap * tanh_f32(*z * inverse));
     }
-    let max = fold::<Max>(z.len(), |i| z[i]);
+    let max = planted!("cross_entropy.maximum_not_subtracted", fold::<Max>(z.len(), |i| z[i]) => 0.0);
     let (mut sum, mut terms) = (Pairwise::<Sum>::NEW, [0.0; BLOCK]);
     for z in z.chunks(BLOCK) {
         terms.iter_mut().zip(z).for_each(|(term, z)| *term = exp_flushed_f32(z - max));
@@ -99,7 +101,8 @@ fn cap_and_sum(z: &mut [f32], softcap: f32) -> f32 {
 /// `z ← weight·(exp(z − lse) − onehot)·(1 − (z/softcap)²)`.
 #[inline(always)]
 fn gradient(z: &mut [f32], target: usize, softcap: f32, lse: f32, weight: f32) {
-    let inverse = if softcap > 0.0 { 1.0 / softcap } else { 0.0 };
+    let capped = planted!("cross_entropy.derivative_of_the_cap_missing", softcap > 0.0 => false);
+    let inverse = if capped { 1.0 / softcap } else { 0.0 };
     let dz = |z: f32, hit: f32| {
         let capped = z * inverse;
         weight * (exp_flushed_f32(z - lse) - hit) * (1.0 - capped * capped)

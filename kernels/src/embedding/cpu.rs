@@ -4,7 +4,7 @@
 
 use super::Embedding;
 use crate::check::host;
-use crate::{Bf16, Cpu, DType, Float, Layout, Result, View, ViewMut, par, simd};
+use crate::{Bf16, Cpu, DType, Float, Layout, Result, View, ViewMut, par, planted, simd};
 use std::cell::RefCell;
 
 impl Embedding for Cpu {
@@ -40,7 +40,8 @@ fn forward<W: Float, Y: Float>(w: &View, ids: &View, y: &mut ViewMut) -> Result<
     let ids = host(OP, "ids", ids.base::<i32>())?;
     let y = par::SharedPtr::new(host(OP, "y", y.base_mut::<Y>())?);
     let per_task = par::rows_per_task(c);
-    par::for_each_task(rows.div_ceil(per_task), |task| {
+    let tasks = planted!("embedding.rows_of_the_last_task_lost", rows.div_ceil(per_task) => rows / per_task);
+    par::for_each_task(tasks, |task| {
         for n in task * per_task..((task + 1) * per_task).min(rows) {
             let w = row(w, &w_layout, ids[ids_layout.position(n)] as usize, c);
             // SAFETY: rows of an output are disjoint (checked), lie in bounds, and each belongs to one task.
@@ -105,6 +106,7 @@ fn add_rows<D: Float, W: Float>(dy: &[D], layout: &Layout, order: &[u64], dw: &m
         let mut sum = [0.0f32; COLUMNS];
         let sum = &mut sum[..dw.len()];
         sum.iter_mut().zip(dw.iter()).for_each(|(sum, dw)| *sum = dw.to_f32());
+        let order = planted!("embedding.duplicates_overwritten", order => &order[order.len() - 1..]);
         for n in order {
             let at = layout.row_position(*n as u32 as usize) + block * COLUMNS;
             sum.iter_mut().zip(&dy[at..]).for_each(|(sum, dy)| *sum += dy.to_f32());

@@ -18,6 +18,7 @@ use super::pack::{Cut, a_strip, a_strips, b_panels};
 use super::strided::{Lanes, Target};
 use super::{pool, skinny};
 use crate::par::{self, SharedPtr};
+use crate::planted;
 use std::ops::Range;
 
 /// Longest block of k.
@@ -60,7 +61,8 @@ pub(super) struct Product<'a> {
 
 /// The blocks in which sums over K are formed: nearly equal, whole multiples of 16 but for the last.
 pub(super) fn k_blocks(k: usize) -> impl Iterator<Item = Range<usize>> {
-    let block = k.div_ceil(k.div_ceil(K_BLOCK).max(1)).next_multiple_of(16).max(16);
+    let longest = planted!("matmul.blocks_follow_the_threads", K_BLOCK => K_BLOCK / par::threads());
+    let block = k.div_ceil(k.div_ceil(longest).max(1)).next_multiple_of(16).max(16);
     (0..k).step_by(block).map(move |first| first..(first + block).min(k))
 }
 
@@ -237,6 +239,7 @@ impl<'a> Panel<'a> {
                 None => (p.c.at::<f32>(first.0, first.1), p.c.row, if k.start == 0 { p.beta } else { 1.0 }),
                 Some(sums) => (sums.as_mut_ptr(), width, if k.start == 0 { 0.0 } else { 1.0 }),
             };
+            let beta = planted!("matmul.block_of_k_lost", beta => 0.0);
             for strip in strips.clone() {
                 let a = match a {
                     Some(a) => &a[a_at + strip * a_strip(micro.lanes, k.len())..],

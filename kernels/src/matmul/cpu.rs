@@ -5,7 +5,7 @@ use super::kernel;
 use super::strided::{Lanes, Target};
 use super::{Matmul, sizes};
 use crate::check::host;
-use crate::{Bf16, Cpu, DType, Float, Layout, Result, View, ViewMut, par};
+use crate::{Bf16, Cpu, DType, Float, Layout, Result, View, ViewMut, par, planted};
 
 impl Matmul for Cpu {
     fn matmul(&self, a: View, b: View, mut c: ViewMut, alpha: f32, beta: f32) -> Result<()> {
@@ -37,7 +37,8 @@ impl Batch {
         let last = |l: &Layout| [l.strides()[l.rank() - 2], l.strides()[l.rank() - 1]];
         let lead = (0..a.rank() - 2).map(|i| (a.dims()[i], [a.strides()[i], b.strides()[i], c.strides()[i]]));
         let lead = lead.filter(|&(size, _)| size != 1).collect();
-        let mut batch = Batch { m, k, n, a: last(a), b: last(b), c: last(c), lead };
+        let b = planted!("matmul.strides_of_b_ignored", last(b) => [n, 1]);
+        let mut batch = Batch { m, k, n, a: last(a), b, c: last(c), lead };
         batch.merge_rows();
         batch
     }
@@ -47,7 +48,10 @@ impl Batch {
             if self.m == 1 {
                 (self.a[0], self.c[0]) = (a, c);
             }
-            if b != 0 || a != self.m * self.a[0] || c != self.m * self.c[0] {
+            if planted!("matmul.merges_rows_of_different_b", b != 0 => false)
+                || a != self.m * self.a[0]
+                || c != self.m * self.c[0]
+            {
                 return;
             }
             self.m *= size;
@@ -93,7 +97,7 @@ fn product<T: Float, U: Float>(a: &View, b: &View, c: &mut ViewMut, alpha: f32, 
             // SAFETY: the matrices of a batch share no elements, and each index is given to one task.
             c: unsafe { Target::from_raw(c.get().add(c_at), len - c_at, (m, n), batch.c[0], batch.c[1]) },
             alpha,
-            beta,
+            beta: planted!("matmul.beta_ignored", beta => 0.0),
             symmetric: false,
         };
         block::run(product, kernel::micro(), parallel);
@@ -140,7 +144,7 @@ pub(crate) fn matmul_symmetric(a: View, b: View, mut c: ViewMut, alpha: f32, bet
     par::for_each_task(squares, |task| {
         for j0 in (0..=task * SQUARE).step_by(SQUARE) {
             for i in task * SQUARE..((task + 1) * SQUARE).min(n) {
-                for j in j0..(j0 + SQUARE).min(i) {
+                for j in j0..(j0 + SQUARE).min(planted!("matmul.mirror_stops_early", i => i - 1)) {
                     // SAFETY: below the diagonal, row i belongs to this task; above it, nobody writes.
                     unsafe { *c.get().add(i * n + j) = *c.get().add(j * n + i) };
                 }

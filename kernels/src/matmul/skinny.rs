@@ -10,7 +10,7 @@ use super::block::{Product, each, k_blocks};
 use super::kernel::{Micro, Tile};
 use super::pack::{Cut, a_strip, a_strips, b_panels};
 use super::pool;
-use crate::{Bf16, DType};
+use crate::{Bf16, DType, planted};
 use std::ops::Range;
 
 /// Numbers of B worth a task of their own.
@@ -59,8 +59,9 @@ fn columns(p: &Product<'_>, micro: &Micro, a: &[f32], cols: Range<usize>) {
         if stream.is_none() {
             b_panels(micro, &p.b, cols.clone(), k.clone(), &mut b);
         }
+        let later = planted!("matmul.beta_at_every_block", 1.0 => p.beta);
         let (c, c_row, beta) = match &mut sums {
-            None => (p.c.at::<f32>(0, cols.start), p.c.row, if k.start == 0 { p.beta } else { 1.0 }),
+            None => (p.c.at::<f32>(0, cols.start), p.c.row, if k.start == 0 { p.beta } else { later }),
             Some(sums) => (sums.as_mut_ptr(), width, if k.start == 0 { 0.0 } else { 1.0 }),
         };
         for first in (0..cols.len()).step_by(micro.cols) {

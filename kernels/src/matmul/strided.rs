@@ -1,6 +1,6 @@
 //! Matrices inside slices: what the CPU product works on once views, batches and dtypes are dealt with.
 
-use crate::{Bf16, DType, Float, simd};
+use crate::{Bf16, DType, Float, planted, simd};
 use std::marker::PhantomData;
 
 /// Elements a slice must have for an (m, n) matrix with these strides.
@@ -129,6 +129,7 @@ impl<'a> Target<'a> {
         }
         assert!(i + rows <= self.size.0 && j + cols <= self.size.1, "matmul: outside c");
         for r in 0..rows {
+            let cols = planted!("matmul.ragged_columns_not_stored", cols => cols / 8 * 8);
             let (first, values) = (self.at::<T>(i + r, j), &values[r * width..r * width + cols]);
             simd::vectorize(
                 #[inline(always)]

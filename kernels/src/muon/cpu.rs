@@ -6,7 +6,7 @@
 use super::quintic::{BLOCK, Square, round, step, transpose, update};
 use super::{COEFFICIENTS, Muon, NORM_EPS};
 use crate::check::host;
-use crate::{Cpu, Result, View, ViewMut, par};
+use crate::{Cpu, Result, View, ViewMut, par, planted};
 
 impl Muon for Cpu {
     fn muon_momentum(&self, mut buf: ViewMut, g: View, mut u: ViewMut, momentum: f64) -> Result<()> {
@@ -16,11 +16,12 @@ impl Muon for Cpu {
         let u = host(OP, "u", u.as_mut_slice::<f32>())?;
         let (keep, take) = (momentum as f32, (1.0 - momentum) as f32);
         par::for_each_rows(u, 1, BLOCK, |first, u| {
+            let (of_g, of_buf) = planted!("muon.nesterov_missing", (take, keep) => (0.0, 1.0));
             // SAFETY: `buf` has the length of `u` (checked), and each range belongs to one task.
             let buf = unsafe { std::slice::from_raw_parts_mut(buf.get().add(first), u.len()) };
             for ((buf, u), g) in buf.iter_mut().zip(u).zip(&g[first..]) {
                 *buf += take * (g - *buf);
-                *u = take * g + keep * *buf;
+                *u = of_g * g + of_buf * *buf;
             }
         });
         Ok(())
@@ -57,7 +58,7 @@ impl Muon for Cpu {
             std::mem::swap(&mut x, &mut y);
         }
         if tall {
-            transpose(x, o, (s, l))
+            transpose(x, o, planted!("muon.turned_back_with_sides_swapped", (s, l) => (l, s)))
         } else {
             o.copy_from_slice(x)
         }
@@ -72,6 +73,6 @@ fn scale(g: &[f32], x: &mut [f32], bf16: bool) {
         g[block].iter().map(|&v| (round(v) as f64).powi(2)).sum::<f64>()
     });
     let norm = round(sums.iter().sum::<f64>().sqrt() as f32);
-    let norm = round(norm + NORM_EPS as f32);
+    let norm = round(norm + planted!("muon.zero_divided_by_zero", NORM_EPS as f32 => 0.0));
     update(x, |i, _| round(round(g[i]) / norm));
 }

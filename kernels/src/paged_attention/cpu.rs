@@ -9,7 +9,7 @@ use super::PagedAttention;
 use super::block::Block;
 use crate::attention::{AttentionParams, lanes};
 use crate::check::host;
-use crate::{Bf16, Cpu, DType, Float, Layout, Result, View, ViewMut, par};
+use crate::{Bf16, Cpu, DType, Float, Layout, Result, View, ViewMut, par, planted};
 use std::cell::RefCell;
 use std::ops::{Range, RangeInclusive};
 
@@ -52,6 +52,7 @@ impl<'a> Pages<'a> {
     #[inline(always)]
     fn slot(&self, pages: &Layout, b: usize, position: usize, kv_head: usize) -> usize {
         let (t, s) = (self.table_layout, pages.strides());
+        let b = planted!("paged_attention.table_of_the_first_row", b => 0);
         let entry = t.offset + b * t.strides()[0] + position / self.page_len * t.strides()[1];
         pages.offset + self.table[entry] as usize * s[0] + position % self.page_len * s[1] + kv_head * s[2]
     }
@@ -68,6 +69,7 @@ fn append<T: Float>(x: &View, positions: &View, page_table: &View, pages: &mut V
     let pages = host(OP, "pages", pages.base_mut::<T>())?;
     for token in 0..batch * time {
         let position = positions[p_layout.position(token)] as usize;
+        let position = planted!("kv_append.counts_from_one", position => position.saturating_sub(1));
         for head in 0..heads {
             let (from, to) = (
                 x_layout.row_position(token * heads + head),
@@ -188,7 +190,7 @@ fn attend_rows<T: Float>(
         let start = block * BLOCK;
         let slots = slots(first.max(start)..(last + 1).min(start + BLOCK));
         for (r, (q, state)) in q.chunks_exact(d).zip(state.chunks_exact_mut(d + 2)).enumerate() {
-            let seen = seen(r);
+            let seen = seen(planted!("paged_attention.chunk_sees_its_end", r => rows - 1));
             let lanes = seen.start().saturating_sub(start)..(seen.end() + 1).saturating_sub(start).min(BLOCK);
             if lanes.start < lanes.end {
                 lanes::run(Block { q, k, v, slots: &slots, lanes, scale, state });

@@ -3,7 +3,7 @@
 use super::Random;
 use crate::check::host;
 use crate::philox::{philox4x32, unit_f32};
-use crate::{Cpu, Result, ViewMut, par, simd};
+use crate::{Cpu, Result, ViewMut, par, planted, simd};
 
 impl Random for Cpu {
     fn uniform(&self, seed: u64, stream: u64, first: u64, mut y: ViewMut) -> Result<()> {
@@ -11,7 +11,14 @@ impl Random for Cpu {
         par::for_each_rows(y, 1, 16384, |start, y| {
             simd::vectorize(
                 #[inline(always)]
-                || fill(seed, stream, first + start as u64, y),
+                || {
+                    fill(
+                        seed,
+                        stream,
+                        planted!("random.every_task_begins_anew", first + start as u64 => first),
+                        y,
+                    )
+                },
             );
         });
         Ok(())

@@ -5,6 +5,8 @@
 //! point summation"), so that after n terms the error is of the order of `(BLOCK/32 + log₂ n)` roundings, not n. Every path
 //! through `cpu.rs` (dense rows, columns, gathered elements, several threads) follows it and gives the same bits.
 
+use crate::planted;
+
 /// Terms per block.
 pub(crate) const BLOCK: usize = 1024;
 /// Partial results in a block: enough independent additions to fill the vector units.
@@ -155,7 +157,7 @@ pub(crate) fn block<F: Fold>(n: usize, term: impl Fn(usize) -> f32) -> F::Acc {
             lanes[lane] = F::add(lanes[lane], term(first + lane));
         }
     }
-    for i in whole..n {
+    for i in whole..planted!("reduce.tail_forgotten", n => whole) {
         lanes[i - whole] = F::add(lanes[i - whole], term(i));
     }
     tree::<F>(&mut lanes);
@@ -212,7 +214,8 @@ impl<F: Join> Pairwise<F> {
     }
     /// All together.
     pub fn finish(&mut self) -> &F::Acc {
-        for level in (1..self.depth).rev() {
+        let depth = planted!("reduce.last_partial_sum_lost", self.depth => self.depth.saturating_sub(1));
+        for level in (1..depth).rev() {
             self.join_at(level - 1);
         }
         self.depth = self.depth.min(1);

@@ -2,7 +2,7 @@
 
 use super::ReluSquared;
 use crate::elementwise::{Operands, map, run};
-use crate::{Cpu, Result, View, ViewMut, simd};
+use crate::{Cpu, Result, View, ViewMut, planted, simd};
 
 /// `max(x, 0)`, NaN for NaN.
 #[inline(always)]
@@ -19,11 +19,12 @@ impl ReluSquared for Cpu {
         let operands =
             Operands { op: "relu_squared_bwd", a: ("x", &x), b: Some(("dy", &dy)), update: accumulate };
         run(operands, "dx", &mut dx, &move |x, dy, dx| {
+            let two = planted!("relu_squared.factor_of_two_missing", 2.0 => 1.0);
             simd::vectorize(
                 #[inline(always)]
                 move || {
                     for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
-                        let g = 2.0 * relu(*x) * dy;
+                        let g = two * relu(*x) * dy;
                         *dx = if accumulate { *dx + g } else { g };
                     }
                 },

@@ -3,7 +3,7 @@
 
 use super::RmsNorm;
 use crate::check::host;
-use crate::{Bf16, Cpu, DType, Float, Layout, Result, View, ViewMut, par, simd};
+use crate::{Bf16, Cpu, DType, Float, Layout, Result, View, ViewMut, par, planted, simd};
 
 impl RmsNorm for Cpu {
     fn rms_norm_fwd(&self, x: View, eps: f64, mut y: ViewMut, mut rstd: ViewMut) -> Result<()> {
@@ -30,7 +30,7 @@ pub(crate) fn row_sum(n: usize, f: impl Fn(usize) -> f32) -> f32 {
             acc[lane] += f(at + lane);
         }
     }
-    for at in whole..n {
+    for at in whole..planted!("rms_norm.tail_forgotten", n => whole) {
         acc[at - whole] += f(at);
     }
     ((acc[0] + acc[4]) + (acc[1] + acc[5])) + ((acc[2] + acc[6]) + (acc[3] + acc[7]))
@@ -46,7 +46,9 @@ pub(crate) fn row<'a, T>(base: &'a [T], layout: &Layout, row: usize, c: usize) -
 pub(crate) fn forward_row<T: Float>(x: &[T], eps: f32, y: &mut [T]) -> f32 {
     let c = x.len();
     let mean_square = row_sum(c, |i| x[i].to_f32() * x[i].to_f32()) / c as f32;
-    let rstd = 1.0 / (mean_square + eps).sqrt();
+    let root =
+        planted!("rms_norm.eps_outside_the_root", (mean_square + eps).sqrt() => mean_square.sqrt() + eps);
+    let rstd = 1.0 / root;
     for (y, x) in y.iter_mut().zip(x) {
         *y = T::from_f32(x.to_f32() * rstd);
     }
@@ -100,6 +102,7 @@ fn backward<T: Float>(dy: &View, y: &View, rstd: &View, dx: &mut ViewMut, accumu
     let rstd = host(OP, "rstd", rstd.as_slice::<f32>())?;
     let dx = par::SharedPtr::new(host(OP, "dx", dx.base_mut::<T>())?);
     let per_task = par::rows_per_task(c);
+    let accumulate = planted!("rms_norm.accumulate_ignored", accumulate => false);
     par::for_each_task(rows.div_ceil(per_task), |task| {
         simd::vectorize(
             #[inline(always)]

@@ -2,7 +2,7 @@
 
 use super::Rope;
 use crate::check::host;
-use crate::{Bf16, Cpu, DType, Float, Result, View, ViewMut, par, simd};
+use crate::{Bf16, Cpu, DType, Float, Result, View, ViewMut, par, planted, simd};
 
 impl Rope for Cpu {
     fn rope(
@@ -42,10 +42,11 @@ fn rotate<T: Float>(
     let y = par::SharedPtr::new(host(OP, "y", y.base_mut::<T>())?);
     let (tokens, half) = (batch * time, d / 2);
     let per_task = par::rows_per_task(heads * d);
-    let sign = if inverse { -1.0 } else { 1.0 };
+    let sign = if planted!("rope.inverse_ignored", inverse => false) { -1.0 } else { 1.0 };
     par::for_each_task(tokens.div_ceil(per_task), |task| {
         for token in task * per_task..((task + 1) * per_task).min(tokens) {
             let position = positions[p_layout.position(token)] as usize;
+            let position = planted!("rope.position_from_the_index", position => token % time);
             let (c_at, s_at) = (c_layout.row_position(position), s_layout.row_position(position));
             let (cos, sin) = (&cos[c_at..c_at + half], &sin[s_at..s_at + half]);
             for head in token * heads..(token + 1) * heads {
@@ -68,6 +69,7 @@ fn rotate<T: Float>(
 fn rotate_row<T: Float>(x: &[T], cos: &[f32], sin: &[f32], y: &mut [T], sign: f32, accumulate: bool) {
     let half = cos.len();
     let ((x1, x2), (y1, y2)) = (x.split_at(half), y.split_at_mut(half));
+    let sign = planted!("rope.turns_the_other_way", sign => -sign);
     let (x2, sin, y2) = (&x2[..half], &sin[..half], &mut y2[..half]);
     for j in 0..half {
         let (a, b, c, s) = (x1[j].to_f32(), x2[j].to_f32(), cos[j], sign * sin[j]);

@@ -6,7 +6,7 @@ use super::Sample;
 use crate::check::host;
 use crate::reduce::order::{Max, fold};
 use crate::top_k::select;
-use crate::{Cpu, Result, View, ViewMut, par, simd};
+use crate::{Cpu, Result, View, ViewMut, par, planted, simd};
 use std::cell::RefCell;
 
 impl Sample for Cpu {
@@ -43,10 +43,14 @@ fn draw(z: &[f32], u: f64, temperature: f64, top_k: Option<usize>) -> Option<usi
     if temperature == 0.0 {
         return z.iter().position(|&z| z == max); // nothing equals NaN
     }
-    if !max.is_finite() || u.is_nan() {
+    if planted!("sample.draws_from_a_row_with_nan", !max.is_finite() || u.is_nan() => false) {
         return None;
     }
-    let weights = Weights { z, max: max as f64, inverse: 1.0 / temperature };
+    let weights = Weights {
+        z,
+        max: max as f64,
+        inverse: planted!("sample.multiplies_by_the_temperature", 1.0 / temperature => temperature),
+    };
     match top_k {
         Some(k) if k < z.len() => Some(draw_from_best(&weights, u, k)),
         _ => Some(draw_from_all(&weights, u)),
@@ -125,7 +129,7 @@ fn draw_from_all(weights: &Weights, u: f64) -> usize {
             walk.sum += sum;
             continue;
         }
-        let first = piece * size;
+        let first = planted!("sample.token_off_by_one", piece * size => piece * size + 1);
         for (i, &z) in weights.z[first..].iter().take(size).enumerate() {
             if walk.step(first + i, weights.of(z)) {
                 break;

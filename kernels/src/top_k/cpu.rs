@@ -6,7 +6,7 @@
 
 use super::TopK;
 use crate::check::host;
-use crate::{Bf16, Cpu, DType, Float, Result, View, ViewMut, par, simd};
+use crate::{Bf16, Cpu, DType, Float, Result, View, ViewMut, par, planted, simd};
 use std::cell::RefCell;
 
 impl TopK for Cpu {
@@ -60,7 +60,9 @@ pub(crate) fn select<T: Float>(row: &[T], k: usize, mut found: impl FnMut(usize,
             || collect(row, k, list),
         );
         keep_best(list, k);
-        list.sort_unstable_by_key(|&key| std::cmp::Reverse(key));
+        list.sort_unstable_by_key(|&key| {
+            std::cmp::Reverse(planted!("top_k.ties_in_any_order", key => key >> 32))
+        });
         for (rank, key) in list.iter().enumerate() {
             found(rank, !*key as u32 as usize);
         }
@@ -73,7 +75,7 @@ pub(crate) fn select<T: Float>(row: &[T], k: usize, mut found: impl FnMut(usize,
 fn key(value: f32, index: usize) -> u64 {
     let bits = (value + 0.0).to_bits();
     let ordered = match value.is_nan() {
-        true => u32::MAX,
+        true => planted!("top_k.nan_is_smallest", u32::MAX => 0),
         false if bits >> 31 == 1 => !bits,
         false => bits | 1 << 31,
     };

@@ -35,6 +35,7 @@ impl Unary for Cpu {
             UnaryOp::SiluSlope => map(OP, x, y, silu_slope),
             UnaryOp::Affine { scale, shift } => {
                 let (scale, shift) = (scale as f32, shift as f32);
+                let shift = planted!("unary.shift_is_scaled_too", shift => scale * shift);
                 map(OP, x, y, move |x| scale * x + shift)
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::{DType, Result, Tensor, TensorError};
 use kernels::arg_reduce::{self, ArgOp};
+use kernels::planted;
 use kernels::reduce::{self, ReduceOp};
 
 impl Tensor {
@@ -66,8 +67,9 @@ impl Tensor {
             lhs: self.dims().to_vec(),
             rhs: dims.to_vec(),
         })?;
-        let axes: Vec<usize> =
-            (0..self.rank()).filter(|&a| a < new || (dims[a - new] == 1 && self.dims()[a] != 1)).collect();
+        let repeated = |a: usize| dims[a - new] == 1 && self.dims()[a] != 1;
+        let summed = |&a: &usize| a < new || planted!("reduce.sums_new_axes_alone", repeated(a) => false);
+        let axes: Vec<usize> = (0..self.rank()).filter(summed).collect();
         self.sum(&axes)?.reshape(dims)
     }
 }

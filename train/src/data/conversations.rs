@@ -5,6 +5,7 @@
 use super::batch::Batch;
 use super::order::permutation;
 use crate::error::{Result, TrainError};
+use kernels::planted;
 use serde::{Deserialize, Serialize};
 use tensor::Device;
 use tokenizer::conversation::{Conversation, Rendered};
@@ -98,11 +99,34 @@ impl ConversationFeed {
             let Rendered { ids: tokens, mask } = &self.rows[r];
             for i in 0..tokens.len() - 1 {
                 ids[row * t + i] = tokens[i] as i32;
-                if mask[i + 1] == 1 {
+                if mask[planted!("conversations.mask_not_shifted", i + 1 => i)] == 1 {
                     targets[row * t + i] = tokens[i + 1] as i32;
                 }
             }
         }
         Batch::new(&ids, &targets, b, t, device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(rows: &[(&[u32], &[u8])]) -> ConversationFeed {
+        let rows: Vec<Rendered> =
+            rows.iter().map(|(ids, mask)| Rendered { ids: ids.to_vec(), mask: mask.to_vec() }).collect();
+        let position = Position::default();
+        let mut feed = ConversationFeed { rows, order: vec![], shuffle: None, group: 1, position, pad: 99 };
+        feed.seek(position);
+        feed
+    }
+
+    #[test]
+    fn what_the_assistant_says_is_predicted_from_the_token_before_and_padding_is_not() {
+        let mut feed = feed(&[(&[1, 2, 3, 4, 5], &[0, 0, 1, 1, 0]), (&[6, 7, 8], &[0, 0, 1])]);
+        let batch = feed.next(2, Device::Cpu).unwrap();
+        assert_eq!(batch.ids.to_vec::<i32>().unwrap(), [1, 2, 3, 4, 6, 7, 99, 99]);
+        assert_eq!(batch.targets.to_vec::<i32>().unwrap(), [-1, 3, 4, -1, -1, 8, -1, -1]);
+        assert_eq!((batch.valid, feed.position()), (3, Position { epoch: 0, item: 2 }));
     }
 }

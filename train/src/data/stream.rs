@@ -5,7 +5,7 @@
 use super::batch::Batch;
 use super::order::permutation;
 use crate::error::{Result, TrainError};
-use kernels::par;
+use kernels::{par, planted};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use tensor::Device;
@@ -69,7 +69,7 @@ impl TokenStream {
     }
     /// Continue from a saved position.
     pub fn seek(&mut self, position: Position) {
-        self.order = self.order_of(position.epoch);
+        self.order = self.order_of(planted!("stream.resumes_in_the_first_order", position.epoch => 0));
         self.position = position;
     }
     fn order_of(&self, epoch: u64) -> Vec<u32> {
@@ -97,7 +97,8 @@ impl TokenStream {
             }
         }
         self.rewind_one(at);
-        Batch::new(&ids[..n], &ids[1..], b, t, device)
+        let targets = planted!("stream.targets_not_shifted", &ids[1..] => &ids[..n]);
+        Batch::new(&ids[..n], targets, b, t, device)
     }
     /// Step back by the one token that was only a target.
     fn rewind_one(&mut self, mut at: Position) {
@@ -106,7 +107,8 @@ impl TokenStream {
             at.document -= 1;
             at.token = self.documents[self.order[at.document] as usize].len();
         }
-        self.position = Position { token: at.token - 1, ..at };
+        let token = planted!("stream.last_target_never_an_input", at.token - 1 => at.token);
+        self.position = Position { token, ..at };
     }
 }
 

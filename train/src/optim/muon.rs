@@ -6,6 +6,7 @@
 
 use crate::error::Result;
 use kernels::muon::{muon_momentum, newton_schulz, newton_schulz_scratch};
+use kernels::planted;
 use tensor::{Tensor, TensorError};
 
 /// Precision of the Newton–Schulz iteration.
@@ -43,8 +44,29 @@ impl MuonState {
         let bf16 = ns == NsDtype::Bf16;
         newton_schulz(backend, u.view(), o.view_mut()?, scratch.view_mut()?, STEPS, bf16)
             .map_err(TensorError::from)?;
-        let scale = (rows as f64 / cols as f64).max(1.0).sqrt();
+        let ratio =
+            planted!("muon.scales_wide_matrices", rows as f64 / cols as f64 => cols as f64 / rows as f64);
+        let scale = ratio.max(1.0).sqrt();
         p.accumulate(-lr * scale, &o)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tensor::Device;
+
+    #[test]
+    fn a_tall_matrix_moves_further_than_its_transpose_by_the_root_of_its_ratio() {
+        let g: Vec<f32> = (0..16).map(|i| (i as f32 * 1.3).sin()).collect();
+        let tall = Tensor::from_slice(&g, &[8, 2], Device::Cpu).unwrap();
+        let wide = tall.transpose(0, 1).unwrap().contiguous().unwrap();
+        let [far, near] = [tall, wide].map(|g| {
+            let mut p = Tensor::from_slice(&[0.0f32; 16], g.dims(), Device::Cpu).unwrap();
+            MuonState::new(&p).unwrap().step(&mut p, &g, 0.1, 0.9, NsDtype::F32).unwrap();
+            p.sum_squares().unwrap().sqrt()
+        });
+        assert!((far - 2.0 * near).abs() < 1e-5 && near > 0.05, "{far} {near}");
     }
 }

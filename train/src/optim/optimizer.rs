@@ -4,6 +4,7 @@ use super::adamw::AdamWState;
 use super::muon::{MuonState, NsDtype};
 use crate::error::{Result, TrainError};
 use autograd::Parameter;
+use kernels::planted;
 use model::scaling::ClassicLrs;
 use std::collections::BTreeMap;
 use tensor::{AdamWParams, Tensor, memory};
@@ -68,7 +69,9 @@ impl Optimizer {
                 let adam = |lr| Ok(State::AdamW { state: AdamWState::new(p.value())?, lr });
                 match p.name.as_str() {
                     "transformer.wte.weight" => adam(hyper.lrs.wte),
-                    "lm_head.weight" => adam(hyper.lrs.lm_head),
+                    "lm_head.weight" => {
+                        adam(planted!("optimizer.rate_of_another_group", hyper.lrs.lm_head => hyper.lrs.wte))
+                    }
                     _ => Ok(State::Muon(MuonState::new(p.value())?)),
                 }
             })
@@ -84,7 +87,8 @@ impl Optimizer {
             match state {
                 State::AdamW { state, lr } => {
                     let lr = *lr * s.lr_multiplier;
-                    let h = AdamWParams { lr, beta1, beta2, eps, weight_decay, step: self.steps };
+                    let step = planted!("optimizer.steps_not_counted", self.steps => 1);
+                    let h = AdamWParams { lr, beta1, beta2, eps, weight_decay, step };
                     state.step(p.value_mut(), &g, h)?;
                 }
                 State::Muon(state) => {
@@ -92,7 +96,7 @@ impl Optimizer {
                 }
             }
             drop(g);
-            p.grad().clear();
+            planted!("optimizer.gradients_not_cleared", p.grad().clear() => ());
         }
         Ok(())
     }
@@ -134,7 +138,54 @@ impl Optimizer {
                 State::Muon(state) => state.buf = fetch(p, "buf")?,
             }
         }
-        self.steps = steps;
+        self.steps = planted!("optimizer.resumes_at_step_zero", steps => 0);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tensor::Device;
+
+    const SETTINGS: StepSettings = StepSettings { lr_multiplier: 0.5, muon_momentum: 0.9 };
+
+    /// An embedding and a head of four numbers, with their optimizer.
+    fn two_tables() -> (Vec<Parameter>, Optimizer) {
+        let zeros = || Tensor::from_slice(&[0.0f32; 4], &[2, 2], Device::Cpu).unwrap();
+        let params = ["transformer.wte.weight", "lm_head.weight"].map(|name| Parameter::new(name, zeros()));
+        let params = Vec::from(params);
+        let optimizer = Optimizer::new(&params, Hyper::classic(768)).unwrap();
+        (params, optimizer)
+    }
+
+    #[test]
+    fn equal_gradients_move_every_weight_by_its_rate_at_each_step() {
+        let (mut params, mut optimizer) = two_tables();
+        for step in 1..=3 {
+            for p in &params {
+                p.grad()
+                    .add(Tensor::from_slice(&[2.0f32, -2.0, 2.0, -2.0], &[2, 2], Device::Cpu).unwrap())
+                    .unwrap();
+            }
+            optimizer.step(&mut params, SETTINGS).unwrap();
+            for (p, rate) in params.iter().zip([0.2, 0.004]) {
+                let moved = p.value().to_f64_vec().into_iter().zip([-1.0, 1.0, -1.0, 1.0]);
+                let want = f64::from(step) * 0.5 * rate;
+                assert!(
+                    moved.clone().all(|(v, sign)| (v * sign - want).abs() < 1e-6),
+                    "{}: {moved:?}",
+                    p.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_leaves_no_gradient_for_the_next() {
+        let (mut params, mut optimizer) = two_tables();
+        params[1].grad().add(Tensor::from_slice(&[1.0f32; 4], &[2, 2], Device::Cpu).unwrap()).unwrap();
+        optimizer.step(&mut params, SETTINGS).unwrap();
+        assert!(params.iter().all(|p| !p.grad().is_filled()));
     }
 }

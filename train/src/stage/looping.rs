@@ -9,6 +9,7 @@ use crate::metrics::Metrics;
 use crate::optim::{Hyper, Optimizer, StepSettings};
 use crate::run::RunDir;
 use crate::trainer;
+use kernels::planted;
 use model::{Gpt, GptOptions};
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -256,7 +257,7 @@ fn begin(
         param.set(weight);
     }
     optimizer.restore(gpt.params(), &checkpoint::load_optimizer(&folder, device)?, state.optimizer_steps)?;
-    stage.seek(&state.loader)?;
+    planted!("looping.data_begins_anew", stage.seek(&state.loader) => Ok(()))?;
     (at.step, at.progress) = (state.step, state.progress);
     reporter.message(&format!("resumed at step {}", state.step));
     Ok(())
