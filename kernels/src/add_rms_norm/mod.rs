@@ -16,7 +16,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Layout, Result, View, ViewMut};
+use crate::{Backend, DType, Layout, Result, View, ViewMut, profile};
 
 /// Both directions.
 pub trait AddRmsNorm {
@@ -60,6 +60,10 @@ pub fn add_rms_norm_fwd(
     check::disjoint(OP, "y", &h, &y)?;
     check::disjoint(OP, "rstd", &h, &rstd)?;
     check::disjoint(OP, "rstd", &y, &rstd)?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 5.0 * x.numel() as f64,
+        bytes: x.traffic() + r.traffic() + h.traffic() + y.traffic() + rstd.traffic(),
+    });
     b.add_rms_norm_fwd(x, r, eps, h, y, rstd)
 }
 
@@ -76,6 +80,10 @@ pub fn add_rms_norm_bwd(b: &dyn Backend, dh: View, dy: View, y: View, rstd: View
     ];
     shapes(OP, &rows, rstd.layout(), rstd.dtype())?;
     check::output(OP, "dx", &dx, &[("dh", &dh), ("dy", &dy), ("y", &y), ("rstd", &rstd)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 6.0 * dy.numel() as f64,
+        bytes: dh.traffic() + dy.traffic() + y.traffic() + rstd.traffic() + dx.traffic(),
+    });
     b.add_rms_norm_bwd(dh, dy, y, rstd, dx)
 }
 

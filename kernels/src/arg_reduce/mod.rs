@@ -9,7 +9,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Role, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// Which element is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +41,7 @@ pub fn arg_reduce(b: &dyn Backend, op: ArgOp, axis: usize, x: View, y: ViewMut) 
     check::parameter(OP, n > 0 || y.numel() == 0, || format!("axis {axis} has no elements to choose from"))?;
     check::parameter(OP, n <= i32::MAX as usize, || format!("{n} elements do not fit 32-bit indices"))?;
     check::output(OP, "y", &y, &[("x", &x)])?;
+    let _timed = profile::call(OP, || Cost { flops: x.numel() as f64, bytes: x.traffic() + y.traffic() });
     if y.numel() == 0 { Ok(()) } else { b.arg_reduce(op, axis, x, y) }
 }
 

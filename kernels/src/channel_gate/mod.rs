@@ -14,7 +14,8 @@ mod reference;
 mod registry;
 
 use crate::check::{self, FLOATS};
-use crate::{Backend, DType, Layout, Result, View, ViewMut};
+use crate::registry::Cost;
+use crate::{Backend, DType, Layout, Result, View, ViewMut, profile};
 
 pub use registry::KERNELS;
 
@@ -51,6 +52,12 @@ pub fn channel_gate_fwd(b: &dyn Backend, x: View, w: View, scale: f64, g: ViewMu
     const OP: &str = "channel_gate_fwd";
     shapes(OP, &x, ("g", g.layout(), g.dtype()), &w, scale)?;
     check::output(OP, "g", &g, &[("x", &x), ("w", &w)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: gate_flops(&g.as_view(), &w),
+        bytes: x.traffic() * w.dims()[1] as f64 / x.dims()[x.dims().len() - 1].max(1) as f64
+            + w.traffic()
+            + g.traffic(),
+    });
     b.channel_gate_fwd(x, w, scale, g)
 }
 
@@ -73,6 +80,13 @@ pub fn channel_gate_bwd_x(
     check::dtype(OP, "dx", dx.dtype(), &[x.dtype()])?;
     check::unit_last_stride(OP, "dx", dx.layout())?;
     check::output(OP, "dx", &dx, &[("dg", &dg), ("x", &x), ("w", &w)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: gate_flops(&dg, &w),
+        bytes: x.traffic() * w.dims()[1] as f64 / x.dims()[x.dims().len() - 1].max(1) as f64
+            + dg.traffic()
+            + w.traffic()
+            + profile::written(&dx, accumulate),
+    });
     b.channel_gate_bwd_x(dg, x, w, scale, dx, accumulate)
 }
 
@@ -94,7 +108,18 @@ pub fn channel_gate_bwd_w(
     check::dtype(OP, "dw", dw.dtype(), &[w.dtype()])?;
     check::unit_last_stride(OP, "dw", dw.layout())?;
     check::output(OP, "dw", &dw, &[("dg", &dg), ("x", &x), ("w", &w)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: gate_flops(&dg, &w),
+        bytes: x.traffic() * w.dims()[1] as f64 / x.dims()[x.dims().len() - 1].max(1) as f64
+            + dg.traffic()
+            + profile::written(&dw, accumulate),
+    });
     b.channel_gate_bwd_w(dg, x, w, scale, dw, accumulate)
+}
+
+/// Per gate, a product with n channels and a sigmoid.
+fn gate_flops(g: &View, w: &View) -> f64 {
+    g.numel() as f64 * (2.0 * w.dims()[1] as f64 + 8.0)
 }
 
 /// Rows (…, C), gates (…, heads) and weights (heads, n) that fit.

@@ -9,7 +9,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Role, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// Which relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +43,10 @@ pub fn compare(backend: &dyn Backend, op: CompareOp, a: View, b: View, y: ViewMu
     check::dims(OP, "b", b.dims(), a.dims())?;
     check::dims(OP, "y", y.dims(), a.dims())?;
     check::output(OP, "y", &y, &[("a", &a), ("b", &b)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: y.numel() as f64,
+        bytes: a.traffic() + b.traffic() + y.traffic(),
+    });
     backend.compare(op, a, b, y)
 }
 

@@ -11,7 +11,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// Cumulative sums.
 pub trait CumSum {
@@ -28,6 +28,7 @@ pub fn cumsum(b: &dyn Backend, axis: usize, reverse: bool, x: View, y: ViewMut) 
     let rank = x.dims().len();
     check::parameter(OP, axis < rank, || format!("axis {axis} of {rank} dimensions; use one below {rank}"))?;
     check::output(OP, "y", &y, &[("x", &x)])?;
+    let _timed = profile::call(OP, || Cost { flops: x.numel() as f64, bytes: x.traffic() + y.traffic() });
     if y.numel() == 0 { Ok(()) } else { b.cumsum(axis, reverse, x, y) }
 }
 

@@ -11,7 +11,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// Which elements are dropped.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,6 +44,10 @@ pub fn dropout(b: &dyn Backend, x: View, mask: DropoutMask, y: ViewMut, accumula
     check::unit_last_stride(OP, "x", x.layout())?;
     check::unit_last_stride(OP, "y", y.layout())?;
     check::output(OP, "y", &y, &[("x", &x)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 20.0 * x.numel() as f64,
+        bytes: x.traffic() + profile::written(&y, accumulate),
+    });
     b.dropout(x, mask, y, accumulate)
 }
 

@@ -16,7 +16,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// What is applied to the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,10 @@ pub fn gated_fwd(backend: &dyn Backend, act: Activation, a: View, b: View, y: Vi
     const OP: &str = "gated_fwd";
     alike(OP, a.dims(), a.dtype(), &[("b", b.dims(), b.dtype()), ("y", y.dims(), y.dtype())])?;
     check::output(OP, "y", &y, &[("a", &a), ("b", &b)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 20.0 * a.numel() as f64,
+        bytes: a.traffic() + b.traffic() + y.traffic(),
+    });
     backend.gated_fwd(act, a, b, y)
 }
 
@@ -67,6 +71,10 @@ pub fn gated_bwd(
         check::output(OP, arg, out, &[("a", &a), ("b", &b), ("dy", &dy)])?;
     }
     check::disjoint(OP, "db", &da, &db)?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 30.0 * a.numel() as f64,
+        bytes: a.traffic() + b.traffic() + dy.traffic() + da.traffic() + db.traffic(),
+    });
     backend.gated_bwd(act, a, b, dy, da, db)
 }
 

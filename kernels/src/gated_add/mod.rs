@@ -10,7 +10,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Layout, Result, View, ViewMut};
+use crate::{Backend, DType, Layout, Result, View, ViewMut, profile};
 
 /// The sum and two of its three gradients; the third is `dy` itself.
 pub trait GatedAdd {
@@ -31,6 +31,10 @@ pub fn gated_add_fwd(b: &dyn Backend, v: View, g: View, u: View, y: ViewMut) -> 
     let rows = [("v", v.layout(), v.dtype()), ("u", u.layout(), u.dtype()), ("y", y.layout(), y.dtype())];
     rows_and_gates(OP, &rows, ("g", g.layout(), g.dtype()))?;
     check::output(OP, "y", &y, &[("v", &v), ("g", &g), ("u", &u)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 2.0 * v.numel() as f64,
+        bytes: v.traffic() + g.traffic() + u.traffic() + y.traffic(),
+    });
     b.gated_add_fwd(v, g, u, y)
 }
 
@@ -41,6 +45,10 @@ pub fn gated_add_bwd_u(b: &dyn Backend, dy: View, g: View, du: ViewMut, accumula
     let rows = [("dy", dy.layout(), dy.dtype()), ("du", du.layout(), du.dtype())];
     rows_and_gates(OP, &rows, ("g", g.layout(), g.dtype()))?;
     check::output(OP, "du", &du, &[("dy", &dy), ("g", &g)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 2.0 * dy.numel() as f64,
+        bytes: dy.traffic() + g.traffic() + profile::written(&du, accumulate),
+    });
     b.gated_add_bwd_u(dy, g, du, accumulate)
 }
 
@@ -51,6 +59,10 @@ pub fn gated_add_bwd_g(b: &dyn Backend, dy: View, u: View, dg: ViewMut, accumula
     let rows = [("dy", dy.layout(), dy.dtype()), ("u", u.layout(), u.dtype())];
     rows_and_gates(OP, &rows, ("dg", dg.layout(), dg.dtype()))?;
     check::output(OP, "dg", &dg, &[("dy", &dy), ("u", &u)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 2.0 * dy.numel() as f64,
+        bytes: dy.traffic() + u.traffic() + profile::written(&dg, accumulate),
+    });
     b.gated_add_bwd_g(dy, u, dg, accumulate)
 }
 

@@ -11,7 +11,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, KernelError, Layout, Result, View, ViewMut};
+use crate::{Backend, DType, KernelError, Layout, Result, View, ViewMut, profile};
 
 /// Both directions.
 pub trait Gather {
@@ -31,6 +31,8 @@ pub fn gather_fwd(b: &dyn Backend, axis: usize, x: View, index: View, y: ViewMut
     shapes(OP, axis, x.dims(), &index, ("y", y.dims()))?;
     check::output(OP, "y", &y, &[("x", &x), ("index", &index)])?;
     range(OP, &index, x.dims()[axis])?;
+    let _timed =
+        profile::call(OP, || Cost { flops: 0.0, bytes: y.traffic() + index.traffic() + y.traffic() });
     if y.numel() == 0 { Ok(()) } else { b.gather_fwd(axis, x, index, y) }
 }
 
@@ -44,6 +46,10 @@ pub fn gather_bwd(b: &dyn Backend, axis: usize, dy: View, index: View, dx: ViewM
     shapes(OP, axis, dx.dims(), &index, ("dy", dy.dims()))?;
     check::output(OP, "dx", &dx, &[("dy", &dy), ("index", &index)])?;
     range(OP, &index, dx.dims()[axis])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: dy.numel() as f64,
+        bytes: dy.traffic() + index.traffic() + dx.traffic() + dx.traffic(),
+    });
     if dy.numel() == 0 { Ok(()) } else { b.gather_bwd(axis, dy, index, dx) }
 }
 

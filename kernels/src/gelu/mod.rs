@@ -13,7 +13,7 @@ pub(crate) mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// Which form of Φ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub fn gelu_fwd(b: &dyn Backend, form: GeluForm, x: View, y: ViewMut) -> Result<
     check::dims(OP, "y", y.dims(), x.dims())?;
     check::dtype(OP, "y", y.dtype(), &[x.dtype()])?;
     check::output(OP, "y", &y, &[("x", &x)])?;
+    let _timed =
+        profile::call(OP, || Cost { flops: 30.0 * x.numel() as f64, bytes: x.traffic() + y.traffic() });
     b.gelu_fwd(form, x, y)
 }
 
@@ -58,6 +60,10 @@ pub fn gelu_bwd(
         check::dtype(OP, arg, dtype, &[x.dtype()])?;
     }
     check::output(OP, "dx", &dx, &[("x", &x), ("dy", &dy)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 40.0 * x.numel() as f64,
+        bytes: x.traffic() + dy.traffic() + profile::written(&dx, accumulate),
+    });
     b.gelu_bwd(form, x, dy, dx, accumulate)
 }
 

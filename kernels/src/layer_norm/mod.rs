@@ -15,7 +15,8 @@ mod reference;
 mod registry;
 
 use crate::check::{self, FLOATS};
-use crate::{Backend, DType, Layout, Result, View, ViewMut};
+use crate::registry::Cost;
+use crate::{Backend, DType, Layout, Result, View, ViewMut, profile};
 
 pub use registry::KERNELS;
 
@@ -78,6 +79,10 @@ pub fn layer_norm_fwd(
     check::disjoint(OP, "mean", &y, mean)?;
     check::disjoint(OP, "rstd", &y, rstd)?;
     check::disjoint(OP, "rstd", mean, rstd)?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 8.0 * x.numel() as f64,
+        bytes: x.traffic() + y.traffic() + gain.traffic(),
+    });
     b.layer_norm_fwd(x, gain, bias, eps, y, stats)
 }
 
@@ -101,6 +106,10 @@ pub fn layer_norm_bwd(
     shapes(OP, &row_args, &per_row, &[("gain", gain.layout(), gain.dtype())])?;
     let inputs = [("dy", &dy), ("x", &x), ("gain", &gain), ("mean", mean), ("rstd", rstd)];
     check::output(OP, "dx", &dx, &inputs)?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 12.0 * x.numel() as f64,
+        bytes: dy.traffic() + x.traffic() + gain.traffic() + profile::written(&dx, accumulate),
+    });
     b.layer_norm_bwd(dy, x, gain, stats, dx, accumulate)
 }
 
@@ -125,6 +134,10 @@ pub fn layer_norm_bwd_weights(
         check::output(OP, arg, out, &[("dy", &dy), ("x", &x), ("mean", mean), ("rstd", rstd)])?;
     }
     check::disjoint(OP, "dbias", &dgain, &dbias)?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 5.0 * x.numel() as f64,
+        bytes: dy.traffic() + x.traffic() + dgain.traffic() + dbias.traffic(),
+    });
     b.layer_norm_bwd_weights(dy, x, stats, dgain, dbias)
 }
 

@@ -11,7 +11,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Layout, Result, View, ViewMut};
+use crate::{Backend, DType, Layout, Result, View, ViewMut, profile};
 
 /// The mixture, and the gradient of its scalars.
 pub trait Mix {
@@ -33,6 +33,10 @@ pub fn mix_fwd(backend: &dyn Backend, a: View, x: View, b: View, z: View, y: Vie
     one_number(OP, "a", a.layout(), a.dtype(), x.dtype())?;
     one_number(OP, "b", b.layout(), b.dtype(), x.dtype())?;
     check::output(OP, "y", &y, &[("a", &a), ("x", &x), ("b", &b), ("z", &z)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 3.0 * x.numel() as f64,
+        bytes: x.traffic() + z.traffic() + y.traffic(),
+    });
     backend.mix_fwd(a, x, b, z, y)
 }
 
@@ -46,6 +50,8 @@ pub fn mix_bwd_scalar(backend: &dyn Backend, dy: View, x: View, da: ViewMut, acc
     rows_like(OP, "x", x.layout(), x.dtype(), &dy)?;
     one_number(OP, "da", da.layout(), da.dtype(), dy.dtype())?;
     check::output(OP, "da", &da, &[("dy", &dy), ("x", &x)])?;
+    let _timed =
+        profile::call(OP, || Cost { flops: 2.0 * x.numel() as f64, bytes: dy.traffic() + x.traffic() });
     backend.mix_bwd_scalar(dy, x, da, accumulate)
 }
 

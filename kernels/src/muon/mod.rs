@@ -100,7 +100,7 @@ pub fn newton_schulz(
 }
 
 /// Three products per step, two with the shorter side twice and one with it three times.
-fn schulz_flops(rows: usize, cols: usize, steps: usize) -> f64 {
+pub(crate) fn schulz_flops(rows: usize, cols: usize, steps: usize) -> f64 {
     let (rows, cols) = (rows as f64, cols as f64);
     let short = rows.min(cols);
     // X·Xᵀ and A·A are symmetric: half of each is enough.

@@ -19,7 +19,7 @@ mod reference;
 mod tests;
 
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Reference, Result, View, ViewMut, check};
+use crate::{Backend, DType, Reference, Result, View, ViewMut, check, profile};
 
 /// What a step needs to know besides the tensors.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,6 +75,10 @@ pub fn normuon(b: &dyn Backend, x: View, p: ViewMut, s: ViewMut, h: NorMuonParam
     check::parameter(OP, (0.0..1.0).contains(&h.beta2), || format!("beta2 is {}, not in [0, 1)", h.beta2))?;
     let finite = h.lr.is_finite() && h.weight_decay.is_finite();
     check::parameter(OP, finite, || "lr and weight_decay must be finite".into())?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 8.0 * x.numel() as f64,
+        bytes: x.traffic() + p.traffic() + p.traffic() + s.traffic() + s.traffic(),
+    });
     b.normuon(x, p, s, h)
 }
 

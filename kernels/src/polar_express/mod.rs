@@ -17,9 +17,9 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-use crate::muon::newton_schulz_scratch;
+use crate::muon::{newton_schulz_scratch, schulz_flops};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, View, ViewMut, check};
+use crate::{Backend, DType, Result, View, ViewMut, check, profile};
 
 /// Equilibration and orthogonalisation.
 pub trait PolarExpress {
@@ -69,6 +69,10 @@ pub fn polar_express(
     check::parameter(OP, has >= needs, || format!("scratch has {has} elements, {needs} are needed"))?;
     let most = COEFFICIENTS.len();
     check::parameter(OP, steps <= most, || format!("{steps} steps; there are polynomials for {most}"))?;
+    let _timed = profile::call(OP, || Cost {
+        flops: schulz_flops(g.dims()[0], g.dims()[1], steps),
+        bytes: g.traffic() + o.traffic(),
+    });
     b.polar_express(g, o, scratch, steps, bf16)
 }
 
@@ -97,12 +101,8 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
         vec![vec![one; elements("g")], vec![f64::INFINITY; elements("scratch")]]
     }),
     cost: |s, _| {
-        let (rows, cols) = (s.dims("g")[0] as f64, s.dims("g")[1] as f64);
-        let short = rows.min(cols);
-        Cost {
-            flops: s.scalars[0] * (4.0 * short * rows * cols + 2.0 * short.powi(3)),
-            bytes: 8.0 * rows * cols,
-        }
+        let (rows, cols) = (s.dims("g")[0], s.dims("g")[1]);
+        Cost { flops: schulz_flops(rows, cols, s.scalars[0] as usize), bytes: 8.0 * (rows * cols) as f64 }
     },
 }];
 

@@ -16,8 +16,9 @@ mod reference;
 mod registry;
 
 use crate::check::{self, FLOATS};
+use crate::registry::Cost;
 use crate::rope::tables;
-use crate::{Backend, Result, View, ViewMut};
+use crate::{Backend, Result, View, ViewMut, profile};
 
 pub use registry::KERNELS;
 
@@ -78,6 +79,10 @@ pub fn rope_norm_fwd(
     check::output(OP, "y", &y, &inputs)?;
     check::output(OP, "rstd", &rstd, &inputs)?;
     check::disjoint(OP, "rstd", &y, &rstd)?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 7.0 * x.numel() as f64,
+        bytes: x.traffic() + y.traffic() + rstd.traffic(),
+    });
     b.rope_norm_fwd(x, rotation, gain, eps, y, rstd)
 }
 
@@ -103,6 +108,10 @@ pub fn rope_norm_bwd(
     let inputs =
         [("dy", &dy), ("y", &y), ("rstd", &rstd), ("positions", &positions), ("cos", &cos), ("sin", &sin)];
     check::output(OP, "dx", &dx, &inputs)?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 9.0 * dy.numel() as f64,
+        bytes: dy.traffic() + y.traffic() + rstd.traffic() + profile::written(&dx, accumulate),
+    });
     b.rope_norm_bwd(dy, y, rstd, rotation, gain, dx, accumulate)
 }
 

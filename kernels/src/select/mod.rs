@@ -9,7 +9,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// Choice between two tensors.
 pub trait Select {
@@ -28,6 +28,10 @@ pub fn select(backend: &dyn Backend, cond: View, a: View, b: View, y: ViewMut) -
         check::dtype(OP, arg, view.dtype(), &[y.dtype()])?;
     }
     check::output(OP, "y", &y, &[("cond", &cond), ("a", &a), ("b", &b)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 0.0,
+        bytes: cond.traffic() + a.traffic() + b.traffic() + y.traffic(),
+    });
     backend.select(cond, a, b, y)
 }
 

@@ -13,7 +13,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Layout, Result, View, ViewMut};
+use crate::{Backend, DType, Layout, Result, View, ViewMut, profile};
 
 /// Forward, and the gradients of `x` and `g`.
 pub trait Smear {
@@ -38,6 +38,10 @@ pub fn smear_fwd(b: &dyn Backend, x: View, g: View, prev: Option<View>, y: ViewM
         prev,
     )?;
     check::output(OP, "y", &y, &[("x", &x), ("g", &g), ("prev", &prev.unwrap_or(x))])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 2.0 * x.numel() as f64,
+        bytes: x.traffic() + g.traffic() + y.traffic(),
+    });
     b.smear_fwd(x, g, prev, y)
 }
 
@@ -47,6 +51,10 @@ pub fn smear_bwd_x(b: &dyn Backend, dy: View, g: View, dx: ViewMut, accumulate: 
     let rows = [("dy", dy.layout(), dy.dtype()), ("dx", dx.layout(), dx.dtype())];
     shapes(OP, &rows, ("g", g.layout(), g.dtype()), None)?;
     check::output(OP, "dx", &dx, &[("dy", &dy), ("g", &g)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 3.0 * dy.numel() as f64,
+        bytes: dy.traffic() + g.traffic() + profile::written(&dx, accumulate),
+    });
     b.smear_bwd_x(dy, g, dx, accumulate)
 }
 
@@ -63,6 +71,10 @@ pub fn smear_bwd_g(
     let rows = [("dy", dy.layout(), dy.dtype()), ("x", x.layout(), x.dtype())];
     shapes(OP, &rows, ("dg", dg.layout(), dg.dtype()), prev)?;
     check::output(OP, "dg", &dg, &[("dy", &dy), ("x", &x), ("prev", &prev.unwrap_or(x))])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 2.0 * x.numel() as f64,
+        bytes: dy.traffic() + x.traffic() + dg.traffic(),
+    });
     b.smear_bwd_g(dy, x, prev, dg, accumulate)
 }
 

@@ -17,7 +17,8 @@ mod registry;
 pub use registry::KERNELS;
 
 use crate::check::{self, FLOATS};
-use crate::{Backend, DType, Layout, Result, View, ViewMut};
+use crate::registry::Cost;
+use crate::{Backend, DType, Layout, Result, View, ViewMut, profile};
 
 /// Both functions, both directions.
 pub trait Softmax {
@@ -36,6 +37,8 @@ pub fn softmax_fwd(b: &dyn Backend, x: View, y: ViewMut) -> Result<()> {
     const OP: &str = "softmax_fwd";
     rows(OP, ("x", x.layout(), x.dtype()), &[("y", y.layout(), y.dtype())])?;
     check::output(OP, "y", &y, &[("x", &x)])?;
+    let _timed =
+        profile::call(OP, || Cost { flops: 5.0 * x.numel() as f64, bytes: x.traffic() + y.traffic() });
     if y.numel() == 0 { Ok(()) } else { b.softmax_fwd(x, y) }
 }
 
@@ -47,6 +50,10 @@ pub fn softmax_bwd(b: &dyn Backend, dy: View, y: View, dx: ViewMut, accumulate: 
     let others = [("y", y.layout(), y.dtype()), ("dx", dx.layout(), dx.dtype())];
     rows(OP, ("dy", dy.layout(), dy.dtype()), &others)?;
     check::output(OP, "dx", &dx, &[("dy", &dy), ("y", &y)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 4.0 * dy.numel() as f64,
+        bytes: dy.traffic() + y.traffic() + profile::written(&dx, accumulate),
+    });
     if dx.numel() == 0 { Ok(()) } else { b.softmax_bwd(dy, y, dx, accumulate) }
 }
 
@@ -57,6 +64,8 @@ pub fn logsumexp_fwd(b: &dyn Backend, x: View, lse: ViewMut) -> Result<()> {
     statistics(OP, "lse", lse.layout(), lse.dtype(), &x)?;
     check::contiguous(OP, "lse", lse.layout())?;
     check::output(OP, "lse", &lse, &[("x", &x)])?;
+    let _timed =
+        profile::call(OP, || Cost { flops: 4.0 * x.numel() as f64, bytes: x.traffic() + lse.traffic() });
     b.logsumexp_fwd(x, lse)
 }
 
@@ -77,6 +86,10 @@ pub fn logsumexp_bwd(
     statistics(OP, "dl", dl.layout(), dl.dtype(), &x)?;
     check::contiguous(OP, "lse", lse.layout())?;
     check::output(OP, "dx", &dx, &[("x", &x), ("lse", &lse), ("dl", &dl)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 4.0 * x.numel() as f64,
+        bytes: x.traffic() + lse.traffic() + dl.traffic() + profile::written(&dx, accumulate),
+    });
     if dx.numel() == 0 { Ok(()) } else { b.logsumexp_bwd(x, lse, dl, dx, accumulate) }
 }
 

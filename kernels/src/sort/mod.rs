@@ -10,7 +10,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Role, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// Sorting.
 pub trait Sort {
@@ -39,7 +39,17 @@ pub fn sort(b: &dyn Backend, descending: bool, x: View, values: ViewMut, indices
     check::output(OP, "values", &values, &[("x", &x)])?;
     check::output(OP, "indices", &indices, &[("x", &x)])?;
     check::disjoint(OP, "indices", &values, &indices)?;
+    let _timed = profile::call(OP, || Cost {
+        flops: comparisons(x.dims()),
+        bytes: x.traffic() + values.traffic() + indices.traffic(),
+    });
     if x.numel() == 0 { Ok(()) } else { b.sort(descending, x, values, indices) }
+}
+
+/// `n log₂ C` of them.
+fn comparisons(dims: &[usize]) -> f64 {
+    let c = dims.last().map_or(2, |&c| c.max(2)) as f64;
+    dims.iter().product::<usize>() as f64 * c.log2()
 }
 
 macro_rules! entry {
@@ -60,9 +70,8 @@ macro_rules! entry {
             roundings: 0.0,
             magnitude: None,
             cost: |s, bytes| {
-                let (n, c) =
-                    (s.dims("x").iter().product::<usize>() as f64, s.dims("x")[s.dims("x").len() - 1]);
-                Cost { flops: n * (c.max(2) as f64).log2(), bytes: (2.0 * bytes + 4.0) * n }
+                let n = s.dims("x").iter().product::<usize>() as f64;
+                Cost { flops: comparisons(s.dims("x")), bytes: (2.0 * bytes + 4.0) * n }
             },
         }
     };
