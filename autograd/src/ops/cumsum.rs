@@ -1,4 +1,6 @@
-//! Cumulative sum along an axis. `∂y_i/∂x_j` is 1 for `j ≤ i`, so `dx_j = Σ_{i ≥ j} dy_i`: the sum the other way round.
+//! Cumulative sum along an axis: `y_i = Σ_{j ≤ i} x_j`.
+//!
+//! Gradient: `∂y_i/∂x_j` is 1 for `j ≤ i`, so `dx_j = Σ_{i ≥ j} dy_i`: the sum the other way round.
 
 use crate::{GradSlot, Op, Result, Var, apply};
 use kernels::planted;

@@ -1,6 +1,6 @@
 //! Dropout (Srivastava et al. 2014): `y = x·keep/(1 − p)`, keep a constant mask of zeros and ones.
 //!
-//! Linear in x, element by element, so `dx = dy·keep/(1 − p)`: the same kernel, which makes the mask again from seed, stream and
+//! Gradient: linear in x, element by element, so `dx = dy·keep/(1 − p)`: the same kernel, which makes the mask again from seed, stream and
 //! place. Nothing is saved.
 
 use crate::{GradSlot, Op, Result, Var, apply};

@@ -1,5 +1,5 @@
-//! Maximum and minimum over axes, kept with size 1. Gradient: `dy` goes to the element that was the largest; where several
-//! were, each gets an equal share, the mean of the slopes in all directions. Beside a NaN no element is smaller than the
+//! Maximum and minimum over axes, kept with size 1. Gradient: `dx = dy·[x = y]/n`: it goes to the element that was the
+//! largest; where n were, each gets an equal share, the mean of the slopes in all directions. Beside a NaN no element is smaller than the
 //! result, so all share alike.
 
 use crate::{GradSlot, Op, Result, Var, apply};

@@ -1,5 +1,5 @@
-//! Picking along an axis: `y[…, j, …] = x[…, index[…, j, …], …]`. Gradient: every element of `dy` is added to the element of
-//! `dx` that was picked, those that were picked several times in order.
+//! Picking along an axis: `y[…, j, …] = x[…, index[…, j, …], …]`. Gradient: `dx[…, index[…, j, …], …] += dy[…, j, …]`,
+//! those that were picked several times in order.
 
 use crate::{AutogradError, GradSlot, Op, Result, Var, apply};
 use kernels::gather::gather_bwd;

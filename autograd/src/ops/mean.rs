@@ -1,4 +1,4 @@
-//! Mean over axes, kept with size 1, and the variance made of it. Gradient of a mean of n elements: `dy/n`, repeated.
+//! Mean over axes, kept with size 1, and the variance made of it. Gradient of a mean of n elements: `dx = dy/n`, repeated.
 
 use crate::{GradSlot, Op, Result, Var, apply};
 use tensor::Tensor;

@@ -1,4 +1,4 @@
-//! Choice between two tensors: `y = a` where `cond ≠ 0`, else `b`. Gradient: `da` is `dy` where `a` was taken and 0
+//! Choice between two tensors: `y = a` where `cond ≠ 0`, else `b`. Gradient: `da = dy` where `a` was taken and 0
 //! elsewhere, `db` the rest; each is summed back to its operand's shape.
 
 use crate::{GradSlot, Op, Result, Var, apply};

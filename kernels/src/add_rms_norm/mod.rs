@@ -9,7 +9,7 @@
 //!
 //! `dx = dr = dh + rstd · (dy − y · mean(dy ∘ y))`
 //!
-//! Where to read next: [`crate::rms_norm`], whose rows these are.
+//! No paper: a fusion of two kernels. Where to read next: [`crate::rms_norm`], whose rows these are.
 
 mod cpu;
 mod reference;

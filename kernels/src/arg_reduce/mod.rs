@@ -2,7 +2,7 @@
 //!
 //! `y[…, 0, …] = j` with `x[…, j, …]` the maximum (minimum): the lowest such `j` among equal elements (−0 equals 0), and the
 //! lowest NaN if there is one. `x`: any float dtype and strides; `y`: i32, `x`'s dims with 1 along the axis.
-//! Where to read next: `cpu.rs`; [`crate::reduce`] for the value itself.
+//! No paper. Where to read next: `cpu.rs`; [`crate::reduce`] for the value itself.
 
 mod cpu;
 mod reference;
@@ -69,8 +69,8 @@ macro_rules! entry {
 
 /// Registry entries.
 pub const KERNELS: &[KernelInfo] = &[
-    entry!("arg_max", "y = index of the first largest x along an axis", ArgOp::Max),
-    entry!("arg_min", "y = index of the first smallest x along an axis", ArgOp::Min),
+    entry!("arg_reduce_max", "y = index of the first largest x along an axis", ArgOp::Max),
+    entry!("arg_reduce_min", "y = index of the first smallest x along an axis", ArgOp::Min),
 ];
 
 const SHAPES: &[(&str, &[usize], usize)] = &[

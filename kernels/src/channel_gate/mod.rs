@@ -7,7 +7,7 @@
 //!
 //! With `σ' = σ(1−σ)`: `da = dg·scale·σ(1−σ)`, `dx[:n] += da·W`, `dW += daᵀ·x[:n]` (the sum over rows in f64). Backward computes
 //! `a` again rather than read `σ` off the gate: a gate near its end has been rounded to it, and its slope to zero.
-//! So few channels make no matrix product worth its name; read next: `cpu.rs` for how they are vectorised.
+//! No paper: from nanochat's code. So few channels make no matrix product worth its name; read next: `cpu.rs` for how they are vectorised.
 
 mod cpu;
 mod reference;

@@ -2,7 +2,7 @@
 //!
 //! `a` and `b`: one float dtype and one shape, any strides (an axis is repeated by stride 0); `y`: i32, for [`crate::select`]
 //! or to be summed. Numbers are widened exactly before they are compared. As IEEE 754 has it, −0 equals 0, and with a NaN
-//! everything is false except `≠`. Where to read next: `cpu.rs`, [`crate::select`].
+//! everything is false except `≠`. No paper. Where to read next: `cpu.rs`, [`crate::select`].
 
 mod cpu;
 mod reference;

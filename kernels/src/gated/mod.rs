@@ -8,7 +8,7 @@
 //!
 //! `da = dy ∘ b ∘ act'(a)`, `db = dy ∘ act(a)`.
 //!
-//! Any strides (so `a` and `b` may be halves of one projection), f32 or bf16; computed in f32, rounded once.
+//! All of one shape (…, C), any strides (so `a` and `b` may be halves of one projection), f32 or bf16; computed in f32, rounded once.
 //! Where to read next: `cpu.rs`.
 
 mod cpu;

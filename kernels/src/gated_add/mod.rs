@@ -3,7 +3,7 @@
 //! How value embeddings enter attention: `v` comes from the hidden state, `u` is looked up by the token's id, and `g` says,
 //! per token and key/value head, how much of it is wanted. `v`, `u`, `y`: (…, heads, D), `g`: (…, heads); f32 or bf16, any
 //! leading strides; computed in f32, rounded once. Gradients: `dv = dy`, `du = g·dy`, `dg = Σ_D dy·u` (the sum in f64).
-//! Where to read next: `cpu.rs`; [`crate::channel_gate`] for where the gate comes from.
+//! No paper: from nanochat's code. Where to read next: `cpu.rs`; [`crate::channel_gate`] for where the gate comes from.
 
 mod cpu;
 mod reference;

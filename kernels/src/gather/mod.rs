@@ -4,7 +4,7 @@
 //! is an index with stride 0 along the other axes. Forward moves numbers as they are stored. Backward is a scatter-add,
 //! `dx[…, index[…, j, …], …] += dy[…, j, …]`: terms that meet are added in the order of `j`, in f32, and rounded once,
 //! whatever the number of threads. An index outside the axis is an error before anything is written.
-//! Where to read next: `cpu.rs`; [`crate::embedding`] for the special case of a large table.
+//! No paper. Where to read next: `cpu.rs`; [`crate::embedding`] for the special case of a large table.
 
 mod cpu;
 mod reference;

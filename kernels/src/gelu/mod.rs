@@ -5,7 +5,7 @@
 //!
 //! exact: `dx = dy·(Φ + x·φ)`, `φ = e^(−x²/2)/√(2π)`; approximate: `dx = dy·(Φ + x·(1 − tanh²u)/2·u')`.
 //!
-//! Any strides, f32 or bf16; computed in f32, rounded once. NaN stays NaN. Where to read next: `cpu.rs` for a form of the
+//! `x`, `y`: one shape (…, C), any strides, f32 or bf16; computed in f32, rounded once. NaN stays NaN. Where to read next: `cpu.rs` for a form of the
 //! approximation that keeps its digits, [`crate::fast_math::erf_f32`].
 
 pub(crate) mod cpu;

@@ -4,7 +4,7 @@
 //! the stack is taken back before the head, `x − λ·x_mid`. `a` and `b` are one-element tensors that stay where they are.
 //! `x`, `z`, `y`: (…, C), f32 or bf16, any leading strides; computed in f32, rounded once. The gradient of `a` is a sum over
 //! all elements, `da = Σ dy·x`: in f64, in a fixed order, because it usually cancels to next to nothing.
-//! Where to read next: `cpu.rs`; the gradients of `x` and `z` are [`crate::accumulate`]'s.
+//! No paper: from nanochat's code. Where to read next: `cpu.rs`; the gradients of `x` and `z` are [`crate::accumulate`]'s.
 
 mod cpu;
 mod reference;

@@ -9,7 +9,7 @@
 //! Before that the rows are made equally long (MuonEq), each scaled to `‖X‖_F/√R`, so that an output feature with a small
 //! gradient counts as much as the others; and the whole is scaled to `X / (1.01·‖X‖_F + 1e-6)`, a little below 1, because
 //! rounding must not push a singular value out of the first interval. Rows are output features, also of a tall matrix,
-//! of which the iteration then transforms the transpose. Zero stays zero.
+//! of which the iteration then transforms the transpose. Zero stays zero. `g`, `o`: (R, C), f32.
 //! Where to read next: `cpu.rs`; [`crate::normuon`] for what is done with the result.
 
 mod cpu;

@@ -2,7 +2,7 @@
 //!
 //! `cond`: i32, as [`crate::compare`] makes it; `a`, `b`, `y`: one float dtype. All of one shape and any strides: a repeated
 //! operand, or a constant, has stride 0. Numbers are moved, not computed with: every bit arrives, and a NaN in the operand
-//! that is not taken does nothing (which is why a mask is not a product). Where to read next: `cpu.rs`.
+//! that is not taken does nothing (which is why a mask is not a product). No paper. Where to read next: `cpu.rs`.
 
 mod cpu;
 mod reference;

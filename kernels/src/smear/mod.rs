@@ -6,7 +6,7 @@
 //! chunks). `x`, `y`: (B, T, C), `g`: (B, T), `prev`: (B, C); f32 or bf16, any leading strides; computed in f32, rounded once.
 //!
 //! Position t goes into y_t and y_{t+1}, so `dx_t = dy_t + g_{t+1}·dy_{t+1}`, and `dg_t = ⟨dy_t, x_{t−1}⟩` (the sum in f64).
-//! Where to read next: `cpu.rs`.
+//! No paper: from nanochat's code. Where to read next: `cpu.rs`.
 
 mod cpu;
 mod reference;

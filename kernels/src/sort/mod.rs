@@ -3,7 +3,7 @@
 //! Stable in both directions: equal elements (−0 equals 0) keep the order of their indices, so the result is the same on
 //! every device. NaN comes last in both directions, like something missing; [`crate::top_k`], which must not overlook a NaN
 //! in logits, puts it first. Values are moved as they are stored.
-//! `x`, `values`: (…, C), one float dtype; `indices`: (…, C), i32; unit last strides. Where to read next: `cpu.rs`.
+//! `x`, `values`: (…, C), one float dtype; `indices`: (…, C), i32; unit last strides. No paper. Where to read next: `cpu.rs`.
 
 mod cpu;
 mod reference;
