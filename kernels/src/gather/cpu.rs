@@ -43,6 +43,14 @@ fn forward<T: Float>(axis: usize, x: &View, index: &View, y: &mut ViewMut) -> Re
             unsafe { std::slice::from_raw_parts_mut(y.get().add(to), run.len) }.copy_from_slice(x);
             return;
         }
+        if (step, step_id) == (1, 1) {
+            let index = &index[id..][..run.len];
+            // SAFETY: as above.
+            let y = unsafe { std::slice::from_raw_parts_mut(y.get().add(to), run.len) };
+            let all = y.iter_mut().zip(index).enumerate();
+            all.for_each(|(i, (y, id))| *y = x[from + i * step_from + *id as usize * along]);
+            return;
+        }
         for i in 0..run.len {
             let picked = x[from + i * step_from + index[id + i * step_id] as usize * along];
             // SAFETY: as above.
@@ -70,6 +78,9 @@ fn backward<D: Float, X: Float>(axis: usize, dy: &View, index: &View, dx: &mut V
         let (count, len, apart) = if (width, along[0]) == (1, 1) { (1, n, n) } else { (n, width, along[0]) };
         // SAFETY: in bounds; lines of an output are disjoint (checked), and each belongs to one task.
         let row = |i: usize| unsafe { std::slice::from_raw_parts_mut(dx.get().add(at[0] + i * apart), len) };
+        let add = |sum: &mut f32, dy: D| {
+            *sum = planted!("gather.last_of_duplicates_stays", *sum => 0.0) + dy.to_f32();
+        };
         sums.resize(n * width, 0.0);
         simd::vectorize(
             #[inline(always)]
@@ -78,15 +89,16 @@ fn backward<D: Float, X: Float>(axis: usize, dy: &View, index: &View, dx: &mut V
                 rows.for_each(|(i, sums)| sums.iter_mut().zip(row(i)).for_each(|(s, x)| *s = x.to_f32()));
                 for j in 0..m {
                     let (from, id) = (at[1] + j * along[1], at[2] + j * along[2]);
-                    if (lines.step[1], lines.step[2]) == (1, 0) {
+                    if width == 1 {
+                        add(&mut sums[index[id] as usize], dy[from]);
+                    } else if (lines.step[1], lines.step[2]) == (1, 0) {
                         let sums = &mut sums[index[id] as usize * width..][..width];
-                        sums.iter_mut().zip(&dy[from..]).for_each(|(s, dy)| *s += dy.to_f32());
-                        continue;
-                    }
-                    for line in 0..width {
-                        let sum = &mut sums[index[id + line * lines.step[2]] as usize * width + line];
-                        let before = planted!("gather.last_of_duplicates_stays", *sum => 0.0);
-                        *sum = before + dy[from + line * lines.step[1]].to_f32();
+                        sums.iter_mut().zip(&dy[from..]).for_each(|(sum, dy)| add(sum, *dy));
+                    } else {
+                        for line in 0..width {
+                            let row = index[id + line * lines.step[2]] as usize;
+                            add(&mut sums[row * width + line], dy[from + line * lines.step[1]]);
+                        }
                     }
                 }
                 let rows = (0..count).zip(sums.chunks_exact(len));
