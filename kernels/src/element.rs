@@ -87,14 +87,12 @@ impl Bf16 {
     }
     /// Round an f64 once. Going through a nearest-rounded f32 would round twice, so the f32 in between is rounded *to odd*:
     /// truncated, with its lowest bit set if anything was lost. That bit is far below bf16's and decides no tie wrongly.
+    #[inline(always)]
     pub fn from_f64(v: f64) -> Self {
         let near = v as f32;
-        if near as f64 == v || !near.is_finite() {
-            return Bf16::from_f32(near);
-        }
-        let bits = near.to_bits();
-        let truncated = if (near as f64).abs() > v.abs() { bits - 1 } else { bits };
-        Bf16::from_f32(f32::from_bits(truncated | 1))
+        let (bits, inexact) = (near.to_bits(), (near as f64 != v) & near.is_finite());
+        let truncated = bits.wrapping_sub(((near as f64).abs() > v.abs()).into());
+        Bf16::from_f32(f32::from_bits(if inexact { truncated | 1 } else { bits })) // blends, so that loops are vectors
     }
     /// Exact.
     #[inline(always)]
@@ -150,9 +148,11 @@ impl Float for f32 {
 }
 impl Element for Bf16 {
     const DTYPE: DType = DType::Bf16;
+    #[inline(always)]
     fn to_f64(self) -> f64 {
         self.to_f32() as f64
     }
+    #[inline(always)]
     fn from_f64(v: f64) -> Self {
         Bf16::from_f64(v)
     }

@@ -13,6 +13,7 @@ pub mod element;
 pub(crate) mod elementwise;
 pub mod error;
 pub mod fast_math;
+pub(crate) mod lines;
 pub mod par;
 pub mod philox;
 pub mod planted;
@@ -51,8 +52,14 @@ ops! {
     copy: CopyCast,
     unary: Unary,
     binary: Binary,
+    compare: Compare,
+    select: Select,
     accumulate: Accumulate,
     reduce: Reduce,
+    arg_reduce: ArgReduce,
+    cumsum: CumSum,
+    gather: Gather,
+    softmax: Softmax,
     relu_squared: ReluSquared,
     embedding: Embedding,
     cross_entropy: CrossEntropy,
@@ -60,6 +67,7 @@ ops! {
     attention: Attention,
     paged_attention: PagedAttention,
     adamw: AdamW,
+    sort: Sort,
     top_k: TopK,
     sample: Sample,
     random: Random,

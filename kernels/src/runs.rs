@@ -5,8 +5,9 @@
 //! written in the order of its memory. A run is a piece of the innermost axis: a start and a step for each view. Runs are
 //! spread over the threads; elementwise results do not depend on how. Read next: [`crate::elementwise`], `copy/cpu.rs`.
 
+use crate::Layout;
+use crate::par::{self, SharedPtr};
 use crate::view::MAX_RANK;
-use crate::{Layout, par};
 
 /// A piece of the innermost axis: in view `i`, elements `at[i] + j·step[i]` for `j` in `0..len`.
 #[derive(Clone, Copy)]
@@ -124,4 +125,35 @@ impl<const N: usize> Runs<N> {
         let strided = (0..N).filter(|&v| self.strides[inner][v] > 1);
         strided.flat_map(|v| (0..inner).find(|&axis| self.strides[axis][v] == 1)).next()
     }
+}
+
+/// Elements of a run that are read: `buffer.len()` of them from `at` on, `step` apart; in place where they are dense, else
+/// copied into the buffer.
+pub(crate) fn piece<'p, T: Copy>(data: &'p [T], at: usize, step: usize, buffer: &'p mut [T]) -> &'p [T] {
+    match step {
+        1 => return &data[at..][..buffer.len()],
+        0 => buffer.fill(data[at]),
+        _ => buffer.iter_mut().enumerate().for_each(|(i, to)| *to = data[at + i * step]),
+    }
+    buffer
+}
+
+/// Elements of a run that `f` writes, all of them: in place where they are dense, else from the buffer.
+///
+/// # Safety
+/// `buffer.len()` elements from `at` on, `step` apart, are in bounds, and nobody else has access to the range they span.
+pub(crate) unsafe fn write_piece<T: Copy>(
+    data: SharedPtr<T>,
+    at: usize,
+    step: usize,
+    buffer: &mut [T],
+    f: impl FnOnce(&mut [T]),
+) {
+    // SAFETY: the caller's promise.
+    let to = unsafe { std::slice::from_raw_parts_mut(data.get().add(at), (buffer.len() - 1) * step + 1) };
+    if step == 1 {
+        return f(to);
+    }
+    f(buffer);
+    to.iter_mut().step_by(step).zip(buffer).for_each(|(to, v)| *to = *v);
 }

@@ -5,7 +5,7 @@
 //! results at a time, so that whole cache lines are used), and gathering a block of scattered terms first. Long reductions
 //! are cut into parts of [`PART`] terms that threads share.
 
-use super::order::{self, BLOCK, Fold, LANES, Max, Pairwise, SumSquares, Wide, WideSum, block};
+use super::order::{self, BLOCK, Fold, LANES, Max, Min, Pairwise, SumSquares, Wide, WideSum, block};
 use super::{Reduce, ReduceOp};
 use crate::check::host;
 use crate::elementwise::Source;
@@ -32,6 +32,7 @@ fn run<Y: Float>(op: ReduceOp, x: &View, y: &mut ViewMut) -> Result<()> {
     match op {
         ReduceOp::Sum => reduce::<WideSum>(x, layout.dims(), &store),
         ReduceOp::Max => reduce::<Max>(x, layout.dims(), &store),
+        ReduceOp::Min => reduce::<Min>(x, layout.dims(), &store),
         ReduceOp::SumSquares => reduce::<SumSquares>(x, layout.dims(), &store),
     }
 }
@@ -221,7 +222,7 @@ mod tests {
     use crate::reduce::{ReduceOp, reduce};
     use crate::{Cpu, Layout, View, ViewMut, par};
 
-    const OPS: [ReduceOp; 3] = [ReduceOp::Sum, ReduceOp::Max, ReduceOp::SumSquares];
+    const OPS: [ReduceOp; 4] = [ReduceOp::Sum, ReduceOp::Max, ReduceOp::Min, ReduceOp::SumSquares];
 
     fn bits(op: ReduceOp, x: View, dims: &[usize]) -> Vec<u32> {
         let mut y = vec![f32::NAN; dims.iter().product()];
@@ -262,11 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn empty_sums_are_zero_and_empty_maxima_minus_infinity() {
+    fn empty_sums_are_zero_and_empty_extremes_the_infinities() {
         let none = View::from_slice::<f32>(&[], &[2, 0]).unwrap();
         assert_eq!(bits(ReduceOp::Sum, none, &[2, 1]), [0; 2]);
         assert_eq!(bits(ReduceOp::SumSquares, none, &[2, 1]), [0; 2]);
         assert_eq!(bits(ReduceOp::Max, none, &[2, 1]), [f32::NEG_INFINITY.to_bits(); 2]);
+        assert_eq!(bits(ReduceOp::Min, none, &[2, 1]), [f32::INFINITY.to_bits(); 2]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Reductions over any set of axes: sum, maximum, sum of squares.
+//! Reductions over any set of axes: sum, maximum, minimum, sum of squares.
 //!
 //! `y` has `x`'s rank, and size 1 along every axis that is reduced. The order of summation depends only on how many
-//! elements one result has, so neither the layout, the other results nor the threads change a bit. An empty sum is 0 and
-//! an empty maximum −∞; NaN in gives NaN out. Where to read next: `order.rs` for the order of summation, `cpu.rs` for the loops.
+//! elements one result has, so neither the layout, the other results nor the threads change a bit. An empty sum is 0, an
+//! empty maximum −∞ and an empty minimum ∞; NaN in gives NaN out. Where to read next: `order.rs` for the order of summation, `cpu.rs` for the loops.
 
 mod cpu;
 pub(crate) mod order;
@@ -19,6 +19,8 @@ pub enum ReduceOp {
     Sum,
     /// `max x`
     Max,
+    /// `min x`
+    Min,
     /// `Σ x²`
     SumSquares,
 }
@@ -29,7 +31,7 @@ pub trait Reduce {
     fn reduce(&self, op: ReduceOp, x: View, y: ViewMut) -> Result<()>;
 }
 
-/// `y = Σ x`, `max x` or `Σ x²` over the axes where `y` has size 1 and `x` has not.
+/// `y = Σ x`, `max x`, `min x` or `Σ x²` over the axes where `y` has size 1 and `x` has not.
 ///
 /// Any strides. `y` has `x`'s dtype or the accumulator's (f32; f64 for f64). Sums of squares are accumulated in f64.
 pub fn reduce(b: &dyn Backend, op: ReduceOp, x: View, y: ViewMut) -> Result<()> {
@@ -69,6 +71,7 @@ macro_rules! entry {
 pub const KERNELS: &[KernelInfo] = &[
     entry!("reduce_sum", "y = Σ x over the axes where y has size 1", ReduceOp::Sum, 8.0, Some(sum_of_sizes)),
     entry!("reduce_max", "y = max x over the axes where y has size 1", ReduceOp::Max, 0.0, None),
+    entry!("reduce_min", "y = min x over the axes where y has size 1", ReduceOp::Min, 0.0, None),
     entry!(
         "reduce_sum_squares",
         "y = Σ x² over the axes where y has size 1",

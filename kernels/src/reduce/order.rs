@@ -39,6 +39,8 @@ pub(crate) struct WideSum;
 pub(crate) struct SumSquares;
 /// `max x`, NaN if there is one.
 pub(crate) struct Max;
+/// `min x`, NaN if there is one.
+pub(crate) struct Min;
 /// The same of `N` neighbours at once.
 pub(crate) struct Wide<F, const N: usize>(std::marker::PhantomData<F>);
 
@@ -109,6 +111,24 @@ impl Fold for Max {
     fn add(acc: f32, term: f32) -> f32 {
         // Nothing is greater than NaN, and NaN is taken explicitly.
         if term > acc || term.is_nan() { term } else { acc }
+    }
+    fn finish(acc: f32) -> f64 {
+        acc as f64
+    }
+}
+
+impl Join for Min {
+    type Acc = f32;
+    const EMPTY: f32 = f32::INFINITY;
+    #[inline(always)]
+    fn join(a: &mut f32, b: &f32) {
+        *a = Min::add(*a, *b);
+    }
+}
+impl Fold for Min {
+    #[inline(always)]
+    fn add(acc: f32, term: f32) -> f32 {
+        if term < acc || term.is_nan() { term } else { acc }
     }
     fn finish(acc: f32) -> f64 {
         acc as f64

@@ -1,11 +1,11 @@
 //! Elementwise functions of one argument on the CPU. Square root and division are correctly rounded instructions, the
-//! exponentials come from [`crate::fast_math`]; the logarithm is the platform library's, one element at a time (it is
-//! used on statistics, never on activations).
+//! exponentials come from [`crate::fast_math`]; the logarithm and the circular functions are the platform library's, one
+//! element at a time (they are used on statistics and tables, never on activations).
 
 use super::{Unary, UnaryOp};
 use crate::elementwise::map;
 use crate::fast_math::{exp_f32, tanh_f32};
-use crate::{Cpu, Result, View, ViewMut};
+use crate::{Cpu, Result, View, ViewMut, planted};
 
 impl Unary for Cpu {
     fn unary(&self, op: UnaryOp, x: View, mut y: ViewMut) -> Result<()> {
@@ -23,12 +23,38 @@ impl Unary for Cpu {
             UnaryOp::Relu => map(OP, x, y, |x| if x < 0.0 { 0.0 } else { x }),
             UnaryOp::Square => map(OP, x, y, |x| x * x),
             UnaryOp::Abs => map(OP, x, y, f32::abs),
+            UnaryOp::Sin => map(OP, x, y, f32::sin),
+            UnaryOp::Cos => map(OP, x, y, f32::cos),
+            UnaryOp::Silu => map(OP, x, y, silu),
+            UnaryOp::SiluSlope => map(OP, x, y, silu_slope),
             UnaryOp::Affine { scale, shift } => {
                 let (scale, shift) = (scale as f32, shift as f32);
                 map(OP, x, y, move |x| scale * x + shift)
             }
         }
     }
+}
+
+/// `(σ(|x|), σ(−|x|))`, both to a few units in the last place: no difference cancels, and `e^(−|x|)` never overflows.
+#[inline(always)]
+fn sigmoids(x: f32) -> (f32, f32) {
+    let e = exp_f32(-x.abs());
+    (1.0 / (1.0 + e), e / (1.0 + e))
+}
+
+/// `x·σ(x)`.
+#[inline(always)]
+fn silu(x: f32) -> f32 {
+    let (large, small) = sigmoids(x);
+    x * if x < 0.0 { small } else { large }
+}
+
+/// `σ(x)·(1 + x·σ(−x))`.
+#[inline(always)]
+fn silu_slope(x: f32) -> f32 {
+    let (large, small) = sigmoids(x);
+    let (here, opposite) = if x < 0.0 { (small, large) } else { (large, small) };
+    here * (1.0 + x * planted!("unary.silu_slope_without_the_complement", opposite => here))
 }
 
 #[cfg(test)]
@@ -50,6 +76,19 @@ mod tests {
         }
         for op in [UnaryOp::Ln, UnaryOp::Sqrt, UnaryOp::Rsqrt] {
             assert!(one(op, -1.0).is_nan(), "{op:?}");
+        }
+    }
+
+    #[test]
+    fn silu_keeps_its_digits_where_it_is_nearly_nothing() {
+        for x in [-80.0f32, -30.0, -1.2, -1e-20, 0.0, 1e-20, 0.7, 40.0] {
+            let (wide, slack) = (f64::from(x), 8.0 / f64::from(1 << 24));
+            let e = (-wide).exp();
+            let want = wide / (1.0 + e);
+            assert!((f64::from(one(UnaryOp::Silu, x)) - want).abs() <= slack * want.abs(), "{x}");
+            let want = (1.0 + wide * e / (1.0 + e)) / (1.0 + e);
+            let terms = (1.0 + wide.abs() * e / (1.0 + e)) / (1.0 + e);
+            assert!((f64::from(one(UnaryOp::SiluSlope, x)) - want).abs() <= slack * terms, "{x}");
         }
     }
 

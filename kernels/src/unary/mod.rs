@@ -35,6 +35,14 @@ pub enum UnaryOp {
     Square,
     /// `|x|`
     Abs,
+    /// `sin x`
+    Sin,
+    /// `cos x`
+    Cos,
+    /// `x·σ(x)` with σ the sigmoid (Elfwing et al. 2017, arXiv:1702.03118)
+    Silu,
+    /// Derivative of `Silu`: `σ(x)·(1 + x·σ(−x))`
+    SiluSlope,
     /// `scale·x + shift`
     Affine {
         /// The factor.
@@ -94,6 +102,22 @@ pub const KERNELS: &[KernelInfo] = &[
     entry!("unary_relu", "y = max(x, 0)", UnaryOp::Relu, any, &[1.0, 0.0], 0.0, None),
     entry!("unary_square", "y = x²", UnaryOp::Square, any, &[1.0, 1e-4], 1.0, None),
     entry!("unary_abs", "y = |x|", UnaryOp::Abs, any, &[1.0], 0.0, None),
+    // An angle beyond 2π is reduced with π to f32's full precision or more: the error stays one of the result.
+    entry!("unary_sin", "y = sin x", UnaryOp::Sin, any, &[1.0, 30.0, 1e-4], 2.0, Some(ones)),
+    entry!("unary_cos", "y = cos x", UnaryOp::Cos, any, &[1.0, 30.0, 1e-4], 2.0, Some(ones)),
+    entry!("unary_silu", "y = x·σ(x)", UnaryOp::Silu, any, &[1.0, 8.0, 1e-4], 8.0, None),
+    entry!(
+        "unary_silu_slope",
+        "y = σ(x)·(1 + x·σ(−x))",
+        UnaryOp::SiluSlope,
+        any,
+        &[1.0, 8.0, 1e-4],
+        8.0,
+        Some(|x, _| {
+            let sigma = |x: f64| 1.0 / (1.0 + (-x).exp());
+            vec![x[0].iter().map(|&x| sigma(x) * (1.0 + x.abs() * sigma(-x))).collect()]
+        })
+    ),
     entry!(
         "unary_affine",
         "y = scale·x + shift",
@@ -104,6 +128,10 @@ pub const KERNELS: &[KernelInfo] = &[
         Some(|x, _| vec![x[0].iter().map(|v| (AFFINE.0 * v).abs() + AFFINE.1.abs()).collect()])
     ),
 ];
+
+fn ones(x: &[Vec<f64>], _: &Sample) -> Vec<Vec<f64>> {
+    vec![vec![1.0; x[0].len()]]
+}
 
 const SHAPES: &[(&str, &[usize])] = &[
     ("a scalar", &[]),

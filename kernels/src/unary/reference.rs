@@ -19,6 +19,10 @@ fn eval(op: UnaryOp, x: f64) -> f64 {
         UnaryOp::Relu => x,
         UnaryOp::Square => x * x,
         UnaryOp::Abs => x.abs(),
+        UnaryOp::Sin => x.sin(),
+        UnaryOp::Cos => x.cos(),
+        UnaryOp::Silu => x / (1.0 + (-x).exp()),
+        UnaryOp::SiluSlope => (1.0 + x / (1.0 + x.exp())) / (1.0 + (-x).exp()),
         UnaryOp::Affine { scale, shift } => scale * x + shift,
     }
 }
