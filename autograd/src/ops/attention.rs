@@ -66,7 +66,7 @@ pub fn attention_composite(q: &Var, k: &Var, v: &Var, p: AttentionParams) -> Res
     let mask: Vec<f64> = (0..t * t).map(|at| if visible(at / t, at % t) { 0.0 } else { -1e30 }).collect();
     let x = q.value();
     let scores = scores.add(&Var::constant(Tensor::from_f64(&mask, &[t, t], x.dtype(), x.device())?))?;
-    let probabilities = scores.softmax()?;
+    let probabilities = scores.softmax_composite()?;
     let o = probabilities.matmul(&grouped(v)?)?; // (B, Hk, G, T, D)
     o.permute(&[0, 3, 1, 2, 4])?.contiguous()?.reshape(&[b, t, h, d])
 }

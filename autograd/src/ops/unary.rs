@@ -1,6 +1,7 @@
-//! Elementwise functions of one argument, every derivative in one table.
+//! Elementwise functions of one argument, every derivative in one table. At a kink (0 of `Relu` and `Abs`) it is 0.
 
 use crate::{GradSlot, Op, Result, Var, apply};
+use kernels::compare::CompareOp;
 use kernels::unary::UnaryOp;
 use tensor::Tensor;
 
@@ -22,7 +23,7 @@ impl Unary {
         use UnaryOp::*;
         match self.0 {
             Neg | Affine { .. } => Kept::Nothing,
-            Ln | Relu | Square | Abs => Kept::X(x.clone()),
+            Ln | Relu | Square | Abs | Sin | Cos | Silu => Kept::X(x.clone()),
             _ => Kept::Y(y.clone()),
         }
     }
@@ -33,8 +34,14 @@ impl Unary {
             (Neg, _) => dy.unary(Neg)?,
             (Affine { scale, .. }, _) => dy.affine(scale, 0.0)?,
             (Ln, Kept::X(x)) => dy.div(x)?,
-            (Relu, Kept::X(x)) => dy.mul(&step(x)?)?,
-            (Abs, Kept::X(x)) => dy.mul(&step(x)?.affine(2.0, -1.0)?)?,
+            (Relu, Kept::X(x)) => x.compare(CompareOp::Le, &zero(x)?)?.select(&zero(dy)?, dy)?,
+            (Abs, Kept::X(x)) => {
+                let signed = x.compare(CompareOp::Lt, &zero(x)?)?.select(&dy.unary(Neg)?, dy)?;
+                x.compare(CompareOp::Eq, &zero(x)?)?.select(&zero(dy)?, &signed)?
+            }
+            (Sin, Kept::X(x)) => dy.mul(&x.unary(Cos)?)?,
+            (Cos, Kept::X(x)) => dy.mul(&x.unary(Sin)?.unary(Neg)?)?,
+            (Silu, Kept::X(x)) => dy.mul(&x.unary(SiluSlope)?)?,
             (Square, Kept::X(x)) => dy.mul(&x.affine(2.0, 0.0)?)?,
             (Exp, Kept::Y(y)) => dy.mul(y)?,
             (Sqrt, Kept::Y(y)) => dy.div(&y.affine(2.0, 0.0)?)?,
@@ -47,20 +54,19 @@ impl Unary {
     }
 }
 
-/// 1 where x > 0, else 0: relu(x)/x with 0/0 avoided by clamping sign through max and min.
-fn step(x: &Tensor) -> Result<Tensor> {
-    use kernels::binary::BinaryOp;
-    let one = Tensor::full(1.0, &[], x.dtype(), x.device())?;
-    let huge = x.affine(1e30, 0.0)?.unary(UnaryOp::Relu)?;
-    let huge = huge.affine(1e30, 0.0)?; // in two factors, so that denormals reach 1 as well
-    Ok(huge.binary(BinaryOp::Min, &one)?)
+/// What `t` is compared with, or replaced by.
+fn zero(t: &Tensor) -> Result<Tensor> {
+    Ok(Tensor::zeros(&[], t.dtype(), t.device())?)
 }
 
 impl Op<1, 1> for Unary {
     const NAME: &'static str = "unary";
     type Saved = Kept;
 
-    fn forward(&self, [x]: [&Tensor; 1], _: [bool; 1]) -> Result<([Tensor; 1], Kept)> {
+    fn forward(&self, [x]: [&Tensor; 1], needs: [bool; 1]) -> Result<([Tensor; 1], Kept)> {
+        if needs[0] && self.0 == UnaryOp::SiluSlope {
+            return Err(crate::AutogradError::NoGradient { op: "the slope of silu" });
+        }
         let y = x.unary(self.0)?;
         let kept = self.keep(x, &y);
         Ok(([y], kept))
@@ -109,11 +115,8 @@ impl Var {
     pub fn relu(&self) -> Result<Var> {
         self.unary(UnaryOp::Relu)
     }
-    /// `softmax` over the last axis: `eˣ⁻ᵐ / Σ eˣ⁻ᵐ`, m the row's maximum (a constant: it cancels).
-    pub fn softmax(&self) -> Result<Var> {
-        let last = self.dims().len() - 1;
-        let max = Var::constant(self.value().max(&[last])?);
-        let e = self.sub(&max)?.exp()?;
-        e.div(&e.sum(&[last])?)
+    /// `x·σ(x)`
+    pub fn silu(&self) -> Result<Var> {
+        self.unary(UnaryOp::Silu)
     }
 }

@@ -1,7 +1,9 @@
 //! Elementwise functions, with broadcasting by stride 0.
 
-use crate::{Result, Tensor, TensorError};
+use crate::{DType, Result, Tensor, TensorError};
 use kernels::binary::{self, BinaryOp};
+use kernels::compare::{self, CompareOp};
+use kernels::select;
 use kernels::unary::{self, UnaryOp};
 
 /// The shape two operands broadcast to: right-aligned, size 1 stretches.
@@ -32,6 +34,24 @@ impl Tensor {
         let (a, b) = (self.expand(&dims)?, rhs.expand(&dims)?);
         let mut y = Tensor::uninit(&dims, self.dtype(), self.device())?;
         binary::binary(self.device().backend(), op, a.view(), b.view(), y.view_mut()?)?;
+        Ok(y)
+    }
+    /// 1 (i32) where `a ∘ b`, else 0; both of one float dtype; shapes broadcast.
+    pub fn compare(&self, op: CompareOp, rhs: &Tensor) -> Result<Tensor> {
+        self.same_device("compare", &[rhs])?;
+        let dims = broadcast("compare", self.dims(), rhs.dims())?;
+        let (a, b) = (self.expand(&dims)?, rhs.expand(&dims)?);
+        let mut y = Tensor::uninit(&dims, DType::I32, self.device())?;
+        compare::compare(self.device().backend(), op, a.view(), b.view(), y.view_mut()?)?;
+        Ok(y)
+    }
+    /// `a` where this tensor (i32) is not 0, else `b`; shapes broadcast.
+    pub fn select(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        self.same_device("select", &[a, b])?;
+        let dims = broadcast("select", self.dims(), &broadcast("select", a.dims(), b.dims())?)?;
+        let (cond, a, b) = (self.expand(&dims)?, a.expand(&dims)?, b.expand(&dims)?);
+        let mut y = Tensor::uninit(&dims, a.dtype(), self.device())?;
+        select::select(self.device().backend(), cond.view(), a.view(), b.view(), y.view_mut()?)?;
         Ok(y)
     }
     /// `a + b`

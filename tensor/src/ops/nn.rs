@@ -1,7 +1,7 @@
 //! The operations of a transformer: normalisation, rotary positions, attention, activation, embedding.
 
 use crate::{AttentionParams, DType, Result, Tensor, TensorError};
-use kernels::{attention, embedding, paged_attention, relu_squared, rms_norm, rope};
+use kernels::{attention, embedding, paged_attention, relu_squared, rms_norm, rope, softmax};
 
 impl Tensor {
     /// `y = x·rstd`, and `rstd = 1/sqrt(mean(x²) + eps)` of every row.
@@ -11,6 +11,19 @@ impl Tensor {
         let mut rstd = Tensor::uninit(lead, self.accumulator(), self.device())?;
         rms_norm::rms_norm_fwd(self.device().backend(), self.view(), eps, y.view_mut()?, rstd.view_mut()?)?;
         Ok((y, rstd))
+    }
+    /// `exp(x − max)/Σ exp(x − max)` over the last axis.
+    pub fn softmax(&self) -> Result<Tensor> {
+        let mut y = self.uninit_like()?;
+        softmax::softmax_fwd(self.device().backend(), self.view(), y.view_mut()?)?;
+        Ok(y)
+    }
+    /// `ln Σ exp(x)` over the last axis, which stays with size 1; in f32.
+    pub fn logsumexp(&self) -> Result<Tensor> {
+        let lead = &self.dims()[..self.rank().saturating_sub(1)];
+        let mut lse = Tensor::uninit(lead, self.accumulator(), self.device())?;
+        softmax::logsumexp_fwd(self.device().backend(), self.view(), lse.view_mut()?)?;
+        lse.reshape(&[lead, &[1]].concat())
     }
     /// `y = relu(x)²`.
     pub fn relu_squared(&self) -> Result<Tensor> {

@@ -1,11 +1,15 @@
 //! Reductions over any axes; reduced axes stay, with size 1.
 
-use crate::{Result, Tensor, TensorError};
+use crate::{DType, Result, Tensor, TensorError};
+use kernels::arg_reduce::{self, ArgOp};
 use kernels::reduce::{self, ReduceOp};
 
 impl Tensor {
     /// Reduce over `axes`. The result has size 1 there; sums are kept in f32 and rounded once.
     pub fn reduce(&self, op: ReduceOp, axes: &[usize]) -> Result<Tensor> {
+        self.reduce_as(op, axes, self.dtype())
+    }
+    fn reduce_as(&self, op: ReduceOp, axes: &[usize], dtype: DType) -> Result<Tensor> {
         let mut dims = self.dims().to_vec();
         for &axis in axes {
             *dims.get_mut(axis).ok_or(TensorError::OutOfRange {
@@ -16,7 +20,7 @@ impl Tensor {
                 dims: self.dims().to_vec(),
             })? = 1;
         }
-        let mut y = Tensor::uninit(&dims, self.dtype(), self.device())?;
+        let mut y = Tensor::uninit(&dims, dtype, self.device())?;
         reduce::reduce(self.device().backend(), op, self.view(), y.view_mut()?)?;
         Ok(y)
     }
@@ -27,6 +31,24 @@ impl Tensor {
     /// max over `axes`.
     pub fn max(&self, axes: &[usize]) -> Result<Tensor> {
         self.reduce(ReduceOp::Max, axes)
+    }
+    /// min over `axes`.
+    pub fn min(&self, axes: &[usize]) -> Result<Tensor> {
+        self.reduce(ReduceOp::Min, axes)
+    }
+    /// Mean over `axes`; NaN where there is nothing to average.
+    pub fn mean(&self, axes: &[usize]) -> Result<Tensor> {
+        let sum = self.reduce_as(ReduceOp::Sum, axes, self.accumulator())?;
+        let n = self.numel() / sum.numel().max(1);
+        sum.affine(1.0 / n as f64, 0.0)?.cast(self.dtype())
+    }
+    /// Where along `axis` the first largest (or smallest) element is, as i32; a NaN wins.
+    pub fn arg_reduce(&self, op: ArgOp, axis: usize) -> Result<Tensor> {
+        let mut dims = self.dims().to_vec();
+        dims.iter_mut().skip(axis).take(1).for_each(|d| *d = 1);
+        let mut y = Tensor::uninit(&dims, DType::I32, self.device())?;
+        arg_reduce::arg_reduce(self.device().backend(), op, axis, self.view(), y.view_mut()?)?;
+        Ok(y)
     }
     /// Σ x² over all elements, on the host.
     pub fn sum_squares(&self) -> Result<f64> {
