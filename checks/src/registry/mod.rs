@@ -4,7 +4,9 @@
 //! gradient on a device. Adding an operation's entry to [`OPS`] is all that is needed to have it tested everywhere; a test
 //! holds that every file in `ops/` has one.
 
+mod indexing;
 mod nn;
+mod reductions;
 mod tensor_ops;
 mod views;
 
@@ -107,7 +109,6 @@ pub static OPS: &[&OpInfo] = &[
     &nn::CHECKPOINT,
     &tensor_ops::MATMUL,
     &tensor_ops::SUM,
-    &tensor_ops::SOFTMAX,
     &tensor_ops::ADD,
     &tensor_ops::SUB,
     &tensor_ops::MUL,
@@ -124,6 +125,22 @@ pub static OPS: &[&OpInfo] = &[
     &tensor_ops::SQUARE,
     &tensor_ops::ABS,
     &tensor_ops::AFFINE,
+    &tensor_ops::SIN,
+    &tensor_ops::COS,
+    &tensor_ops::SILU,
+    &reductions::MEAN,
+    &reductions::VARIANCE,
+    &reductions::MAX,
+    &reductions::MIN,
+    &reductions::SOFTMAX,
+    &reductions::LOGSUMEXP,
+    &reductions::LOG_SOFTMAX,
+    &indexing::WHERE,
+    &indexing::GATHER,
+    &indexing::INDEX_SELECT,
+    &indexing::CUMSUM,
+    &indexing::SORT,
+    &indexing::TOP_K,
     &views::CAST,
     &views::RESHAPE,
     &views::PERMUTE,

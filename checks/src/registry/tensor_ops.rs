@@ -60,24 +60,6 @@ pub static SUM: OpInfo = OpInfo {
     avoid: None,
 };
 
-pub static SOFTMAX: OpInfo = OpInfo {
-    name: "softmax",
-    module: "unary",
-    doc: "y = exp(x − max)/Σ exp(x − max) over the last axis, from small operations",
-    samples: || {
-        vec![OpSample::x("odd", &[3, 5, 7]), OpSample::x("empty", &[0, 4]), OpSample::x("rows", &[9, 100])]
-    },
-    apply: |x, _| Ok(vec![x[0].softmax()?]),
-    composite: None,
-    scales: &[1.0, 8.0],
-    dtypes: FLOATS,
-    layouts: Layouts::Any,
-    forward: per_tensor(64.0, 16.0), // x − max is rounded before the exponential, which is rounded again
-    gradient: per_tensor(128.0, 16.0),
-    terms: None,
-    avoid: None,
-};
-
 const fn binary(name: &'static str, doc: &'static str, apply: Apply, gradient: Bound) -> OpInfo {
     OpInfo {
         name,
@@ -158,6 +140,9 @@ const FROM_RESULT: [Bound; 2] = [per_element(8.0, 0.0), per_element(16.0, 5.0)];
 /// As above, with a difference `1 − …` that cancels.
 const FROM_RESULT_BY_DIFFERENCE: [Bound; 2] = [per_element(8.0, 0.0), per_tensor(32.0, 8.0)];
 
+/// The derivative is a function of its own, rounded before the product.
+const DERIVATIVE_ROUNDED: [Bound; 2] = [per_element(8.0, 0.0), per_tensor(8.0, 1.0)];
+
 const KINK: Option<fn(f64) -> bool> = Some(|x| x.abs() < 1e-3);
 const POLE: Option<fn(f64) -> bool> = Some(|x| x.abs() < 0.1);
 const POSITIVE: Option<fn(f64) -> bool> = Some(|x| x < 0.1);
@@ -220,4 +205,28 @@ pub static AFFINE: OpInfo = unary(
     &[1.0, 1e-3],
     None,
     [per_tensor(4.0, 0.0), per_element(4.0, 0.0)],
+);
+pub static SIN: OpInfo = unary(
+    "sin",
+    "y = sin x; dy·cos x",
+    |x, _| Ok(vec![x[0].unary(UnaryOp::Sin)?]),
+    &[1.0, 1e-3],
+    None,
+    DERIVATIVE_ROUNDED,
+);
+pub static COS: OpInfo = unary(
+    "cos",
+    "y = cos x; −dy·sin x",
+    |x, _| Ok(vec![x[0].unary(UnaryOp::Cos)?]),
+    &[1.0, 1e-3],
+    None,
+    DERIVATIVE_ROUNDED,
+);
+pub static SILU: OpInfo = unary(
+    "silu",
+    "y = x·σ(x); dy·σ(x)·(1 + x·σ(−x))",
+    |x, _| Ok(vec![x[0].silu()?]),
+    &[1.0, 8.0, 1e-3],
+    None,
+    DERIVATIVE_ROUNDED,
 );
