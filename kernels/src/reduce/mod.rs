@@ -2,7 +2,8 @@
 //!
 //! `y` has `x`'s rank, and size 1 along every axis that is reduced. The order of summation depends only on how many
 //! elements one result has, so neither the layout, the other results nor the threads change a bit. An empty sum is 0, an
-//! empty maximum −∞ and an empty minimum ∞; NaN in gives NaN out. Where to read next: `order.rs` for the order of summation, `cpu.rs` for the loops.
+//! empty maximum −∞ and an empty minimum ∞; NaN in gives NaN out.
+//! Where to read next: `order.rs` for the order of summation, `cpu.rs` for the loops.
 
 mod cpu;
 pub(crate) mod order;
