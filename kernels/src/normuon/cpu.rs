@@ -28,8 +28,8 @@ impl NorMuon for Cpu {
                 simd::vectorize(
                     #[inline(always)]
                     || match by_row {
-                        true => move_row(p, x, lr, decay, |_| factors[row]),
-                        false => move_row(p, x, lr, decay, |column| factors[column]),
+                        true => move_row(p, x.iter().map(|x| x * factors[row]), lr, decay),
+                        false => move_row(p, x.iter().zip(&factors).map(|(x, factor)| x * factor), lr, decay),
                     },
                 );
             }
@@ -61,14 +61,14 @@ fn line_factors(squares: &[f64], short: usize, s: &mut [f32], beta2: f64) -> Vec
         .collect()
 }
 
-/// `p −= lr·X + decay·p·[X·p ≥ 0]` with `X = x·factor`. The factor is positive, so x has the sign of X; comparing signs
-/// rather than the product leaves no room for an underflow.
+/// `p −= lr·X + decay·p·[X·p ≥ 0]`. Signs are compared rather than the product, which may underflow; and `&` rather
+/// than `&&` no branch.
 #[inline(always)]
-fn move_row(p: &mut [f32], x: &[f32], lr: f32, decay: f32, factor: impl Fn(usize) -> f32) {
-    for (i, (p, x)) in p.iter_mut().zip(x).enumerate() {
-        let alike = *x >= 0.0 && *p >= 0.0 || *x <= 0.0 && *p <= 0.0;
+fn move_row(p: &mut [f32], x: impl Iterator<Item = f32>, lr: f32, decay: f32) {
+    for (p, x) in p.iter_mut().zip(x) {
+        let alike = ((x >= 0.0) & (*p >= 0.0)) | ((x <= 0.0) & (*p <= 0.0));
         let decays = planted!("normuon.decay_everywhere", alike => true);
-        *p -= lr * (x * factor(i)) + if decays { decay * *p } else { 0.0 };
+        *p -= lr * x + if decays { decay * *p } else { 0.0 };
     }
 }
 
