@@ -24,31 +24,6 @@ fn sigmoids(a: f32) -> (f32, f32) {
     if a < 0.0 { (small, large) } else { (large, small) }
 }
 
-/// `a·σ(a)`
-#[inline(always)]
-fn silu(a: f32) -> f32 {
-    a * sigmoids(a).0
-}
-
-/// `a·σ(a)` and its derivative `σ(a) + a·σ(a)·σ(−a)`.
-#[inline(always)]
-fn silu_both(a: f32) -> (f32, f32) {
-    let (plus, minus) = sigmoids(a);
-    (a * plus, plus + a * (plus * minus))
-}
-
-/// `max(a, 0)²` and its derivative.
-#[inline(always)]
-fn relu_squared_both(a: f32) -> (f32, f32) {
-    (relu(a) * relu(a), 2.0 * relu(a))
-}
-
-/// The tanh form of GELU and its derivative.
-#[inline(always)]
-fn gelu_tanh_both(a: f32) -> (f32, f32) {
-    (gelu_tanh(a), gelu_tanh_slope(a))
-}
-
 impl Gated for Cpu {
     fn gated_fwd(&self, act: Activation, a: View, b: View, mut y: ViewMut) -> Result<()> {
         let operands = Operands { op: "gated_fwd", a: ("a", &a), b: Some(("b", &b)), update: false };
@@ -63,7 +38,7 @@ impl Gated for Cpu {
                 operands,
                 &mut y,
                 #[inline(always)]
-                |a, b| silu(a) * b,
+                |a, b| a * sigmoids(a).0 * b,
             ),
             Activation::GeluTanh => zip(
                 operands,
@@ -82,7 +57,7 @@ impl Gated for Cpu {
                 da,
                 db,
                 #[inline(always)]
-                |a| relu_squared_both(a),
+                |a| (relu(a) * relu(a), 2.0 * relu(a)),
             ),
             Activation::Silu => backward(
                 &a,
@@ -91,7 +66,10 @@ impl Gated for Cpu {
                 da,
                 db,
                 #[inline(always)]
-                |a| silu_both(a),
+                |a| {
+                    let (plus, minus) = sigmoids(a);
+                    (a * plus, plus + a * (plus * minus))
+                },
             ),
             Activation::GeluTanh => backward(
                 &a,
@@ -100,7 +78,7 @@ impl Gated for Cpu {
                 da,
                 db,
                 #[inline(always)]
-                |a| gelu_tanh_both(a),
+                |a| (gelu_tanh(a), gelu_tanh_slope(a)),
             ),
         }
     }

@@ -23,13 +23,7 @@ fn phi_exact(x: f32) -> f32 {
     0.5 + 0.5 * erf_f32(x * FRAC_1_SQRT_2)
 }
 
-/// `x·Φ(x)`, the exact form.
-#[inline(always)]
-fn gelu_exact(x: f32) -> f32 {
-    x * phi_exact(x)
-}
-
-/// Its derivative.
+/// `(x·Φ(x))'` for the exact form.
 #[inline(always)]
 fn slope_exact(x: f32) -> f32 {
     let c = clamp(x);
@@ -74,14 +68,14 @@ impl Gelu for Cpu {
                 &x,
                 &mut y,
                 #[inline(always)]
-                |x| gelu_exact(x),
+                |x| x * phi_exact(x),
             ),
             GeluForm::Tanh => map(
                 OP,
                 &x,
                 &mut y,
                 #[inline(always)]
-                |x| gelu_tanh(x),
+                |x| x * sigmoid_of_cubic(x).0,
             ),
         }
     }
@@ -93,7 +87,7 @@ impl Gelu for Cpu {
                 dx,
                 accumulate,
                 #[inline(always)]
-                |x| slope_exact(x),
+                |x, dy| dy * slope_exact(x),
             ),
             GeluForm::Tanh => backward(
                 &x,
@@ -101,7 +95,7 @@ impl Gelu for Cpu {
                 dx,
                 accumulate,
                 #[inline(always)]
-                |x| gelu_tanh_slope(x),
+                |x, dy| dy * gelu_tanh_slope(x),
             ),
         }
     }
@@ -112,7 +106,7 @@ fn backward(
     dy: &View,
     mut dx: ViewMut,
     accumulate: bool,
-    slope: impl Fn(f32) -> f32 + Copy + Sync,
+    gradient: impl Fn(f32, f32) -> f32 + Copy + Sync,
 ) -> Result<()> {
     let operands = Operands { op: "gelu_bwd", a: ("x", x), b: Some(("dy", dy)), update: accumulate };
     run(operands, "dx", &mut dx, &move |x, dy, dx| {
@@ -120,7 +114,7 @@ fn backward(
             #[inline(always)]
             move || {
                 for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
-                    let own = dy * slope(*x);
+                    let own = gradient(*x, *dy);
                     *dx = if accumulate { *dx + own } else { own };
                 }
             },
@@ -130,13 +124,13 @@ fn backward(
 
 #[cfg(test)]
 mod tests {
-    use super::{gelu_exact, gelu_tanh, gelu_tanh_slope, slope_exact};
+    use super::{gelu_tanh, gelu_tanh_slope, phi_exact, slope_exact};
 
     #[test]
     fn far_from_zero_it_is_the_rectifier() {
         for x in [20.0f32, 1e4, 1e30] {
-            assert_eq!((gelu_tanh(x), gelu_exact(x)), (x, x));
-            assert_eq!((gelu_tanh(-x), gelu_exact(-x)), (0.0, 0.0));
+            assert_eq!((gelu_tanh(x), x * phi_exact(x)), (x, x));
+            assert_eq!((gelu_tanh(-x), -x * phi_exact(-x)), (0.0, 0.0));
             assert_eq!([gelu_tanh_slope(x), slope_exact(x)], [1.0; 2]);
             assert_eq!([gelu_tanh_slope(-x), slope_exact(-x)], [0.0; 2]);
         }
