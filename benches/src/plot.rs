@@ -12,7 +12,7 @@ const HEIGHT: f64 = 760.0;
 /// Left, top, right, bottom.
 const MARGIN: [f64; 4] = [64.0, 54.0, 24.0, 52.0];
 /// Of a label's letter and line.
-const LETTER: [f64; 2] = [5.7, 11.0];
+const LETTER: [f64; 2] = [6.1, 11.0];
 
 const STYLE: &str = "\
 text{font:10px ui-monospace,Menlo,Consolas,monospace;fill:#1f2328}.t{font-size:14px}.a{font-size:12px}\
@@ -56,7 +56,7 @@ pub fn svg(all: &Value, date: &str) -> String {
     let range = |i: usize, more: &[f64]| {
         let values = dots.iter().map(|d| d.at[i]).chain(more.iter().copied()).filter(|v| v.is_finite());
         let (lo, hi) = values.fold((f64::MAX, f64::MIN), |(lo, hi), v| (lo.min(v), hi.max(v)));
-        [lo / 1.5, hi * 1.6]
+        [lo / if i == 0 { 3.0 } else { 1.6 }, hi * 1.6] // room for names at the left
     };
     let top = peak("bf16_gflops").unwrap_or(f32);
     let axes = Axes { x: range(0, &[0.1, 100.0]), y: range(1, &[top]) };
@@ -181,7 +181,7 @@ fn label(out: &mut String, dot: &Dot, [x, y]: [f64; 2], taken: &mut Vec<[f64; 4]
         let (sin, cos) = (step as f64 * std::f64::consts::TAU / 24.0).sin_cos();
         let [near, middle] = [x + radius * cos, y - radius * sin];
         let from = if cos >= -0.01 { near } else { near - width };
-        let area = [from - 1.0, middle - LETTER[1] / 2.0, from + width + 1.0, middle + LETTER[1] / 2.0];
+        let area = [from - 2.0, middle - LETTER[1] / 2.0, from + width + 2.0, middle + LETTER[1] / 2.0];
         let inside = area[0] > left && area[2] < WIDTH - right && area[1] > top && area[3] < HEIGHT - bottom;
         let free = |t: &[f64; 4]| area[2] < t[0] || t[2] < area[0] || area[3] < t[1] || t[3] < area[1];
         if !inside || !taken.iter().all(free) {
@@ -226,7 +226,7 @@ mod tests {
         };
         json!({
             "machine": "a machine", "threads": 2,
-            "roofs": [{ "f32_gflops": 200.0, "bf16_gflops": 400.0, "gb_per_s": [{ "mib": 1.0, "read": 170.0, "triad": 150.0 }, { "mib": 256.0, "read": 20.0, "triad": 30.0 }] }],
+            "roofs": [{ "f32_gflops": 200.0, "bf16_gflops": 400.0, "gb_per_s": [{ "mib": 1, "read": 170.0, "triad": 150.0 }, { "mib": 256, "read": 20.0, "triad": 30.0 }] }],
             "kernels": [row("small", "f32", 25.0, "memory"), row("small", "f32", 50.0, "memory"), row("small", "bf16", 70.0, "memory"),
                         row("large", "f32", 5000.0, "compute"), row("copy", "f32", 0.0, "memory")],
         })
@@ -246,8 +246,8 @@ mod tests {
         for part in [
             "small</text>",
             "large</text>",
-            "1.0 MiB: 170 GB/s",
-            "256.0 MiB: 30 GB/s",
+            ">1 MiB: 170 GB/s",
+            "256 MiB: 30 GB/s",
             "f32: 200 GFLOP/s",
             "bf16 products: 400",
             "&lt;x&gt;",

@@ -141,7 +141,7 @@ mod tests {
     fn measured() -> Value {
         json!({
             "version": "0.1.0", "machine": "a machine, 2 cores", "simd": "avx2", "threads": 2,
-            "roofs": [{ "threads": 2, "f32_gflops": 200.4, "bf16_gflops": null, "gb_per_s": [{ "mib": 1.0, "read": 170.0, "triad": 150.0 }] }],
+            "roofs": [{ "threads": 2, "f32_gflops": 200.4, "bf16_gflops": null, "gb_per_s": [{ "mib": 1, "read": 170.0, "triad": 150.0 }] }],
             "kernels": [
                 { "kernel": "copy", "label": "d12.hidden", "shape": "2×3 → 2×3", "dtype": "f32", "ms": 1.234, "min_ms": 1.2, "max_ms": 22.5,
                   "gflops": 0.0, "gb_per_s": 20.0, "bound": "memory", "of_roof": 0.071, "times_definition": null },

@@ -162,7 +162,7 @@ pub fn json(report: &Report) -> Value {
 }
 
 fn roof(roof: &Roofline) -> Value {
-    let level = |l: &kernels::measure::roofline::Level| json!({ "mib": l.bytes / 1048576.0, "read": l.read / 1e9, "triad": l.triad / 1e9 });
+    let level = |l: &kernels::measure::roofline::Level| json!({ "mib": l.bytes as u64 >> 20, "read": l.read / 1e9, "triad": l.triad / 1e9 });
     json!({
         "threads": roof.threads,
         "f32_gflops": roof.f32_flops / 1e9,
