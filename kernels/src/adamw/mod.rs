@@ -149,9 +149,7 @@ fn sizes(x: &[Vec<f64>], s: &Sample) -> Vec<Vec<f64>> {
     let [p, g, m, v] = x else { return Vec::new() };
     let m: Vec<f64> = m.iter().zip(g).map(|(m, g)| h.beta1 * m.abs() + (1.0 - h.beta1) * g.abs()).collect();
     let v: Vec<f64> = v.iter().zip(g).map(|(v, g)| h.beta2 * v + (1.0 - h.beta2) * g * g).collect();
-    // A moment below the normal range is off by a whole step of it, which dividing by eps makes large.
-    let smallest = f64::from(f32::MIN_POSITIVE);
-    let step = |i: usize| f.step_size * (m[i] + smallest) / ((v[i] * f.unbias).sqrt() + h.eps);
+    let step = |i: usize| f.step_size * m[i] / ((v[i] * f.unbias).sqrt() + h.eps);
     let p = (0..p.len()).map(|i| p[i].abs() * f.keep.abs() + step(i)).collect();
     vec![p, m, v]
 }

@@ -93,7 +93,7 @@ const SHAPES: &[Shape] = &[
 ];
 
 const REAL: &[Shape] =
-    &[("d12.value gate", &[8, 512], [768, 12, 6], 3.0), ("d12.smear gate", &[8, 512], [768, 24, 1], 1.0)];
+    &[("d12.value_gate", &[8, 512], [768, 12, 6], 3.0), ("d12.smear_gate", &[8, 512], [768, 24, 1], 1.0)];
 
 fn forward_sample(&(label, lead, [c, n, heads], scale): &Shape) -> Sample {
     let args = vec![

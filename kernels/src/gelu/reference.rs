@@ -49,8 +49,9 @@ impl Gelu for Reference {
         let (x, dy) = (host(OP, "x", x.to_f64())?, host(OP, "dy", dy.to_f64())?);
         let mut dxs = host(OP, "dx", dx.as_view().to_f64())?;
         for i in 0..dxs.len() {
-            let (phi, slope) = phi(form, x[i]);
-            let own = dy[i] * (phi + x[i] * slope);
+            let x = x[i].clamp(-40.0, 40.0); // the derivative is 0 or 1 beyond, at infinity too
+            let (phi, slope) = phi(form, x);
+            let own = dy[i] * (phi + x * slope);
             dxs[i] = if accumulate { dxs[i] + own } else { own };
         }
         host(OP, "dx", dx.store_f64(&dxs).then_some(()))

@@ -100,7 +100,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     magnitude: Some(sizes),
     cost: |s, bytes| {
         let n = s.dims("p").iter().product::<usize>() as f64;
-        Cost { flops: 8.0 * n, bytes: bytes * 4.0 * n }
+        Cost { flops: 8.0 * n, bytes: s.moved(bytes) }
     },
 }];
 

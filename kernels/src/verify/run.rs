@@ -50,6 +50,8 @@ pub struct Expected {
     pub outputs: Vec<Vec<f64>>,
     /// `Σ|terms|` of every one of them.
     magnitude: Vec<Vec<f64>>,
+    /// What is noise in any case: sixteen of the smallest f32 steps, since below the normal range roundings are not relative.
+    pub floor: f64,
 }
 
 impl Expected {
@@ -68,7 +70,7 @@ impl Expected {
                 lengths(&outputs)
             ));
         }
-        Ok(Expected { outputs, magnitude })
+        Ok(Expected { outputs, magnitude, floor: 16.0 * SMALLEST })
     }
     /// Is any value right here? Scratch outputs say so with an infinite magnitude.
     pub fn is_free(&self, output: usize, index: usize) -> bool {
@@ -77,12 +79,11 @@ impl Expected {
     /// The largest error that element may have.
     ///
     /// `noise = tolerance·2⁻²⁴·magnitude + roundings·u(dtype)·magnitude`, and half an ulp of the result's dtype at the
-    /// largest value that the noise can lead to. Below the normal range roundings are not relative: sixteen of the smallest
-    /// steps are noise as well.
+    /// largest value that the noise can lead to.
     fn allowed(&self, info: &KernelInfo, case: DType, stored: DType, output: usize, index: usize) -> f64 {
         let magnitude = self.magnitude[output][index];
         let unit = info.tolerance * DType::F32.unit_roundoff() + info.roundings * case.unit_roundoff();
-        let noise = unit * magnitude + 16.0 * SMALLEST;
+        let noise = unit * magnitude + self.floor;
         noise + stored.half_ulp(self.outputs[output][index].abs() + noise)
     }
     /// The element of all outputs that is furthest off, in units of what is allowed; `None` when nothing was written.
