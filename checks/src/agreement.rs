@@ -94,9 +94,7 @@ impl Report<'_> {
             (definition.probed(case, dy, &outcome, self.seed)?, None)
         };
         if let Some(hidden) = self.info.hidden {
-            for (dx, hidden) in terms.dx.iter_mut().zip(hidden(&case.values, dy, self.sample)) {
-                dx.iter_mut().zip(hidden).for_each(|(dx, hidden)| *dx += hidden);
-            }
+            terms.add(&hidden(&case.values, dy, self.sample));
         }
         Ok(Expected { outcome, terms, differences })
     }

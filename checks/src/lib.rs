@@ -27,7 +27,7 @@ mod case;
 mod conduct;
 pub mod registry;
 mod run;
-mod terms;
+pub mod terms;
 #[cfg(test)]
 mod tests;
 

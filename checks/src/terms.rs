@@ -24,12 +24,23 @@ use kernels::philox::Philox;
 use tensor::Device;
 
 /// `terms` of every element of the outputs and of the inputs' gradients.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Terms {
     /// Of every output.
     pub y: Vec<Vec<f64>>,
     /// Of every input's gradient.
     pub dx: Vec<Vec<f64>>,
+}
+
+impl Terms {
+    /// Add those of the registry to those that were found.
+    pub fn add(&mut self, more: &Terms) {
+        for (to, more) in [(&mut self.y, &more.y), (&mut self.dx, &more.dx)] {
+            for (to, more) in to.iter_mut().zip(more) {
+                to.iter_mut().zip(more).for_each(|(to, more)| *to += more);
+            }
+        }
+    }
 }
 
 /// What central differences of the definition say.

@@ -1,36 +1,57 @@
-//! Terms that cancel inside a gradient's formula: `OpInfo::hidden` of the operations that have some.
+//! Terms that cancel inside a formula: `OpInfo::hidden` of the operations that have some.
 //!
 //! The gradient of a softmax is a probability times a difference, `p·(dp − Σ p·dp)`. Where the softmax has decided for one
 //! key the difference is of two equal numbers, and every derivative of the result by an input is as small as the result.
 //! What was subtracted was not small, and its rounding errors stay. Plain loops in f64, from the formulas alone.
 
 use super::OpSample;
+use crate::terms::Terms;
 
 /// `softmax` over the last axis: `p·(|dy| + Σ p·|dy|)`.
-pub fn softmax(x: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> Vec<Vec<f64>> {
+pub fn softmax(x: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> Terms {
     let n = sample.inputs[0].dims.last().copied().unwrap_or(1).max(1);
     let row = |(x, dy): (&[f64], &[f64])| {
         let p = probabilities(x);
         let mean: f64 = p.iter().zip(dy).map(|(p, dy)| p * dy.abs()).sum();
         p.iter().zip(dy).map(|(p, dy)| p * (dy.abs() + mean)).collect::<Vec<f64>>()
     };
-    vec![x[0].chunks(n).zip(dy[0].chunks(n)).flat_map(row).collect()]
+    of_dx([x[0].chunks(n).zip(dy[0].chunks(n)).flat_map(row).collect()])
+}
+
+/// `log_softmax`: `x − lse`, where one element has nearly all the weight a difference of equals.
+pub fn log_softmax(x: &[Vec<f64>], _: &[Vec<f64>], sample: &OpSample) -> Terms {
+    let n = sample.inputs[0].dims.last().copied().unwrap_or(1).max(1);
+    let row = |x: &[f64]| {
+        let max = x.iter().fold(f64::NEG_INFINITY, |m, &x| m.max(x));
+        let lse = max + x.iter().map(|x| (x - max).exp()).sum::<f64>().ln();
+        x.iter().map(|x| x.abs() + lse.abs()).collect::<Vec<f64>>()
+    };
+    Terms { y: vec![x[0].chunks(n).flat_map(row).collect()], dx: Vec::new() }
+}
+
+/// Exact GELU: `x·(1 + erf(x/√2))/2`, where erf close to −1 leaves little.
+pub fn gelu(x: &[Vec<f64>], _: &[Vec<f64>], _: &OpSample) -> Terms {
+    Terms { y: vec![x[0].iter().map(|x| x.abs()).collect()], dx: Vec::new() }
+}
+
+fn of_dx<const N: usize>(dx: [Vec<f64>; N]) -> Terms {
+    Terms { y: Vec::new(), dx: dx.to_vec() }
 }
 
 /// `tanh` through its output: `dy·(1 − y²)`, where `y²` close to 1 has lost what the difference is made of.
-pub fn tanh(x: &[Vec<f64>], dy: &[Vec<f64>], _: &OpSample) -> Vec<Vec<f64>> {
-    vec![x[0].iter().zip(&dy[0]).map(|(x, dy)| dy.abs() * (1.0 + x.tanh().powi(2))).collect()]
+pub fn tanh(x: &[Vec<f64>], dy: &[Vec<f64>], _: &OpSample) -> Terms {
+    of_dx([x[0].iter().zip(&dy[0]).map(|(x, dy)| dy.abs() * (1.0 + x.tanh().powi(2))).collect()])
 }
 
 /// `sigmoid` through its output: `dy·y·(1 − y)`, likewise.
-pub fn sigmoid(x: &[Vec<f64>], dy: &[Vec<f64>], _: &OpSample) -> Vec<Vec<f64>> {
+pub fn sigmoid(x: &[Vec<f64>], dy: &[Vec<f64>], _: &OpSample) -> Terms {
     let y = |x: f64| 1.0 / (1.0 + (-x).exp());
-    vec![x[0].iter().zip(&dy[0]).map(|(&x, dy)| dy.abs() * y(x) * (1.0 + y(x))).collect()]
+    of_dx([x[0].iter().zip(&dy[0]).map(|(&x, dy)| dy.abs() * y(x) * (1.0 + y(x))).collect()])
 }
 
 /// Causal attention: `|ds| = P∘(|do|·|v|ᵀ + P·|do|·|v|ᵀ)` in place of `P∘(dp − δ)`, then `scale·|ds|·|k|` and `scale·|ds|ᵀ·|q|`.
-pub fn attention(x: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> Vec<Vec<f64>> {
-    let &[b, t, h, d] = &sample.inputs[0].dims[..] else { return Vec::new() };
+pub fn attention(x: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> Terms {
+    let &[b, t, h, d] = &sample.inputs[0].dims[..] else { return Terms::default() };
     let (hk, scale, window) = (sample.inputs[1].dims[2], sample.scalars[0], sample.scalars[1]);
     let [q, k, v] = [&x[0], &x[1], &x[2]];
     let mut terms = [vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]];
@@ -54,11 +75,11 @@ pub fn attention(x: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> Vec<Vec<
             }
         }
     }
-    terms.to_vec()
+    of_dx(terms)
 }
 
 /// The softcapped loss: `|dz| = weight·(p + onehot)·(1 + (z/c)²)`, then `|dz|·|w|` and `|dz|ᵀ·|x|`.
-pub fn lm_head_loss(values: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> Vec<Vec<f64>> {
+pub fn lm_head_loss(values: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> Terms {
     let (x, w, cap) = (&values[0], &values[1], sample.scalars[0]);
     let (c, v) = (sample.inputs[0].dims[1], sample.inputs[1].dims[0]);
     let mut terms = [vec![0.0; x.len()], vec![0.0; w.len()]];
@@ -77,7 +98,7 @@ pub fn lm_head_loss(values: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> 
             }
         }
     }
-    terms.to_vec()
+    of_dx(terms)
 }
 
 fn probabilities(scores: &[f64]) -> Vec<f64> {

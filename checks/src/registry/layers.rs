@@ -1,7 +1,7 @@
 //! Entries of the layers that came after the first generation's, and of fused ones.
 
 use super::nn::{EPS, tables};
-use super::{FLOATS, Input, OpInfo, OpSample, bound};
+use super::{FLOATS, Input, OpInfo, OpSample, bound, hidden};
 use autograd::ops::rope::Rope;
 use autograd::{Result, Var};
 use kernels::dropout::DropoutMask;
@@ -92,9 +92,12 @@ const fn gelu(name: &'static str, doc: &'static str, apply: super::Apply) -> OpI
     }
 }
 
-pub static GELU: OpInfo = gelu("gelu", "y = x·Φ(x), Φ by erf; dx = dy·(Φ + x·φ)", |x, _| {
-    Ok(vec![x[0].gelu(GeluForm::Exact)?])
-});
+pub static GELU: OpInfo = OpInfo {
+    hidden: Some(hidden::gelu),
+    ..gelu("gelu", "y = x·Φ(x), Φ by erf; dx = dy·(Φ + x·φ)", |x, _| {
+        Ok(vec![x[0].gelu(GeluForm::Exact)?])
+    })
+};
 
 pub static GELU_TANH: OpInfo = OpInfo {
     composite: Some(|x, _| Ok(vec![gelu_tanh_composite(&x[0])?])),

@@ -13,6 +13,7 @@ mod reductions;
 mod tensor_ops;
 mod views;
 
+use crate::terms::Terms;
 use autograd::{Result, Var};
 use kernels::registry::Layouts;
 use tensor::DType;
@@ -57,7 +58,7 @@ pub struct Bound {
 pub type Apply = fn(&[Var], &OpSample) -> Result<Vec<Var>>;
 
 /// See [`OpInfo::hidden`].
-pub type Hidden = fn(&[Vec<f64>], &[Vec<f64>], &OpSample) -> Vec<Vec<f64>>;
+pub type Hidden = fn(&[Vec<f64>], &[Vec<f64>], &OpSample) -> Terms;
 
 /// Everything the runner knows about one operation.
 pub struct OpInfo {
@@ -83,8 +84,9 @@ pub struct OpInfo {
     pub forward: Bound,
     /// Bound of the gradients.
     pub gradient: Bound,
-    /// Terms inside a gradient's formula that cancel where no derivative by an input shows them: for every input, one size per
-    /// element of its gradient, from the inputs' values, the seed gradients and the sample. Added to what `terms.rs` finds.
+    /// Terms inside the formulas that cancel where no derivative by an input shows them, from the inputs' values, the seed
+    /// gradients and the sample: one size per element, or nothing for an output or gradient that has none. Added to what
+    /// `terms.rs` finds.
     pub hidden: Option<Hidden>,
     /// Inputs never to draw, in units of the magnitude: a kink, a pole, the outside of the domain.
     pub avoid: Option<fn(f64) -> bool>,

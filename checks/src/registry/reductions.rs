@@ -133,10 +133,13 @@ pub static LOGSUMEXP: OpInfo = over_rows(
     |x, _| Ok(vec![x[0].logsumexp_composite()?]),
     [bound(16.0, 0.0), bound(48.0, 0.0)], // x − y is rounded before the exponential
 );
-pub static LOG_SOFTMAX: OpInfo = over_rows(
-    "log_softmax",
-    "y = x − ln Σ exp(x) over the last axis; dx = dy − exp(y)·Σ dy",
-    |x, _| Ok(vec![x[0].log_softmax()?]),
-    |x, _| Ok(vec![x[0].softmax_composite()?.ln()?]),
-    [bound(16.0, 0.0), bound(48.0, 3.0)], // the two parts of dx are rounded before they are added
-);
+pub static LOG_SOFTMAX: OpInfo = OpInfo {
+    hidden: Some(hidden::log_softmax),
+    ..over_rows(
+        "log_softmax",
+        "y = x − ln Σ exp(x) over the last axis; dx = dy − exp(y)·Σ dy",
+        |x, _| Ok(vec![x[0].log_softmax()?]),
+        |x, _| Ok(vec![x[0].softmax_composite()?.ln()?]),
+        [bound(16.0, 0.0), bound(48.0, 3.0)], // the two parts of dx are rounded before they are added
+    )
+};
