@@ -17,28 +17,28 @@ fn list<'v>(v: &'v Value, key: &str) -> &'v [Value] {
     v[key].as_array().map_or(&[], |list| list)
 }
 
-/// Three digits: `0.125`, `1.25`, `12.5`, `1250`.
+/// Three digits: `0.00125`, `0.125`, `1.25`, `12.5`, `1250`.
 fn three(value: f64) -> String {
-    let digits = (2 - value.abs().log10().floor() as i32).clamp(0, 4) as usize;
+    let digits = (2 - value.abs().log10().floor() as i32).clamp(0, 6) as usize;
     if value == 0.0 || !value.is_finite() { "-".into() } else { format!("{value:.digits$}") }
 }
 
-/// Where and when: the line above a table.
-fn heading(machine: &str, kernels: &Value, date: &str) -> String {
-    format!(
-        "{machine}, {} threads, {}, nanochat {}, {date}.\n",
-        kernels["threads"],
-        text(kernels, "simd"),
-        text(kernels, "version")
-    )
+/// Where and when, and how busy the machine was: the lines above a table.
+fn heading(kernels: &Value, date: &str) -> String {
+    let words = ["machine", "simd", "version"].map(|key| text(kernels, key));
+    let mut out = format!(
+        "{}, {} threads, {}, nanochat {}, {date}.\n",
+        words[0], kernels["threads"], words[1], words[2]
+    );
+    if let Some(cores) = kernels["other_cores"].as_f64() {
+        out += &format!("Other programs used {cores:.2} of its cores while the kernels were timed.\n");
+    }
+    out
 }
 
 /// The roofs, then a line per kernel, shape and dtype.
 pub fn kernels(all: &Value, date: &str) -> String {
-    let mut out = heading(text(all, "machine"), all, date);
-    if let Some(cores) = all["other_cores"].as_f64() {
-        out += &format!("Other programs used {cores:.2} of its cores meanwhile.\n");
-    }
+    let mut out = heading(all, date);
     out += "\n| threads | f32, GFLOP/s | bf16 products, GFLOP/s |";
     let levels = |roof: &Value| list(roof, "gb_per_s").to_vec();
     let first = list(all, "roofs").first().map(levels).unwrap_or_default();
@@ -84,8 +84,7 @@ pub fn products(all: &Value, kernels: &Value, date: &str) -> String {
         Some(first) => list(first, "sides").iter().skip(1).map(|side| text(side, "name")).collect(),
         None => Vec::new(),
     };
-    let mut out =
-        heading(text(kernels, "machine"), kernels, date) + "\n| product | M × N × K | ours, GFLOP/s |";
+    let mut out = heading(kernels, date) + "\n| product | M × N × K | ours, GFLOP/s |";
     names.iter().for_each(|name| out += &format!(" {name}, GFLOP/s | its time / ours |"));
     out += &format!("\n|---|---|---|{}\n", "---|---|".repeat(names.len()));
     let mut logs = vec![0.0; names.len()];
@@ -115,7 +114,7 @@ pub fn products(all: &Value, kernels: &Value, date: &str) -> String {
 /// Our kernels against PyTorch's.
 pub fn torch(all: &Value, kernels: &Value, date: &str) -> String {
     let version = text(all, "torch");
-    let mut out = heading(text(kernels, "machine"), kernels, date);
+    let mut out = heading(kernels, date);
     out += &format!(
         "\n| kernel | where | dtype | ours, ms | PyTorch {version}, ms | its time / ours |\n|---|---|---|---|---|---|\n"
     );
