@@ -21,8 +21,11 @@ pub struct Operands {
     pub c: Vec<f32>,
 }
 
-/// The baselines: name and call.
-pub const ALL: &[(&str, fn(&mut Operands))] =
+/// One of them: its name, and how it is called.
+pub type Baseline = (&'static str, fn(&mut Operands));
+
+/// The baselines.
+pub const ALL: &[Baseline] =
     &[("gemm", Operands::gemm), ("faer", Operands::faer), ("matrixmultiply", Operands::matrixmultiply)];
 
 impl Operands {

@@ -19,13 +19,7 @@ impl Unary for Cpu {
             UnaryOp::Rsqrt => map(OP, x, y, |x| 1.0 / x.sqrt()),
             UnaryOp::Reciprocal => map(OP, x, y, |x| 1.0 / x),
             UnaryOp::Tanh => map(OP, x, y, tanh_f32),
-            UnaryOp::Sigmoid => map(
-                OP,
-                x,
-                y,
-                #[inline(always)]
-                |x| sigmoid_f32(x),
-            ),
+            UnaryOp::Sigmoid => map(OP, x, y, sigmoid_f32),
             UnaryOp::Relu => map(OP, x, y, |x| if x < 0.0 { 0.0 } else { x }),
             UnaryOp::Square => map(OP, x, y, |x| x * x),
             UnaryOp::Abs => map(OP, x, y, f32::abs),
