@@ -48,7 +48,7 @@ fn observed(kernel: &KernelInfo, sample: &Sample) -> Vec<(&'static str, profile:
 #[test]
 fn every_kernel_reports_itself_with_the_operations_and_bytes_of_the_registry() {
     let _leaks = LeakCheck::default();
-    let mut compared = 0;
+    let (mut compared, mut wrong) = (0, Vec::new());
     for kernel in kernels::kernels().filter(|k| k.dtypes.contains(&DType::F32)) {
         let mut largest = 0.0;
         for sample in (kernel.samples)() {
@@ -63,21 +63,21 @@ fn every_kernel_reports_itself_with_the_operations_and_bytes_of_the_registry() {
             assert_eq!(totals.calls, 1);
             let cost = (kernel.cost)(&sample, 4.0);
             let at = format!("{} on {:?}", kernel.name, sample.label);
-            assert!((totals.cost.flops - cost.flops).abs() <= 1e-9 * cost.flops, "{at}: {totals:?} {cost:?}");
+            if (totals.cost.flops - cost.flops).abs() > 1e-9 * cost.flops {
+                wrong.push(format!("{at}: {} operations, registry {}", totals.cost.flops, cost.flops));
+            }
             // The registry counts the large arguments; tables, ids and statistics weigh something in small samples.
             if cost.bytes >= 4096.0 {
                 let ratio = totals.cost.bytes / cost.bytes;
-                assert!(
-                    (0.66..=1.5).contains(&ratio),
-                    "{at}: {} bytes, registry {}",
-                    totals.cost.bytes,
-                    cost.bytes
-                );
+                if !(0.66..=1.5).contains(&ratio) {
+                    wrong.push(format!("{at}: {} bytes, registry {}", totals.cost.bytes, cost.bytes));
+                }
                 compared += 1;
             }
             largest = f64::max(largest, cost.bytes);
         }
         assert!(largest > 0.0, "{} has no sample that moves a byte", kernel.name);
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(compared > 40, "{compared} samples compared");
 }

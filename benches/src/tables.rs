@@ -19,8 +19,11 @@ fn list<'v>(v: &'v Value, key: &str) -> &'v [Value] {
 
 /// Three digits: `0.00125`, `0.125`, `1.25`, `12.5`, `1250`.
 fn three(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return "-".into();
+    }
     let digits = (2 - value.abs().log10().floor() as i32).clamp(0, 6) as usize;
-    if value == 0.0 || !value.is_finite() { "-".into() } else { format!("{value:.digits$}") }
+    format!("{value:.digits$}")
 }
 
 /// Where and when, and how busy the machine was: the lines above a table.

@@ -79,6 +79,7 @@ impl Var {
         self.sub(&m)?.exp()?.sum(&[self.dims().len() - 1])?.ln()?.add(&m)
     }
     fn row_maximum(&self) -> Result<Var> {
-        Ok(Var::constant(self.value().max(&[self.dims().len() - 1])?))
+        let last = self.dims().len().saturating_sub(1); // a scalar has no axis 0, which is an error below
+        Ok(Var::constant(self.value().max(&[last])?))
     }
 }

@@ -69,7 +69,7 @@ pub fn softcap_cross_entropy_fwd(
     check::disjoint(OP, "lse", &loss, &lse)?;
     check::output(OP, "z", &z, &[("targets", &targets)])?;
     in_range(OP, &targets, n[0], z.dims()[1])?;
-    let _timed = profile::call(OP, || Cost { flops: 4.0 * z.numel() as f64, bytes: 2.0 * z.traffic() });
+    let _timed = profile::call(OP, || Cost { flops: 5.0 * z.numel() as f64, bytes: 2.0 * z.traffic() });
     b.softcap_cross_entropy_fwd(z, targets, softcap, loss, lse)
 }
 
@@ -96,7 +96,7 @@ pub fn softcap_cross_entropy_bwd(
     check::contiguous(OP, "lse", lse.layout())?;
     check::output(OP, "z", &z, &[("targets", &targets), ("lse", &lse), ("weight", &weight)])?;
     in_range(OP, &targets, n[0], z.dims()[1])?;
-    let _timed = profile::call(OP, || Cost { flops: 6.0 * z.numel() as f64, bytes: 2.0 * z.traffic() });
+    let _timed = profile::call(OP, || Cost { flops: 7.0 * z.numel() as f64, bytes: 2.0 * z.traffic() });
     b.softcap_cross_entropy_bwd(z, targets, softcap, lse, weight)
 }
 

@@ -31,8 +31,10 @@ pub fn gather_fwd(b: &dyn Backend, axis: usize, x: View, index: View, y: ViewMut
     shapes(OP, axis, x.dims(), &index, ("y", y.dims()))?;
     check::output(OP, "y", &y, &[("x", &x), ("index", &index)])?;
     range(OP, &index, x.dims()[axis])?;
-    let _timed =
-        profile::call(OP, || Cost { flops: 0.0, bytes: y.traffic() + index.traffic() + y.traffic() });
+    let _timed = profile::call(OP, || Cost {
+        flops: 0.0,
+        bytes: x.traffic().min(y.traffic()) + index.traffic() + y.traffic(),
+    });
     if y.numel() == 0 { Ok(()) } else { b.gather_fwd(axis, x, index, y) }
 }
 

@@ -54,7 +54,7 @@ pub fn muon_momentum(b: &dyn Backend, buf: ViewMut, g: View, u: ViewMut, momentu
     check::parameter(OP, (0.0..=1.0).contains(&momentum), || {
         format!("momentum is {momentum}, not in 0..=1")
     })?;
-    let _timed = profile::call(OP, || Cost { flops: 5.0 * g.numel() as f64, bytes: 5.0 * g.traffic() });
+    let _timed = profile::call(OP, || Cost { flops: 6.0 * g.numel() as f64, bytes: 5.0 * g.traffic() });
     b.muon_momentum(buf, g, u, momentum)
 }
 

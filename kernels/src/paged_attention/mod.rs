@@ -94,13 +94,24 @@ pub fn paged_attention(
     ];
     check::output(OP, "o", &o, &inputs)?;
     let _timed = profile::call(OP, || {
-        let positions = positions.to_f64().unwrap_or_default();
-        let seen: usize = positions.iter().map(|&pos| p.visible(pos as usize).count()).sum();
-        let (heads, kv_heads, d) = (q.dims()[2], k_pages.dims()[2], q.dims()[3]);
-        let bytes = (2 * seen * kv_heads * d * q.dtype().size()) as f64;
-        Cost { flops: 4.0 * (seen * heads * d) as f64, bytes }
+        let at: Vec<i32> = positions.to_f64().unwrap_or_default().into_iter().map(|pos| pos as i32).collect();
+        let sizes = [q.dims()[1], q.dims()[2], k_pages.dims()[2], q.dims()[3]];
+        let [flops, caches] = work(&at, sizes, p, q.dtype().size() as f64);
+        Cost { flops, bytes: caches + q.traffic() + o.traffic() }
     });
     b.paged_attention(q, [k_pages, v_pages], page_table, positions, p, o)
+}
+
+/// Operations, and bytes read of the caches: two products per query and key it sees; a row of the batch reads every key
+/// that any of its queries sees once. Sizes are T, H, Hk, D.
+fn work(positions: &[i32], [t, heads, kv_heads, d]: [usize; 4], p: AttentionParams, bytes: f64) -> [f64; 2] {
+    let seen: usize = positions.iter().map(|&pos| p.visible(pos as usize).count()).sum();
+    let read = |row: &[i32]| {
+        let (first, last) = (row.iter().min().copied().unwrap_or(0), row.iter().max().copied().unwrap_or(0));
+        p.visible(last as usize).end() + 1 - p.visible(first as usize).start()
+    };
+    let keys: usize = positions.chunks(t.max(1)).map(read).sum();
+    [4.0 * (seen * heads * d) as f64, 2.0 * bytes * (keys * kv_heads * d) as f64]
 }
 
 /// `x`: (B, T, _, D) tokens; `pages`: (n_pages, page_len, kv_heads, D) of the same dtype; both with a unit last stride.

@@ -1,6 +1,6 @@
 //! Registry entries of the cache: batches at different positions, pages out of order, shared and unused pages.
 
-use super::{kv_append, paged_attention};
+use super::{kv_append, paged_attention, work};
 use crate::DType;
 use crate::attention::AttentionParams;
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
@@ -180,22 +180,15 @@ pub const KERNELS: &[KernelInfo] = &[
     },
 ];
 
-/// Two products per query and key it sees; a row of the batch reads every key that any of its queries sees once.
+/// What [`work`] says, and the small arguments.
 fn cost(s: &Sample, bytes: f64) -> Cost {
     let Some(Arg { draw: Draw::Exact(positions), .. }) = s.args.iter().find(|a| a.name == "positions") else {
         return Cost::default();
     };
     let (time, heads, d, kv_heads) = (s.dims("q")[1], s.dims("q")[2], s.dims("q")[3], s.dims("k_pages")[2]);
-    let p = params(&s.scalars);
-    let seen: usize = positions.iter().map(|&pos| p.visible(pos as usize).count()).sum();
-    let read = |row: &[i32]| {
-        let (first, last) = (row.iter().min().copied().unwrap_or(0), row.iter().max().copied().unwrap_or(0));
-        p.visible(last as usize).end() + 1 - p.visible(first as usize).start()
-    };
-    let keys: usize = positions.chunks(time.max(1)).map(read).sum();
-    let caches = bytes * 2.0 * (keys * kv_heads * d) as f64;
+    let [flops, caches] = work(positions, [time, heads, kv_heads, d], params(&s.scalars), bytes);
     let others: f64 = ["q", "o", "positions", "page_table"].iter().map(|name| s.bytes_of(name, bytes)).sum();
-    Cost { flops: 4.0 * (seen * heads * d) as f64, bytes: caches + others }
+    Cost { flops, bytes: caches + others }
 }
 
 /// `Σ p·(1 + e + Σ p·e)·|v|`, `e = scale·Σ|q·k|`: see the bound of [`crate::attention`].

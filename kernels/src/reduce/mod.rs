@@ -46,7 +46,11 @@ pub fn reduce(b: &dyn Backend, op: ReduceOp, x: View, y: ViewMut) -> Result<()> 
         return Err(KernelError::Shape { op: OP, arg: "y", got: y.dims().to_vec(), want });
     }
     check::output(OP, "y", &y, &[("x", &x)])?;
-    let _timed = profile::call(OP, || Cost { flops: x.numel() as f64, bytes: x.traffic() + y.traffic() });
+    let per_element = if op == ReduceOp::SumSquares { 2.0 } else { 1.0 };
+    let _timed = profile::call(OP, || Cost {
+        flops: per_element * x.numel() as f64,
+        bytes: x.traffic() + y.traffic(),
+    });
     b.reduce(op, x, y)
 }
 

@@ -102,7 +102,10 @@ pub const KERNELS: &[KernelInfo] = &[
             };
             vec![(0..x[0].len()).map(size).collect()]
         }),
-        cost: |s, bytes| Cost { flops: 4.0 * numel(s, "x"), bytes: 2.0 * bytes * numel(s, "x") },
+        cost: |s, bytes| {
+            let not_read = if s.scalars[1] != 0.0 { 0.0 } else { s.bytes_of("dx", bytes) };
+            Cost { flops: 4.0 * numel(s, "x"), bytes: s.moved(bytes) - not_read }
+        },
     },
 ];
 
