@@ -21,8 +21,11 @@ pub struct Operands {
     pub c: Vec<f32>,
 }
 
+/// Makes the product once.
+pub type Call = fn(&mut Operands);
+
 /// The baselines: name and call.
-pub const ALL: &[(&str, fn(&mut Operands))] =
+pub const ALL: &[(&str, Call)] =
     &[("gemm", Operands::gemm), ("faer", Operands::faer), ("matrixmultiply", Operands::matrixmultiply)];
 
 impl Operands {

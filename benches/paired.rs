@@ -87,7 +87,7 @@ fn one(case: &Case, product: &Product, rounds: usize, seconds: f64) -> Result<Ve
     for ((name, call), operands) in baselines::ALL.iter().zip(&mut theirs) {
         call(operands);
         let error = operands.error();
-        if !(error < 1e-5) {
+        if error.is_nan() || error >= 1e-5 {
             return Err(format!("{name} is wrong on {}: off by {error} of its terms", case.name()));
         }
     }
