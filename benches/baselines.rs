@@ -21,11 +21,11 @@ pub struct Operands {
     pub c: Vec<f32>,
 }
 
-/// One of them: its name, and how it is called.
-pub type Baseline = (&'static str, fn(&mut Operands));
+/// Makes the product once.
+pub type Call = fn(&mut Operands);
 
-/// The baselines.
-pub const ALL: &[Baseline] =
+/// The baselines: name and call.
+pub const ALL: &[(&str, Call)] =
     &[("gemm", Operands::gemm), ("faer", Operands::faer), ("matrixmultiply", Operands::matrixmultiply)];
 
 impl Operands {

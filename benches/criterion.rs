@@ -2,7 +2,7 @@
 //!
 //! A group is called `op/device/dtype/shape`, e.g. `rms_norm_fwd/cpu/f32/d12.hidden`; in it `nanochat`, and for f32 matrix
 //! products also the baselines. Throughput is bytes per second, or operations (`elem`) per second where arithmetic is the
-//! bound. A full run takes about eight minutes on two cores; `-- matmul/cpu/f32` runs some of it, `-- --quick` is shorter.
+//! bound. A full run takes about six minutes on two cores; `-- matmul/cpu/f32` runs some of it, `-- --quick` is shorter.
 //! Criterion compares with its last run on this machine; comparisons with others belong in `paired.rs`, which takes turns.
 #![allow(missing_docs)] // criterion's macros make public items without any
 

@@ -20,8 +20,8 @@ pub const COMMAND: Command = Command {
     args: "[--quick] [--torch [--venv DIR]]",
     help:
         "
-Builds for release and measures on this machine; close everything else first. About six minutes, with
---torch about six more.
+Builds for release and measures on this machine; close everything else first. About three minutes, with
+--torch two more.
 
     cargo xtask results                        every kernel under the roof, products against other libraries
     cargo xtask results --quick                the same with fewer and shorter runs, to see that it works
