@@ -235,7 +235,7 @@ fn var_method(which: usize, d: &mut Draw) -> (&'static str, autograd::Result<()>
         9 => ("sum", vx.sum(&axes)),
         10 => ("relu_squared", vx.relu_squared()),
         11 => ("rms_norm", vx.rms_norm(v)),
-        12 => ("rms_norm_composite", vx.rms_norm_composite(v)),
+        12 => ("log_softmax", vx.log_softmax()),
         13 => ("rope", var(&m.q).rope(&m.positions, &m.angles[0], &m.angles[1])),
         14 => ("attention", attention(&var(&m.q), &var(&m.kv[0]), &var(&m.kv[1]), d.params())),
         15 => ("reshape", vx.reshape(&dims)),

@@ -56,20 +56,3 @@ pub fn attention(q: &Var, k: &Var, v: &Var, p: AttentionParams) -> Result<Var> {
     let [o] = apply(Attention(p), [q, k, v])?;
     Ok(o)
 }
-
-/// [`attention`] from small operations, with the T×T matrix.
-pub fn attention_composite(q: &Var, k: &Var, v: &Var, p: AttentionParams) -> Result<Var> {
-    let &[b, t, h, d] = q.dims() else { unreachable!("checked by the samples: q is (B, T, H, D)") };
-    let hk = k.dims()[2];
-    let group = [b, hk, h / hk, t, d];
-    let grouped = |x: &Var| x.reshape(&[b, t, hk, 1, d])?.permute(&[0, 2, 3, 1, 4])?.expand(&group);
-    let q = q.reshape(&[b, t, hk, h / hk, d])?.permute(&[0, 2, 3, 1, 4])?; // (B, Hk, G, T, D)
-    let scores = q.matmul(&grouped(k)?.transpose(3, 4)?)?.affine(p.scale as f64, 0.0)?;
-    let visible = |i: usize, j: usize| j <= i && p.window.is_none_or(|w| i - j <= w);
-    let mask: Vec<f64> = (0..t * t).map(|at| if visible(at / t, at % t) { 0.0 } else { -1e30 }).collect();
-    let x = q.value();
-    let scores = scores.add(&Var::constant(Tensor::from_f64(&mask, &[t, t], x.dtype(), x.device())?))?;
-    let probabilities = scores.softmax_composite()?;
-    let o = probabilities.matmul(&grouped(v)?)?; // (B, Hk, G, T, D)
-    o.permute(&[0, 3, 1, 2, 4])?.contiguous()?.reshape(&[b, t, h, d])
-}

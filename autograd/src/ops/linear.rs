@@ -57,10 +57,4 @@ impl Var {
         let [y] = apply(Linear, [self, w])?;
         Ok(y)
     }
-    /// [`Var::linear`] as a matmul with a transposed view.
-    pub fn linear_composite(&self, w: &Var) -> Result<Var> {
-        let (lead, c) = self.dims().split_at(self.dims().len() - 1);
-        let rows = self.reshape(&[lead.iter().product(), c[0]])?;
-        rows.matmul(&w.cast(self.dtype())?.transpose(0, 1)?)?.reshape(&[lead, &[w.dims()[0]]].concat())
-    }
 }

@@ -108,34 +108,6 @@ impl Var {
         let op = LmHeadLoss { targets: targets.clone(), weight: weight.clone(), softcap, chunk_rows };
         apply(op, [self, w])
     }
-    /// The weighted loss of [`Var::lm_head_loss`] from small operations, with all logits at once.
-    pub fn lm_head_loss_composite(
-        &self,
-        w: &Var,
-        targets: &Tensor,
-        weight: &Tensor,
-        softcap: f32,
-    ) -> Result<Var> {
-        let (x, vocab) = (self.value(), w.dims()[0]);
-        let n = targets.numel();
-        let acc = x.accumulator();
-        let z = self.linear(w)?.cast(acc)?.reshape(&[n, vocab])?;
-        let cap = softcap as f64;
-        let z = if cap > 0.0 { z.affine(1.0 / cap, 0.0)?.tanh()?.affine(cap, 0.0)? } else { z };
-        let max = Var::constant(z.value().max(&[1])?);
-        let lse = z.sub(&max)?.exp()?.sum(&[1])?.ln()?.add(&max)?; // (N, 1)
-        let (mut onehot, mut valid) = (vec![0.0; n * vocab], vec![0.0; n]);
-        for (row, target) in targets.to_vec::<i32>()?.into_iter().enumerate().filter(|(_, t)| *t >= 0) {
-            onehot[row * vocab + target as usize] = 1.0;
-            valid[row] = 1.0;
-        }
-        let constant = |v: &[f64], dims: &[usize]| -> Result<Var> {
-            Ok(Var::constant(Tensor::from_f64(v, dims, acc, x.device())?))
-        };
-        let hit = z.mul(&constant(&onehot, &[n, vocab])?)?.sum(&[1])?;
-        let weight = Var::constant(weight.cast(acc)?.reshape(&[n, 1])?).mul(&constant(&valid, &[n, 1])?)?;
-        lse.sub(&hit)?.mul(&weight)?.sum(&[0, 1])?.reshape(&[])
-    }
 }
 
 /// Weights that make [`Var::lm_head_loss`] the mean over targets ≥ 0, and how many there are. With none, all weights are

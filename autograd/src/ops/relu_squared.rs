@@ -28,8 +28,4 @@ impl Var {
         let [y] = apply(ReluSquared, [self])?;
         Ok(y)
     }
-    /// [`Var::relu_squared`] from small operations.
-    pub fn relu_squared_composite(&self) -> Result<Var> {
-        self.relu()?.square()
-    }
 }

@@ -44,11 +44,4 @@ impl Var {
         let [y] = apply(RmsNorm { eps }, [self])?;
         Ok(y)
     }
-    /// [`Var::rms_norm`] from small operations: what the fused kernel is compared with.
-    pub fn rms_norm_composite(&self, eps: f64) -> Result<Var> {
-        let last = self.dims().len().saturating_sub(1); // a scalar has no axis 0, which is an error below
-        let c = self.value().dim(last) as f64;
-        let r = self.square()?.sum(&[last])?.affine(1.0 / c, eps)?.rsqrt()?;
-        self.mul(&r)
-    }
 }

@@ -68,18 +68,4 @@ impl Var {
         let x = self.cast(self.value().accumulator())?;
         x.sub(&self.logsumexp()?)?.cast(self.dtype())
     }
-    /// [`Var::softmax`] from small operations (m is a constant: it cancels).
-    pub fn softmax_composite(&self) -> Result<Var> {
-        let e = self.sub(&self.row_maximum()?)?.exp()?;
-        e.div(&e.sum(&[self.dims().len() - 1])?)
-    }
-    /// [`Var::logsumexp`] from small operations.
-    pub fn logsumexp_composite(&self) -> Result<Var> {
-        let m = self.row_maximum()?;
-        self.sub(&m)?.exp()?.sum(&[self.dims().len() - 1])?.ln()?.add(&m)
-    }
-    fn row_maximum(&self) -> Result<Var> {
-        let last = self.dims().len().saturating_sub(1); // a scalar has no axis 0, which is an error below
-        Ok(Var::constant(self.value().max(&[last])?))
-    }
 }

@@ -1,7 +1,7 @@
 //! Entries of the layers that came after the first generation's, and of fused ones.
 
 use super::nn::{EPS, tables};
-use super::{FLOATS, Input, OpInfo, OpSample, bound, hidden};
+use super::{FLOATS, Input, OpInfo, OpSample, bound, composites, hidden};
 use autograd::ops::rope::Rope;
 use autograd::{Result, Var};
 use kernels::dropout::DropoutMask;
@@ -217,7 +217,7 @@ pub static ADD_RMS_NORM: OpInfo = OpInfo {
     },
     composite: Some(|x, _| {
         let h = x[0].add(&x[1])?;
-        let y = h.rms_norm_composite(EPS)?;
+        let y = composites::rms_norm(&h, EPS)?;
         Ok(vec![h, y])
     }),
     scales: &[1.0, 3e-4], // 3e-4: mean(h²) is of the size of eps
@@ -257,7 +257,7 @@ pub static ROPE_NORM: OpInfo = OpInfo {
     composite: Some(|x, s| {
         let Rope { positions, cos, sin } = rope(&x[0], s)?;
         let z = x[0].rope(&positions, &cos, &sin)?;
-        Ok(vec![z.rms_norm_composite(EPS)?.affine(s.scalars[0], 0.0)?])
+        Ok(vec![composites::rms_norm(&z, EPS)?.affine(s.scalars[0], 0.0)?])
     }),
     scales: &[1.0, 3e-4], // 3e-4: mean(z²) is of the size of eps
     dtypes: FLOATS,

@@ -4,6 +4,7 @@
 //! gradient on a device. Adding an operation's entry to [`OPS`] is all that is needed to have it tested everywhere; a test
 //! holds that every file in `ops/` has one.
 
+mod composites;
 mod current;
 mod hidden;
 mod indexing;

@@ -1,7 +1,8 @@
 //! Entries of the operations that make a transformer.
 
+use super::composites;
 use super::{FLOATS, Input, OpInfo, OpSample, bound, hidden};
-use autograd::ops::attention::{attention, attention_composite};
+use autograd::ops::attention::attention;
 use autograd::ops::checkpoint::checkpoint;
 use autograd::ops::lm_head_loss::{LmHeadLoss, mean_weights};
 use autograd::{Result, Var, apply};
@@ -26,7 +27,7 @@ pub static RMS_NORM: OpInfo = OpInfo {
         .to_vec()
     },
     apply: |x, s| Ok(vec![x[0].rms_norm(s.scalars[0])?]),
-    composite: Some(|x, s| Ok(vec![x[0].rms_norm_composite(s.scalars[0])?])),
+    composite: Some(|x, s| Ok(vec![composites::rms_norm(&x[0], s.scalars[0])?])),
     scales: &[1.0, 3e-4, 0.0], // 3e-4: mean(x²) is of the size of eps
     dtypes: FLOATS,
     layouts: Layouts::Rows,
@@ -47,7 +48,7 @@ pub static RELU_SQUARED: OpInfo = OpInfo {
             .to_vec()
     },
     apply: |x, _| Ok(vec![x[0].relu_squared()?]),
-    composite: Some(|x, _| Ok(vec![x[0].relu_squared_composite()?])),
+    composite: Some(|x, _| Ok(vec![x[0].relu()?.square()?])),
     scales: &[1.0, 1e-4],
     dtypes: FLOATS,
     layouts: Layouts::Any,
@@ -126,7 +127,7 @@ pub static ATTENTION: OpInfo = OpInfo {
         ]
     },
     apply: |x, s| Ok(vec![attention(&x[0], &x[1], &x[2], attention_params(s))?]),
-    composite: Some(|x, s| Ok(vec![attention_composite(&x[0], &x[1], &x[2], attention_params(s))?])),
+    composite: Some(|x, s| Ok(vec![composites::attention(&x[0], &x[1], &x[2], attention_params(s))?])),
     scales: &[1.0, 3.0, 1e-3], // 3: the softmax picks few keys
     dtypes: FLOATS,
     layouts: Layouts::Rows,
@@ -156,7 +157,7 @@ pub static LINEAR: OpInfo = OpInfo {
         ]
     },
     apply: |x, _| Ok(vec![x[0].linear(&x[1])?]),
-    composite: Some(|x, _| Ok(vec![x[0].linear_composite(&x[1])?])),
+    composite: Some(|x, _| Ok(vec![composites::linear(&x[0], &x[1])?])),
     scales: &[1.0, 1e-3],
     dtypes: FLOATS,
     layouts: Layouts::Any,
@@ -230,7 +231,7 @@ pub static LM_HEAD_LOSS: OpInfo = OpInfo {
     },
     composite: Some(|x, s| {
         let (targets, weight) = targets(x, s)?;
-        Ok(vec![x[0].lm_head_loss_composite(&x[1], &targets, &weight, s.scalars[0] as f32)?])
+        Ok(vec![composites::lm_head_loss(&x[0], &x[1], &targets, &weight, s.scalars[0] as f32)?])
     }),
     scales: &[1.0, 1e-2],
     dtypes: FLOATS,

@@ -1,6 +1,6 @@
 //! Entries of reductions over axes (but the plain sum), and of softmax and its relatives over the last axis.
 
-use super::{Apply, Bound, EXACT, FLOATS, OpInfo, OpSample, bound, hidden};
+use super::{Apply, Bound, EXACT, FLOATS, OpInfo, OpSample, bound, composites, hidden};
 use kernels::registry::Layouts;
 
 const fn over_axes(
@@ -122,7 +122,7 @@ pub static SOFTMAX: OpInfo = OpInfo {
         "softmax",
         "y = exp(x − m)/Σ exp(x − m) over the last axis; dx = y∘(dy − Σ dy∘y)",
         |x, _| Ok(vec![x[0].softmax()?]),
-        |x, _| Ok(vec![x[0].softmax_composite()?]),
+        |x, _| Ok(vec![composites::softmax(&x[0])?]),
         [bound(24.0, 0.0), bound(32.0, 4.0)], // reads y as it was rounded
     )
 };
@@ -130,7 +130,7 @@ pub static LOGSUMEXP: OpInfo = over_rows(
     "logsumexp",
     "y = ln Σ exp(x) over the last axis, kept with size 1; dx = exp(x − y)·dy",
     |x, _| Ok(vec![x[0].logsumexp()?]),
-    |x, _| Ok(vec![x[0].logsumexp_composite()?]),
+    |x, _| Ok(vec![composites::logsumexp(&x[0])?]),
     [bound(16.0, 0.0), bound(48.0, 0.0)], // x − y is rounded before the exponential
 );
 pub static LOG_SOFTMAX: OpInfo = OpInfo {
@@ -139,7 +139,7 @@ pub static LOG_SOFTMAX: OpInfo = OpInfo {
         "log_softmax",
         "y = x − ln Σ exp(x) over the last axis; dx = dy − exp(y)·Σ dy",
         |x, _| Ok(vec![x[0].log_softmax()?]),
-        |x, _| Ok(vec![x[0].softmax_composite()?.ln()?]),
+        |x, _| Ok(vec![composites::softmax(&x[0])?.ln()?]),
         [bound(16.0, 0.0), bound(48.0, 3.0)], // the two parts of dx are rounded before they are added
     )
 };

@@ -75,19 +75,3 @@ impl Tensor {
         self.unary(UnaryOp::Affine { scale, shift })
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::{Device, Tensor, TensorError};
-
-    #[test]
-    fn shapes_broadcast_from_the_right() {
-        let a = Tensor::from_slice(&[1.0f32, 2.0, 3.0], &[3, 1], Device::Cpu).unwrap();
-        let b = Tensor::from_slice(&[10.0f32, 20.0], &[2], Device::Cpu).unwrap();
-        let y = a.add(&b).unwrap();
-        assert_eq!(y.dims(), [3, 2]);
-        assert_eq!(y.to_f64_vec(), [11.0, 21.0, 12.0, 22.0, 13.0, 23.0]);
-        let c = Tensor::from_slice(&[0.0f32; 3], &[3], Device::Cpu).unwrap();
-        assert!(matches!(b.add(&c), Err(TensorError::Shape { .. })));
-    }
-}
