@@ -8,7 +8,7 @@ use crate::registry::Input;
 use autograd::{AutogradError, Result, Tape, Var};
 use kernels::philox;
 use kernels::registry::Layouts;
-use tensor::{DType, Device, Tensor, TensorError};
+use tensor::{DType, Device, Tensor, TensorError, memory};
 
 impl Report<'_> {
     /// `needs`: with only some inputs tracked, their gradients keep every bit; with none, nothing is recorded.
@@ -99,6 +99,16 @@ impl Report<'_> {
             let name = differs.map_or("", |g| self.sample.inputs[g].name);
             format!("{from} spreads differently into d{name}")
         })
+    }
+
+    /// `leaks`: as many storages are alive as before.
+    pub fn leaks(&mut self, before: usize) {
+        let now = memory::live_here();
+        self.say(
+            "leaks",
+            Kind::Dense,
+            pass_if(now == before, || format!("{now} storages are alive, {before} before")),
+        );
     }
 
     /// `layout refused`: an input without unit last stride is refused by an operation on rows.

@@ -18,6 +18,7 @@
 //! | `composite` | the fused operation equals its composition of small ones, value and gradient |
 //! | `same bits` | a second run, one thread and two give the same bits |
 //! | `nan`, `infinity` | a NaN reaches what it reaches on the reference; what an infinity makes infinite or NaN there is not finite here |
+//! | `leaks` | after all of these no storage is left |
 //! | `inputs unchanged`, `layout refused` | as they say |
 //!
 //! `nanochat selftest` and this crate's tests call [`verify_ops`].
@@ -36,7 +37,7 @@ pub use kernels::verify::{Budget, CheckResult, Row, Summary, Worst};
 use crate::registry::{OPS, OpInfo, OpSample};
 use agreement::Report;
 use case::{Case, Kind};
-use tensor::Device;
+use tensor::{Device, memory};
 
 /// Check the operations whose name contains `filter` (all without one) on `device`; `on_result` hears of every check.
 pub fn verify_ops(
@@ -71,8 +72,11 @@ pub fn verify_these<'o>(
                 for (step, &scale) in info.scales.iter().enumerate() {
                     for seed in 0..budget.seeds {
                         let seed = seed << 32 | (number as u64) << 8 | step as u64;
-                        let report = Report { device, info, sample: &sample, scale, seed, sink: &mut sink };
-                        verify_case(report, step == 0);
+                        let before = memory::live_here();
+                        let mut report =
+                            Report { device, info, sample: &sample, scale, seed, sink: &mut sink };
+                        verify_case(&mut report, step == 0);
+                        report.leaks(before);
                     }
                 }
             }
@@ -81,7 +85,7 @@ pub fn verify_these<'o>(
     summary
 }
 
-fn verify_case(mut report: Report<'_>, first: bool) {
+fn verify_case(report: &mut Report<'_>, first: bool) {
     let (info, sample, device) = (report.info, report.sample, report.device);
     let case = Case::draw(info, sample, report.scale, report.seed);
     let prepared = report.seeds(&case).and_then(|dy| {

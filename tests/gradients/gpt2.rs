@@ -4,6 +4,7 @@
 use crate::network::{Network, Weights, assert_precisions, assert_slopes, batch, drawn};
 use autograd::ops::attention::attention;
 use autograd::{Result, Var};
+use kernels::gelu::GeluForm;
 use tensor::{AttentionParams, DType, Device};
 use train::data::Batch;
 
@@ -19,28 +20,11 @@ pub struct Gpt2 {
     pub bias: bool,
 }
 
-/// LayerNorm (Ba et al. 2016, arXiv:1607.06450): `(x − mean)/√(var + 1e-5)·gain + bias` over the last axis.
-fn layer_norm(x: &Var, gain: &Var, bias: Option<&Var>) -> Result<Var> {
-    let last = x.dims().len() - 1;
-    let c = x.dims()[last] as f64;
-    let mean = x.sum(&[last])?.affine(1.0 / c, 0.0)?;
-    let centred = x.sub(&mean)?;
-    let rstd = centred.square()?.sum(&[last])?.affine(1.0 / c, 1e-5)?.rsqrt()?;
-    let y = centred.mul(&rstd)?.mul(gain)?;
-    bias.map_or_else(|| Ok(y.clone()), |bias| y.add(bias))
-}
-
-/// GELU (Hendrycks & Gimpel 2016, arXiv:1606.08415) in its tanh form: `½x(1 + tanh(√(2/π)·(x + 0.044715·x³)))`.
-fn gelu(x: &Var) -> Result<Var> {
-    let cubic = x.square()?.affine(0.044715, 1.0)?.mul(x)?;
-    let t = cubic.affine((2.0 / std::f64::consts::PI).sqrt(), 0.0)?.tanh()?;
-    t.affine(0.5, 0.5)?.mul(x)
-}
-
 impl Gpt2 {
     fn norm(&self, x: &Var, w: &Weights, name: &str) -> Result<Var> {
-        let bias = if self.bias { Some(w.cast(&format!("{name}.bias"))?) } else { None };
-        layer_norm(x, &w.cast(&format!("{name}.weight"))?, bias.as_ref())
+        let bias = format!("{name}.bias");
+        let bias = if self.bias { Some(w.get(&bias)) } else { None };
+        x.layer_norm(w.get(&format!("{name}.weight")), bias, 1e-5)
     }
     fn linear(&self, x: &Var, w: &Weights, name: &str) -> Result<Var> {
         let y = x.linear(w.get(&format!("{name}.weight")))?;
@@ -56,7 +40,7 @@ impl Gpt2 {
         let p = AttentionParams { scale: 1.0 / (d as f32).sqrt(), window: None };
         let o = attention(&part(0)?, &part(1)?, &part(2)?, p)?.reshape(&[b, t, c])?;
         let x = x.add(&self.linear(&o, w, &name("attn.c_proj"))?)?;
-        let h = gelu(&self.linear(&self.norm(&x, w, &name("ln_2"))?, w, &name("mlp.c_fc"))?)?;
+        let h = self.linear(&self.norm(&x, w, &name("ln_2"))?, w, &name("mlp.c_fc"))?.gelu(GeluForm::Tanh)?;
         x.add(&self.linear(&h, w, &name("mlp.c_proj"))?)
     }
 }

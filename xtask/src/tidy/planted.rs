@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 pub const RULE: &str = "every `planted!` of the source has its row in tests/planted.txt, and the reverse";
 
 /// The checks that the registries' runners make.
-const KERNEL_CHECKS: &[&str] = &["value", "memory", "same bits", "nan", "layout refused", "shape refused"];
+const KERNEL_CHECKS: &[&str] =
+    &["value", "memory", "same bits", "nan", "infinity", "denormal", "layout refused", "shape refused"];
 const OP_CHECKS: &[&str] = &[
     "value",
     "gradient",
@@ -22,6 +23,8 @@ const OP_CHECKS: &[&str] = &[
     "composite",
     "same bits",
     "nan",
+    "infinity",
+    "leaks",
     "inputs unchanged",
     "layout refused",
 ];
