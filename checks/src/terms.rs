@@ -11,9 +11,9 @@
 //! every input is off by one unit of roundoff in its worst direction: the error that a backward stable algorithm may make
 //! (Higham, "Accuracy and Stability of Numerical Algorithms", 2002, §1.5).
 //!
-//! Small samples get all derivatives by central differences of the definition in f64 ([`exact`]), which are at the same time
+//! Small samples get all derivatives by central differences of the definition in f64 ([`Definition::exact`]), which are at the same time
 //! the numbers its gradient is checked against. Large ones get the root of the sum of squares instead of the sum, estimated by
-//! moving all inputs at once in random directions ([`probed`]). Where a formula has terms inside that cancel before any
+//! moving all inputs at once in random directions ([`Definition::probed`]). Where a formula has terms inside that cancel before any
 //! input's derivative shows it, the registry adds them (`OpInfo::hidden`).
 
 use super::case::{Case, Kind};
@@ -115,7 +115,7 @@ impl Definition<'_> {
         Ok((terms, found))
     }
 
-    /// The root of the sum of squares of the same derivatives, from [`PROBES`] random directions.
+    /// The root of the sum of squares of the same derivatives, from twelve random directions.
     pub fn probed(&self, case: &Case, dy: &[Vec<f64>], at: &Outcome, seed: u64) -> Result<Terms> {
         let mut terms = sizes_of(at);
         let mut squares = Terms { y: zeros(&terms.y), dx: zeros(&terms.dx) };

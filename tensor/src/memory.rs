@@ -108,7 +108,7 @@ impl Pool {
 static CPU: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 static REFERENCE: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 
-/// Free memory beyond this is returned to the system, unless [`set_cache_limit`] says otherwise.
+/// Free memory beyond this is returned to the system, unless [`crate::set_cache_limit`] says otherwise.
 pub const CACHE_LIMIT: usize = 4 << 30;
 
 /// Run `f` on a device's pool. A poisoned lock is used all the same: the pool is consistent between calls.

@@ -1,6 +1,6 @@
 //! The registry of differentiable operations: what a test must know about each one.
 //!
-//! From an [`OpInfo`] alone the runner in [`crate::check`] draws shapes, layouts, magnitudes and dtypes and checks value and
+//! From an [`OpInfo`] alone the runner in this crate draws shapes, layouts, magnitudes and dtypes and checks value and
 //! gradient on a device. Adding an operation's entry to [`OPS`] is all that is needed to have it tested everywhere; a test
 //! holds that every file in `ops/` has one.
 

@@ -1,6 +1,6 @@
 //! How fast is this machine, and how close does a kernel come?
 //!
-//! [`roofline`] measures what bounds every kernel: multiply-adds per second, and bytes per second at each distance from
+//! [`roofline()`] measures what bounds every kernel: multiply-adds per second, and bytes per second at each distance from
 //! the processor. [`run`](mod@run) times kernels on the real shapes that the registry names (`KernelInfo::bench`), and says
 //! which fraction of the roof they reach. Everything that measures uses this: `nanochat bench kernels`, `nanochat doctor`, the
 //! criterion benchmarks. Nothing here prints.

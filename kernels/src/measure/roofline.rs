@@ -14,7 +14,7 @@ use crate::registry::Cost;
 use crate::{par, simd};
 use std::time::Duration;
 
-/// Time for each single measurement that [`super::roofline`] uses.
+/// Time for each single measurement that [`super::roofline()`] uses.
 pub const USUAL: Duration = Duration::from_millis(60);
 
 /// Sizes whose bandwidth is measured, in MiB. From the first on, all is in a core's own caches; the last is more than any

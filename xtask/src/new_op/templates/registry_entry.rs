@@ -1,6 +1,6 @@
 //! Entry of `example_op`.
 
-use super::{FLOATS, OpInfo, OpSample, per_element};
+use super::{FLOATS, OpInfo, OpSample, bound};
 use kernels::registry::Layouts;
 
 pub static EXAMPLE_OP: OpInfo = OpInfo {
@@ -20,8 +20,8 @@ pub static EXAMPLE_OP: OpInfo = OpInfo {
     scales: &[1.0, 1e-4],
     dtypes: FLOATS,
     layouts: Layouts::Any,
-    forward: per_element(6.0, 0.0),
-    gradient: per_element(12.0, 0.0),
-    terms: None,
+    forward: bound(6.0, 0.0),
+    gradient: bound(12.0, 0.0),
+    hidden: None,
     avoid: None,
 };

@@ -12,7 +12,7 @@ mod reference;
 
 use crate::check::{self, FLOATS};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, View, ViewMut};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// What a backend computes.
 pub trait ExampleOp {
@@ -32,6 +32,8 @@ pub fn example_op_fwd(b: &dyn Backend, x: View, y: ViewMut) -> Result<()> {
     check::dims(OP, "y", y.dims(), x.dims())?;
     check::dtype(OP, "y", y.dtype(), &[x.dtype()])?;
     check::output(OP, "y", &y, &[("x", &x)])?;
+    let _timed =
+        profile::call(OP, || Cost { flops: 5.0 * x.numel() as f64, bytes: x.traffic() + y.traffic() });
     b.example_op_fwd(x, y)
 }
 // ANCHOR_END: contract
@@ -46,6 +48,10 @@ pub fn example_op_bwd(b: &dyn Backend, x: View, dy: View, dx: ViewMut, accumulat
         check::dtype(OP, arg, dtype, &[x.dtype()])?;
     }
     check::output(OP, "dx", &dx, &[("x", &x), ("dy", &dy)])?;
+    let _timed = profile::call(OP, || Cost {
+        flops: 9.0 * x.numel() as f64,
+        bytes: x.traffic() + dy.traffic() + profile::written(&dx, accumulate),
+    });
     b.example_op_bwd(x, dy, dx, accumulate)
 }
 
