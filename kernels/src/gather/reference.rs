@@ -26,9 +26,11 @@ impl Gather for Reference {
         let from = sources(axis, index.dims(), dx.dims()[axis], &host(OP, "index", index.to_f64())?);
         let dy = host(OP, "dy", dy.to_f64())?;
         let mut dxs = host(OP, "dx", dx.as_view().to_f64())?;
+        // ANCHOR: gradient
         for i in 0..dy.len() {
             dxs[from[i]] += dy[i];
         }
+        // ANCHOR_END: gradient
         host(OP, "dx", dx.store_f64(&dxs).then_some(()))
     }
 }

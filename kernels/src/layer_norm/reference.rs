@@ -48,6 +48,7 @@ impl LayerNorm for Reference {
         let (mean, rstd, mut dxs) = (read(mean)?, read(rstd)?, read(dx.as_view())?);
         for row in 0..rows {
             let at = row * c;
+            // ANCHOR: gradient
             let g = |i: usize| dy[at + i] * gain[i];
             let unit = |i: usize| (x[at + i] - mean[row]) * rstd[row];
             let mean_g = (0..c).map(g).sum::<f64>() / c as f64;
@@ -56,6 +57,7 @@ impl LayerNorm for Reference {
                 let own = rstd[row] * (g(i) - mean_g - unit(i) * mean_gx);
                 dxs[at + i] = if accumulate { dxs[at + i] + own } else { own };
             }
+            // ANCHOR_END: gradient
         }
         host("layer_norm", "dx", dx.store_f64(&dxs).then_some(()))
     }

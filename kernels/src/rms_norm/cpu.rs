@@ -20,6 +20,7 @@ impl RmsNorm for Cpu {
     }
 }
 
+// ANCHOR: row_sum
 /// Σ f(i) over a row, in eight interleaved partial sums that are added pairwise at the end.
 #[inline(always)]
 pub(crate) fn row_sum(n: usize, f: impl Fn(usize) -> f32) -> f32 {
@@ -35,6 +36,7 @@ pub(crate) fn row_sum(n: usize, f: impl Fn(usize) -> f32) -> f32 {
     }
     ((acc[0] + acc[4]) + (acc[1] + acc[5])) + ((acc[2] + acc[6]) + (acc[3] + acc[7]))
 }
+// ANCHOR_END: row_sum
 
 pub(crate) fn row<'a, T>(base: &'a [T], layout: &Layout, row: usize, c: usize) -> &'a [T] {
     let at = layout.row_position(row);

@@ -10,6 +10,7 @@ impl Smear for Reference {
         let (positions, (rows, c)) = (x.dims()[1], x.layout().rows());
         let (x, g) = (host(OP, "x", x.to_f64())?, host(OP, "g", g.to_f64())?);
         let prev = prev.map(|prev| host(OP, "prev", prev.to_f64())).transpose()?;
+        // ANCHOR: forward
         let mut ys = x.clone();
         for r in 0..rows {
             for i in 0..c {
@@ -20,6 +21,7 @@ impl Smear for Reference {
                 }
             }
         }
+        // ANCHOR_END: forward
         host(OP, "y", y.store_f64(&ys).then_some(()))
     }
 

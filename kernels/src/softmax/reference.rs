@@ -27,6 +27,7 @@ impl Softmax for Reference {
         let c = y.layout().rows().1;
         let (dy, y) = (host(OP, "dy", dy.to_f64())?, host(OP, "y", y.to_f64())?);
         let mut dxs = host(OP, "dx", dx.as_view().to_f64())?;
+        // ANCHOR: gradient
         for row in 0..y.len() / c {
             let at = row * c..(row + 1) * c;
             let dot: f64 = at.clone().map(|i| dy[i] * y[i]).sum();
@@ -34,6 +35,7 @@ impl Softmax for Reference {
                 dxs[i] = y[i] * (dy[i] - dot) + if accumulate { dxs[i] } else { 0.0 };
             }
         }
+        // ANCHOR_END: gradient
         host(OP, "dx", dx.store_f64(&dxs).then_some(()))
     }
 
