@@ -130,7 +130,7 @@ fn a_scalar_has_no_last_axis_and_a_vector_no_second() {
         |r: autograd::Result<Var>| matches!(r, Err(AutogradError::Tensor(TensorError::OutOfRange { .. })));
     assert!(scalar.softmax().is_err() && scalar.logsumexp().is_err() && scalar.log_softmax().is_err());
     assert!(out_of_range(Var::constant(ones(3)).transpose(0, 1)));
-    assert!(scalar.rms_norm(1e-6).is_err());
+    assert!(scalar.rms_norm(1e-6).is_err() && scalar.top_k(1).is_err());
 }
 
 #[test]

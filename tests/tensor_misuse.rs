@@ -206,3 +206,15 @@ fn debug_builds_fill_fresh_and_reused_memory_with_nan() {
     }
     assert!(memory::stats(Device::Cpu).system_allocations > 0);
 }
+
+#[test]
+fn rows_without_elements_are_refused_wherever_they_begin() {
+    let _leaks = LeakCheck::default();
+    let of = |dims: &[usize]| Tensor::zeros(dims, DType::F32, Device::Cpu).unwrap();
+    let rows = of(&[3, 5]).narrow(1, 2, 0).unwrap();
+    assert!(rows.layer_norm(&of(&[0]), None, 1e-5).is_err());
+    assert!(rows.add_rms_norm(&rows, 1e-5).is_err() && rows.rms_norm(1e-5).is_err());
+    let heads = of(&[1, 2, 1, 4]).narrow(3, 2, 0).unwrap();
+    let positions = Tensor::ids(&[0, 1], &[1, 2], Device::Cpu).unwrap();
+    assert!(heads.rope(&positions, &of(&[2, 0]), &of(&[2, 0]), false).is_err());
+}

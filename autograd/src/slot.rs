@@ -155,7 +155,7 @@ impl GradSlot {
     /// Give `f` the buffer, made or made private where needed, and mark the slot filled.
     fn with(&self, f: impl FnOnce(&mut Tensor, bool) -> Result<()>) -> Result<()> {
         let mut state = self.state.borrow_mut();
-        let filled = state.filled;
+        let filled = std::mem::take(&mut state.filled); // if no buffer can be had, the slot is empty
         let label = self.persistent.then(|| memory::label("gradients"));
         let mut buffer = match state.buffer.take() {
             Some(buffer) => buffer,

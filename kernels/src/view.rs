@@ -244,6 +244,10 @@ unsafe impl Send for ViewMut<'_> {}
 unsafe impl Sync for ViewMut<'_> {}
 
 fn check_bounds(buffer: &Buffer, dtype: DType, layout: &Layout) -> Result<()> {
+    if layout.reach().is_none_or(|reach| reach >= MAX_ELEMENTS) {
+        let (dims, strides) = (layout.dims().to_vec(), layout.strides().to_vec());
+        return Err(KernelError::TooLarge { dims, strides });
+    }
     let (needs, has) = (layout.span(), buffer.bytes / dtype.size());
     if needs > has {
         let (dims, strides) = (layout.dims().to_vec(), layout.strides().to_vec());

@@ -98,6 +98,10 @@ fn shapes(
     check::dtype(op, first, dtype, FLOATS)?;
     let dims = layout.dims();
     check::parameter(op, !dims.is_empty(), || "a scalar has no last dimension to normalise".into())?;
+    let (lead, c) = dims.split_at(dims.len() - 1);
+    check::parameter(op, lead.contains(&0) || c != [0], || {
+        "a row without elements has no mean; the last dimension must not be 0".into()
+    })?;
     for &(arg, layout, own) in rows {
         check::dims(op, arg, layout.dims(), dims)?;
         check::dtype(op, arg, own, &[dtype])?;

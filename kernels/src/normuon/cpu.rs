@@ -28,8 +28,8 @@ impl NorMuon for Cpu {
                 simd::vectorize(
                     #[inline(always)]
                     || match by_row {
-                        true => move_row(p, x.iter().map(|x| x * factors[row]), lr, decay),
-                        false => move_row(p, x.iter().zip(&factors).map(|(x, factor)| x * factor), lr, decay),
+                        true => move_row(p, x.iter().map(|x| (*x, factors[row])), lr, decay),
+                        false => move_row(p, x.iter().copied().zip(factors.iter().copied()), lr, decay),
                     },
                 );
             }
@@ -61,14 +61,14 @@ fn line_factors(squares: &[f64], short: usize, s: &mut [f32], beta2: f64) -> Vec
         .collect()
 }
 
-/// `p −= lr·X + decay·p·[X·p ≥ 0]`. Signs are compared rather than the product, which may underflow; and `&` rather
-/// than `&&` no branch.
+/// `p −= lr·X + decay·p·[X·p ≥ 0]`, X being x times a factor that is not negative. The signs of x and p are compared, because
+/// X and X·p may underflow; and by `&` rather than `&&`, which makes no branch.
 #[inline(always)]
-fn move_row(p: &mut [f32], x: impl Iterator<Item = f32>, lr: f32, decay: f32) {
-    for (p, x) in p.iter_mut().zip(x) {
+fn move_row(p: &mut [f32], x: impl Iterator<Item = (f32, f32)>, lr: f32, decay: f32) {
+    for (p, (x, factor)) in p.iter_mut().zip(x) {
         let alike = ((x >= 0.0) & (*p >= 0.0)) | ((x <= 0.0) & (*p <= 0.0));
         let decays = planted!("normuon.decay_everywhere", alike => true);
-        *p -= lr * x + if decays { decay * *p } else { 0.0 };
+        *p -= lr * (x * factor) + if decays { decay * *p } else { 0.0 };
     }
 }
 

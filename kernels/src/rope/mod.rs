@@ -68,6 +68,9 @@ pub(crate) fn tables(op: &'static str, x: &View, positions: &View, cos: &View, s
     check::parameter(op, x.dims()[3] == 2 * half, || {
         format!("head_dim {} is odd; halves need an even one", x.dims()[3])
     })?;
+    check::parameter(op, half > 0 || x.dims()[..3].contains(&0), || {
+        "head vectors without elements cannot be rotated; head_dim must not be 0".into()
+    })?;
     check::dims(op, "positions", positions.dims(), &x.dims()[..2])?;
     check::rank(op, "cos", cos.dims(), 2, "(positions, head_dim / 2)")?;
     check::dims(op, "cos", cos.dims(), &[cos.dims()[0], half])?;

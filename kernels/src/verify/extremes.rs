@@ -68,13 +68,10 @@ impl Report<'_> {
         let case = Case::draw(self.sample, DENORMAL, self.dtype, self.seed);
         let scale = std::mem::replace(&mut self.scale, DENORMAL);
         let found = Expected::new(self.info, self.sample, &case).and_then(|mut expected| {
-            let largest = expected
-                .outputs
-                .iter()
-                .flatten()
-                .filter(|v| v.is_finite())
-                .fold(0.0f64, |m, v| m.max(v.abs()));
-            expected.floor *= (largest / DENORMAL).max(1.0);
+            for (floor, y) in expected.floor.iter_mut().zip(&expected.outputs) {
+                let largest = y.iter().filter(|v| v.is_finite()).fold(0.0f64, |m, v| m.max(v.abs()));
+                *floor *= (largest / DENORMAL).max(1.0);
+            }
             let mut after = self.place(&case, Kind::Contiguous).map_err(|e| e.to_string())?;
             self.call(&mut after, None)?;
             Ok(expected.worst(self.info, self.sample, &case, self.dtype, &after))

@@ -50,8 +50,9 @@ pub struct Expected {
     pub outputs: Vec<Vec<f64>>,
     /// `Σ|terms|` of every one of them.
     magnitude: Vec<Vec<f64>>,
-    /// What is noise in any case: sixteen of the smallest f32 steps, since below the normal range roundings are not relative.
-    pub floor: f64,
+    /// What is noise in any case, for every output: sixteen of the smallest f32 steps, since below the normal range roundings
+    /// are not relative.
+    pub floor: Vec<f64>,
 }
 
 impl Expected {
@@ -60,7 +61,11 @@ impl Expected {
         let outputs = reference(info, sample, case)??;
         let magnitude = match info.magnitude {
             Some(magnitude) => magnitude(&case.inputs(sample), sample),
-            None => outputs.iter().map(|y| y.iter().map(|v| v.abs()).collect()).collect(),
+            // An infinite result is compared like any other: its magnitude must not say that anything is right.
+            None => outputs
+                .iter()
+                .map(|y| y.iter().map(|v| if v.is_infinite() { 0.0 } else { v.abs() }).collect())
+                .collect(),
         };
         let lengths = |v: &[Vec<f64>]| v.iter().map(|v| v.len()).collect::<Vec<_>>();
         if lengths(&magnitude) != lengths(&outputs) {
@@ -70,7 +75,12 @@ impl Expected {
                 lengths(&outputs)
             ));
         }
-        Ok(Expected { outputs, magnitude, floor: 16.0 * SMALLEST })
+        let free = |m: &Vec<f64>| m.iter().filter(|v| **v == f64::INFINITY).count();
+        if magnitude.iter().any(|m| free(m) > 0 && free(m) < m.len()) {
+            return Err("the magnitude of an output is infinite in part: its formula overflows".into());
+        }
+        let floor = vec![16.0 * SMALLEST; outputs.len()];
+        Ok(Expected { outputs, magnitude, floor })
     }
     /// Is any value right here? Scratch outputs say so with an infinite magnitude.
     pub fn is_free(&self, output: usize, index: usize) -> bool {
@@ -83,7 +93,7 @@ impl Expected {
     fn allowed(&self, info: &KernelInfo, case: DType, stored: DType, output: usize, index: usize) -> f64 {
         let magnitude = self.magnitude[output][index];
         let unit = info.tolerance * DType::F32.unit_roundoff() + info.roundings * case.unit_roundoff();
-        let noise = unit * magnitude + self.floor;
+        let noise = unit * magnitude + self.floor[output];
         noise + stored.half_ulp(self.outputs[output][index].abs() + noise)
     }
     /// The element of all outputs that is furthest off, in units of what is allowed; `None` when nothing was written.

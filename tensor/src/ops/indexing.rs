@@ -34,6 +34,9 @@ impl Tensor {
     }
     /// The `k` largest elements of every row along the last axis, largest first, and where they were (i32). NaN first.
     pub fn top_k(&self, k: usize) -> Result<(Tensor, Tensor)> {
+        if self.rank() == 0 {
+            return Err(TensorError::Shape { op: "top_k", lhs: vec![], rhs: vec![k] });
+        }
         let (rows, c) = self.layout().rows();
         let x = self.reshape(&[rows, c])?;
         let (mut values, mut indices) = self.places(&[rows, k])?;
