@@ -221,3 +221,14 @@ fn two_uses_of_one_gradient_do_not_disturb_each_other() {
         assert_eq!(gradients.take(&b).unwrap().to_f64_vec(), [1.0; 2]);
     }
 }
+
+#[test]
+fn a_weight_that_a_checkpointed_block_captures_is_refused() {
+    let _leaks = LeakCheck::default();
+    let tape = Tape::new();
+    let captured = tape.watch(ones(3)).unwrap();
+    let block = move |x: &[Var]| x[0].mul(&captured);
+    let frozen = Var::constant(ones(3));
+    let refused = autograd::ops::checkpoint::checkpoint(block, &[&frozen]);
+    assert!(matches!(refused, Err(AutogradError::ForeignTape { op: "checkpoint" })));
+}

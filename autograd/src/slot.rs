@@ -155,17 +155,19 @@ impl GradSlot {
     /// Give `f` the buffer, made or made private where needed, and mark the slot filled.
     fn with(&self, f: impl FnOnce(&mut Tensor, bool) -> Result<()>) -> Result<()> {
         let mut state = self.state.borrow_mut();
-        let filled = std::mem::take(&mut state.filled); // if no buffer can be had, the slot is empty
+        let filled = state.filled;
         let label = self.persistent.then(|| memory::label("gradients"));
+        if state.buffer.as_mut().is_some_and(|buffer| buffer.view_mut().is_err()) {
+            // Someone else still reads this memory (a residual hands one gradient to both its inputs): write a copy. If there
+            // is no memory for one, the slot stays as it is.
+            let holds = planted!("slot.copy_forgets_the_gradient", filled => false);
+            let own = |b: &Tensor| if holds { b.copied() } else { b.uninit_like() };
+            state.buffer = state.buffer.as_ref().map(own).transpose()?;
+        }
         let mut buffer = match state.buffer.take() {
             Some(buffer) => buffer,
             None => Tensor::uninit(&self.dims, self.dtype, self.device)?,
         };
-        if buffer.view_mut().is_err() {
-            // Someone else still reads this memory (a residual hands one gradient to both its inputs): write a copy.
-            let holds = planted!("slot.copy_forgets_the_gradient", filled => false);
-            buffer = if holds { buffer.copied()? } else { buffer.uninit_like()? };
-        }
         drop(label);
         let result = f(&mut buffer, planted!("slot.overwrites", filled => false));
         state.buffer = Some(buffer);

@@ -29,7 +29,10 @@ impl Report<'_> {
                 let got = run(&plan, &inputs)?;
                 let same =
                     (0..n).all(|i| !tracked[i] || same_bits(got.dx[i].as_deref(), all.dx[i].as_deref()));
-                pass_if(same, || format!("tracking only inputs {tracked:?} changes their gradients"))
+                let same = same && got.y.iter().zip(&all.y).all(|(a, b)| same_bits(Some(a), Some(b)));
+                pass_if(same, || {
+                    format!("tracking only inputs {tracked:?} changes values or their gradients")
+                })
             })();
             self.say("needs", Kind::Dense, found);
         }
@@ -67,7 +70,9 @@ impl Report<'_> {
             if case.values[i].is_empty() {
                 continue;
             }
-            for (check, value) in [("nan", f64::NAN), ("infinity", f64::INFINITY)] {
+            for (check, value) in
+                [("nan", f64::NAN), ("infinity", f64::INFINITY), ("infinity", f64::NEG_INFINITY)]
+            {
                 let mut case = case.clone();
                 let at = philox::word(self.seed, 1 << 32, i as u64) as usize % case.values[i].len();
                 case.values[i][at] = value;
@@ -146,9 +151,10 @@ impl Report<'_> {
     }
 }
 
-/// May this come out where the reference says `want`? NaN may always: it is loud. A finite number only for a finite one.
+/// May this come out where the reference says `want`? NaN may always: it is loud. A finite number only for a finite one, an infinity
+/// only for the same.
 fn tells(got: f64, want: f64) -> bool {
-    got.is_nan() || got.is_finite() == want.is_finite() || want.is_nan() && !got.is_finite()
+    got.is_nan() || got == want || got.is_finite() && want.is_finite() || want.is_nan() && !got.is_finite()
 }
 
 /// The whole run inside a pool of so many threads.

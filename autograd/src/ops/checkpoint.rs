@@ -5,7 +5,7 @@
 //! An ordinary operation whose `Saved` is its inputs. Everything the block differentiates must come in through its
 //! arguments; weights go in as arguments too.
 
-use crate::{GradSlot, OpN, Result, Tape, Var, apply_n};
+use crate::{AutogradError, GradSlot, OpN, Result, Tape, Var, apply_n};
 use kernels::planted;
 use tensor::Tensor;
 
@@ -20,7 +20,11 @@ impl<F: Fn(&[Var]) -> Result<Var> + 'static> OpN for Checkpoint<F> {
     fn forward(&self, x: &[&Tensor], _: &[bool]) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
         let saved: Vec<Tensor> = x.iter().map(|&t| t.clone()).collect();
         let constants: Vec<Var> = saved.iter().cloned().map(Var::constant).collect();
-        Ok((vec![(self.0)(&constants)?.into_value()], saved))
+        let y = (self.0)(&constants)?;
+        if y.is_tracked() {
+            return Err(AutogradError::ForeignTape { op: Self::NAME }); // a weight came in behind our back
+        }
+        Ok((vec![y.into_value()], saved))
     }
     fn vjp(&self, x: Vec<Tensor>, dy: &[Option<&Tensor>], dx: &[Option<&GradSlot>]) -> Result<()> {
         let Some(dy) = dy[0] else { return Ok(()) };

@@ -52,7 +52,10 @@ pub(crate) fn forward_row<T: Float>(x: &[T], eps: f32, y: &mut [T]) -> f32 {
         planted!("rms_norm.eps_outside_the_root", (mean_square + eps).sqrt() => mean_square.sqrt() + eps);
     let rstd = 1.0 / root;
     for (y, x) in y.iter_mut().zip(x) {
-        *y = T::from_f32(x.to_f32() * rstd);
+        let scaled = x.to_f32() * rstd;
+        *y = T::from_f32(
+            planted!("rms_norm.denormals_flushed", scaled => if scaled.abs() < 1.2e-38 { 0.0 } else { scaled }),
+        );
     }
     rstd
 }
