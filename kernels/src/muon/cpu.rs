@@ -1,9 +1,6 @@
 //! Muon on the CPU: one streaming pass for the momentum; Newton–Schulz as matrix products (`quintic.rs`).
-//!
-//! The iteration always works on a wide matrix X (s, l), s ≤ l: a tall argument is transposed while it is scaled, and
-//! again while the result is written.
 
-use super::quintic::{BLOCK, Square, round, step, transpose, update};
+use super::quintic::{BLOCK, Square, iterate, round, update};
 use super::{COEFFICIENTS, Muon, NORM_EPS};
 use crate::check::host;
 use crate::{Cpu, Result, View, ViewMut, par, planted};
@@ -43,26 +40,9 @@ impl Muon for Cpu {
         if g.is_empty() {
             return Ok(());
         }
-        let (s, l) = (rows.min(cols), rows.max(cols));
-        let (mut x, scratch) = scratch.split_at_mut(s * l);
-        let (mut y, scratch) = scratch.split_at_mut(s * l);
-        let squares = &mut scratch[..3 * s * s];
-        scale(g, x, bf16);
-        let tall = rows > cols;
-        if tall {
-            transpose(x, y, (rows, cols));
-            std::mem::swap(&mut x, &mut y);
-        }
-        for _ in 0..steps {
-            step(x, y, squares, (s, l), COEFFICIENTS, bf16.then_some(Square::ScaledFirst))?;
-            std::mem::swap(&mut x, &mut y);
-        }
-        if tall {
-            transpose(x, o, planted!("muon.turned_back_with_sides_swapped", (s, l) => (l, s)))
-        } else {
-            o.copy_from_slice(x)
-        }
-        Ok(())
+        let polynomials = std::iter::repeat_n(COEFFICIENTS, steps);
+        let order = bf16.then_some(Square::ScaledFirst);
+        iterate(o, scratch, (rows, cols), polynomials, order, |x| scale(g, x, bf16))
     }
 }
 

@@ -79,32 +79,37 @@ pub fn newton_schulz(
     bf16: bool,
 ) -> Result<()> {
     const OP: &str = "newton_schulz";
-    check::dtype(OP, "g", g.dtype(), WIDE)?;
-    check::rank(OP, "g", g.dims(), 2, "(R, C)")?;
-    check::dims(OP, "o", o.dims(), g.dims())?;
-    check::contiguous(OP, "g", g.layout())?;
-    for (arg, out) in [("o", &o), ("scratch", &scratch)] {
-        check::dtype(OP, arg, out.dtype(), &[g.dtype()])?;
-        check::contiguous(OP, arg, out.layout())?;
-        check::output(OP, arg, out, &[("g", &g)])?;
-    }
-    check::disjoint(OP, "scratch", &o, &scratch)?;
-    check::rank(OP, "scratch", scratch.dims(), 1, "one dimension")?;
-    let (has, needs) = (scratch.numel(), newton_schulz_scratch(g.dims()[0], g.dims()[1]));
-    check::parameter(OP, has >= needs, || format!("scratch has {has} elements, {needs} are needed"))?;
-    let _timed = profile::call(OP, || Cost {
-        flops: schulz_flops(g.dims()[0], g.dims()[1], steps),
-        bytes: g.traffic() + o.traffic(),
-    });
+    orthogonalisation(OP, &g, &o, &scratch)?;
+    let _timed =
+        profile::call(OP, || Cost { bytes: g.traffic() + o.traffic(), ..schulz_cost(g.dims(), steps) });
     b.newton_schulz(g, o, scratch, steps, bf16)
 }
 
-/// Three products per step, two with the shorter side twice and one with it three times.
-pub(crate) fn schulz_flops(rows: usize, cols: usize, steps: usize) -> f64 {
-    let (rows, cols) = (rows as f64, cols as f64);
+/// What Newton–Schulz and Polar Express ask of their arguments: a matrix, room for the result, and scratch memory.
+pub(crate) fn orthogonalisation(op: &'static str, g: &View, o: &ViewMut, scratch: &ViewMut) -> Result<()> {
+    check::dtype(op, "g", g.dtype(), WIDE)?;
+    check::rank(op, "g", g.dims(), 2, "(R, C)")?;
+    check::dims(op, "o", o.dims(), g.dims())?;
+    check::contiguous(op, "g", g.layout())?;
+    for (arg, out) in [("o", o), ("scratch", scratch)] {
+        check::dtype(op, arg, out.dtype(), &[g.dtype()])?;
+        check::contiguous(op, arg, out.layout())?;
+        check::output(op, arg, out, &[("g", g)])?;
+    }
+    check::disjoint(op, "scratch", o, scratch)?;
+    check::rank(op, "scratch", scratch.dims(), 1, "one dimension")?;
+    let (has, needs) = (scratch.numel(), newton_schulz_scratch(g.dims()[0], g.dims()[1]));
+    check::parameter(op, has >= needs, || format!("scratch has {has} elements, {needs} are needed"))
+}
+
+/// Of `steps` steps on a matrix (R, C) in f32: three products each, two with the shorter side twice and one with it three
+/// times. The matrix is read once, the result written once.
+pub(crate) fn schulz_cost(dims: &[usize], steps: usize) -> Cost {
+    let (rows, cols) = (dims[0] as f64, dims[1] as f64);
     let short = rows.min(cols);
     // X·Xᵀ and A·A are symmetric: half of each is enough.
-    steps as f64 * (3.0 * short * rows * cols + short.powi(3))
+    let flops = steps as f64 * (3.0 * short * rows * cols + short.powi(3));
+    Cost { flops, bytes: 8.0 * rows * cols }
 }
 
 /// Registry entries.
@@ -156,10 +161,7 @@ pub const KERNELS: &[KernelInfo] = &[
             let elements = |arg| s.dims(arg).iter().product();
             vec![vec![one; elements("g")], vec![f64::INFINITY; elements("scratch")]]
         }),
-        cost: |s, _| {
-            let (rows, cols) = (s.dims("g")[0], s.dims("g")[1]);
-            Cost { flops: schulz_flops(rows, cols, s.scalars[0] as usize), bytes: 8.0 * (rows * cols) as f64 }
-        },
+        cost: |s, _| schulz_cost(s.dims("g"), s.scalars[0] as usize),
     },
 ];
 

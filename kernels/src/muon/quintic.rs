@@ -6,7 +6,7 @@
 //! which differ in their coefficients.
 
 use crate::matmul::{Matmul, matmul_symmetric};
-use crate::{Bf16, Cpu, Layout, Result, View, ViewMut, par};
+use crate::{Bf16, Cpu, Layout, Result, View, ViewMut, par, planted};
 
 /// Elements per task of the element-wise passes.
 pub(crate) const BLOCK: usize = 16384;
@@ -20,8 +20,40 @@ pub(crate) enum Square {
     ScaledLast,
 }
 
+/// `o` (R, C) = the matrix that `prepare` writes, after one step per polynomial. The iteration works on a wide matrix (s, l): a
+/// tall one is transposed first, and again while the result is written. `scratch`: as [`super::newton_schulz_scratch`] says.
+pub(crate) fn iterate(
+    o: &mut [f32],
+    scratch: &mut [f32],
+    (rows, cols): (usize, usize),
+    polynomials: impl Iterator<Item = [f64; 3]>,
+    bf16: Option<Square>,
+    prepare: impl FnOnce(&mut [f32]),
+) -> Result<()> {
+    let (s, l) = (rows.min(cols), rows.max(cols));
+    let (mut x, scratch) = scratch.split_at_mut(s * l);
+    let (mut y, scratch) = scratch.split_at_mut(s * l);
+    let squares = &mut scratch[..3 * s * s];
+    prepare(x);
+    let tall = rows > cols;
+    if tall {
+        transpose(x, y, (rows, cols));
+        std::mem::swap(&mut x, &mut y);
+    }
+    for polynomial in polynomials {
+        step(x, y, squares, (s, l), polynomial, bf16)?;
+        std::mem::swap(&mut x, &mut y);
+    }
+    if tall {
+        transpose(x, o, planted!("muon.turned_back_with_sides_swapped", (s, l) => (l, s)))
+    } else {
+        o.copy_from_slice(x)
+    }
+    Ok(())
+}
+
 /// `y = a·x + (b·A + c·A·A)·x`, `A = x·xᵀ`. `squares`: room for three matrices (s, s). `bf16`: round like bf16 tensors.
-pub(crate) fn step(
+fn step(
     x: &[f32],
     y: &mut [f32],
     squares: &mut [f32],
@@ -74,7 +106,7 @@ pub(crate) fn update(data: &mut [f32], f: impl Fn(usize, f32) -> f32 + Sync + Se
 }
 
 /// `y` (cols, rows) = the transpose of `x` (rows, cols).
-pub(crate) fn transpose(x: &[f32], y: &mut [f32], (rows, cols): (usize, usize)) {
+fn transpose(x: &[f32], y: &mut [f32], (rows, cols): (usize, usize)) {
     par::for_each_rows(y, rows, par::rows_per_task(rows), |first, y| {
         for (j, y) in y.chunks_exact_mut(rows).enumerate() {
             for (i, y) in y.iter_mut().enumerate() {

@@ -1,13 +1,12 @@
 //! Polar Express on the CPU: one reading pass for the lengths of the rows, from which the norm of the equilibrated matrix
 //! follows; one writing pass that does all the scaling; then matrix products ([`crate::muon::quintic`]).
 //!
-//! In bf16 the norm is that of the rounded matrix, which takes a second reading pass. The iteration works on a wide
-//! matrix X (s, l): a tall argument is transposed after its rows were scaled, and again while the result is written.
+//! In bf16 the norm is that of the rounded matrix, which takes a second reading pass.
 
 use super::{COEFFICIENTS, MARGIN, PolarExpress, SHORTEST_ROW};
 use crate::check::host;
 use crate::dot::dot;
-use crate::muon::quintic::{Square, round, step, transpose};
+use crate::muon::quintic::{Square, iterate, round};
 use crate::{Cpu, Result, View, ViewMut, par, planted, simd};
 
 impl PolarExpress for Cpu {
@@ -27,26 +26,9 @@ impl PolarExpress for Cpu {
         if g.is_empty() {
             return Ok(());
         }
-        let (s, l) = (rows.min(cols), rows.max(cols));
-        let (mut x, scratch) = scratch.split_at_mut(s * l);
-        let (mut y, scratch) = scratch.split_at_mut(s * l);
-        let squares = &mut scratch[..3 * s * s];
-        equilibrate(g, x, (rows, cols), bf16);
-        let tall = rows > cols;
-        if tall {
-            transpose(x, y, (rows, cols));
-            std::mem::swap(&mut x, &mut y);
-        }
-        for polynomial in COEFFICIENTS.into_iter().take(steps) {
-            step(x, y, squares, (s, l), polynomial, bf16.then_some(Square::ScaledLast))?;
-            std::mem::swap(&mut x, &mut y);
-        }
-        if tall {
-            transpose(x, o, (s, l))
-        } else {
-            o.copy_from_slice(x)
-        }
-        Ok(())
+        let polynomials = COEFFICIENTS.into_iter().take(steps);
+        let order = bf16.then_some(Square::ScaledLast);
+        iterate(o, scratch, (rows, cols), polynomials, order, |x| equilibrate(g, x, (rows, cols), bf16))
     }
 }
 

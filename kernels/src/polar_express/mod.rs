@@ -17,7 +17,7 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-use crate::muon::{newton_schulz_scratch, schulz_flops};
+use crate::muon::{newton_schulz_scratch, orthogonalisation, schulz_cost};
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
 use crate::{Backend, DType, Result, View, ViewMut, check, profile};
 
@@ -54,25 +54,11 @@ pub fn polar_express(
     bf16: bool,
 ) -> Result<()> {
     const OP: &str = "polar_express";
-    check::dtype(OP, "g", g.dtype(), &[DType::F32, DType::F64])?;
-    check::rank(OP, "g", g.dims(), 2, "(R, C)")?;
-    check::dims(OP, "o", o.dims(), g.dims())?;
-    check::contiguous(OP, "g", g.layout())?;
-    for (arg, out) in [("o", &o), ("scratch", &scratch)] {
-        check::dtype(OP, arg, out.dtype(), &[g.dtype()])?;
-        check::contiguous(OP, arg, out.layout())?;
-        check::output(OP, arg, out, &[("g", &g)])?;
-    }
-    check::disjoint(OP, "scratch", &o, &scratch)?;
-    check::rank(OP, "scratch", scratch.dims(), 1, "one dimension")?;
-    let (has, needs) = (scratch.numel(), newton_schulz_scratch(g.dims()[0], g.dims()[1]));
-    check::parameter(OP, has >= needs, || format!("scratch has {has} elements, {needs} are needed"))?;
+    orthogonalisation(OP, &g, &o, &scratch)?;
     let most = COEFFICIENTS.len();
     check::parameter(OP, steps <= most, || format!("{steps} steps; there are polynomials for {most}"))?;
-    let _timed = profile::call(OP, || Cost {
-        flops: schulz_flops(g.dims()[0], g.dims()[1], steps),
-        bytes: g.traffic() + o.traffic(),
-    });
+    let _timed =
+        profile::call(OP, || Cost { bytes: g.traffic() + o.traffic(), ..schulz_cost(g.dims(), steps) });
     b.polar_express(g, o, scratch, steps, bf16)
 }
 
@@ -100,10 +86,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
         let elements = |arg| s.dims(arg).iter().product();
         vec![vec![one; elements("g")], vec![f64::INFINITY; elements("scratch")]]
     }),
-    cost: |s, _| {
-        let (rows, cols) = (s.dims("g")[0], s.dims("g")[1]);
-        Cost { flops: schulz_flops(rows, cols, s.scalars[0] as usize), bytes: 8.0 * (rows * cols) as f64 }
-    },
+    cost: |s, _| schulz_cost(s.dims("g"), s.scalars[0] as usize),
 }];
 
 type Shape = (&'static str, usize, usize, bool);
