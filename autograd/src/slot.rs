@@ -129,7 +129,7 @@ impl GradSlot {
         self.add_with(|out, accumulate| {
             // The gradient may start inside a larger one's memory (a part of what was concatenated).
             let strides = Layout::contiguous(&dims)?;
-            let layout = Layout::strided(&dims, strides.strides(), out.layout().offset)?;
+            let layout = Layout::strided(&dims, strides.strides(), out.layout().offset())?;
             let out = out.with_layout(layout)?;
             let beta = if accumulate { 1.0 } else { 0.0 };
             kernels::matmul::matmul(a.device().backend(), av, bv, out, 1.0, beta)

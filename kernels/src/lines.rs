@@ -36,7 +36,7 @@ impl<const N: usize> Lines<N> {
         let mut lines = Lines {
             dims: [1; MAX_RANK],
             strides: [[0; N]; MAX_RANK],
-            offset: layouts.map(|l| l.offset),
+            offset: layouts.map(|l| l.offset()),
             across: dense.map_or(1, |a| first.dims()[a]),
             step: dense.map_or([0; N], |a| layouts.map(|l| l.strides()[a])),
         };

@@ -91,7 +91,7 @@ pub(crate) fn transposed<'a>(x: &View<'a>) -> Result<View<'a>> {
         dims.swap(last, last + 1);
         strides.swap(last, last + 1);
     }
-    x.with_layout(Layout::strided(&dims, &strides, x.layout().offset)?)
+    x.with_layout(Layout::strided(&dims, &strides, x.layout().offset())?)
 }
 
 /// Everything the harness knows about one kernel.

@@ -41,7 +41,7 @@ impl<const N: usize> Runs<N> {
             dims: [1; MAX_RANK],
             strides: [[0; N]; MAX_RANK],
             rank: 0,
-            offset: layouts.map(|l| l.offset),
+            offset: layouts.map(|l| l.offset()),
         };
         for axis in axes {
             let (dim, strides) = (out.dims()[axis], layouts.map(|l| l.strides()[axis]));

@@ -41,8 +41,7 @@ pub struct Layout {
     rank: usize,
     dims: [usize; MAX_RANK],
     strides: [usize; MAX_RANK],
-    /// First element.
-    pub offset: usize,
+    offset: usize,
 }
 
 impl std::fmt::Debug for Layout {
@@ -97,6 +96,10 @@ impl Layout {
     /// Distance between neighbours along each dimension, in elements.
     pub fn strides(&self) -> &[usize] {
         &self.strides[..self.rank]
+    }
+    /// Position of the first element. Set when the layout is made and checked, like everything here.
+    pub fn offset(&self) -> usize {
+        self.offset
     }
     /// Number of dimensions.
     pub fn rank(&self) -> usize {
@@ -244,10 +247,6 @@ unsafe impl Send for ViewMut<'_> {}
 unsafe impl Sync for ViewMut<'_> {}
 
 fn check_bounds(buffer: &Buffer, dtype: DType, layout: &Layout) -> Result<()> {
-    if layout.reach().is_none_or(|reach| reach >= MAX_ELEMENTS) {
-        let (dims, strides) = (layout.dims().to_vec(), layout.strides().to_vec());
-        return Err(KernelError::TooLarge { dims, strides });
-    }
     let (needs, has) = (layout.span(), buffer.bytes / dtype.size());
     if needs > has {
         let (dims, strides) = (layout.dims().to_vec(), layout.strides().to_vec());

@@ -29,7 +29,7 @@ impl Tensor {
         }
         let dims: Vec<usize> = order.iter().map(|&a| self.dims()[a]).collect();
         let strides: Vec<usize> = order.iter().map(|&a| self.layout.strides()[a]).collect();
-        self.relayout(&dims, &strides, self.layout.offset)
+        self.relayout(&dims, &strides, self.layout.offset())
     }
     /// Elements `start .. start + len` along `axis`.
     pub fn narrow(&self, axis: usize, start: usize, len: usize) -> Result<Tensor> {
@@ -40,7 +40,7 @@ impl Tensor {
         let mut dims = self.dims().to_vec();
         dims[axis] = len;
         let step = planted!("views.narrow_ignores_the_stride", self.layout.strides()[axis] => 1);
-        let offset = self.layout.offset + start * step;
+        let offset = self.layout.offset() + start * step;
         self.relayout(&dims, self.layout.strides(), offset)
     }
     /// Repeat size-1 axes (and new leading axes) to reach `dims`; a stride of 0 repeats without copying.
@@ -55,7 +55,7 @@ impl Tensor {
                 _ => return Err(misfit()),
             }
         }
-        self.relayout(dims, &strides, self.layout.offset)
+        self.relayout(dims, &strides, self.layout.offset())
     }
     /// The same elements in the same order under other dimensions. Works whenever strides can express it.
     pub fn reshape(&self, dims: &[usize]) -> Result<Tensor> {
@@ -64,13 +64,13 @@ impl Tensor {
             return Err(TensorError::Shape { op: "reshape", lhs: self.dims().to_vec(), rhs: dims.to_vec() });
         }
         if self.layout.is_contiguous() {
-            return self.relayout(dims, plain.strides(), self.layout.offset);
+            return self.relayout(dims, plain.strides(), self.layout.offset());
         }
         let strides = split_strides(self.dims(), self.layout.strides(), dims).ok_or_else(|| {
             let (dims, strides) = (self.dims().to_vec(), self.layout.strides().to_vec());
             TensorError::NonContiguous { op: "reshape", dims, strides }
         })?;
-        self.relayout(dims, &strides, self.layout.offset)
+        self.relayout(dims, &strides, self.layout.offset())
     }
     /// A size-1 axis inserted before `axis`.
     pub fn unsqueeze(&self, axis: usize) -> Result<Tensor> {
@@ -80,7 +80,7 @@ impl Tensor {
         let (mut dims, mut strides) = (self.dims().to_vec(), self.layout.strides().to_vec());
         dims.insert(axis, 1);
         strides.insert(axis, 1);
-        self.relayout(&dims, &strides, self.layout.offset)
+        self.relayout(&dims, &strides, self.layout.offset())
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Head {
 impl Head {
     pub fn new(layout: &Layout, b: usize, h: usize) -> Head {
         let (s, dims) = (layout.strides(), layout.dims());
-        Head { first: layout.offset + b * s[0] + h * s[2], step: s[1], t: dims[1], d: dims[3] }
+        Head { first: layout.offset() + b * s[0] + h * s[2], step: s[1], t: dims[1], d: dims[3] }
     }
     #[inline(always)]
     fn row(&self, t: usize) -> Range<usize> {

@@ -112,7 +112,7 @@ fn samples(shapes: &[Shapes]) -> Vec<Sample> {
 fn expand<'a>(v: &View<'a>, dims: &[usize]) -> Result<View<'a>> {
     let repeat = |axis: usize| v.dims()[axis] == 1 && dims[axis] != 1;
     let strides: Vec<usize> = (0..dims.len()).map(|a| if repeat(a) { 0 } else { v.strides()[a] }).collect();
-    v.with_layout(Layout::strided(dims, &strides, v.layout().offset)?)
+    v.with_layout(Layout::strided(dims, &strides, v.layout().offset())?)
 }
 
 fn numel(s: &Sample, arg: &str) -> f64 {

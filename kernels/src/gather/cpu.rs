@@ -31,7 +31,7 @@ fn forward<T: Float>(axis: usize, x: &View, index: &View, y: &mut ViewMut) -> Re
     const OP: &str = "gather_fwd";
     let (mut strides, along) = (x.strides().to_vec(), x.strides()[axis]);
     strides[axis] = 0;
-    let start = Layout::strided(y.dims(), &strides, x.layout().offset)?;
+    let start = Layout::strided(y.dims(), &strides, x.layout().offset())?;
     let runs = Runs::new([y.layout(), index.layout(), &start]);
     let (x, index) = (host(OP, "x", x.base::<T>())?, host(OP, "index", index.base::<i32>())?);
     let y = par::SharedPtr::new(host(OP, "y", y.base_mut::<T>())?);

@@ -76,7 +76,7 @@ fn shapes(
 fn range(op: &'static str, index: &View, limit: usize) -> Result<()> {
     let once = |(&dim, &stride): (&usize, &usize)| if stride == 0 { dim.min(1) } else { dim };
     let dims: Vec<usize> = index.dims().iter().zip(index.strides()).map(once).collect();
-    let once = index.with_layout(Layout::strided(&dims, index.strides(), index.layout().offset)?)?;
+    let once = index.with_layout(Layout::strided(&dims, index.strides(), index.layout().offset())?)?;
     check::indices(op, "index", &once, limit)
 }
 
@@ -184,7 +184,7 @@ fn spread<'a>(index: &View<'a>, dims: &[usize], scalars: &[f64]) -> Result<View<
     }
     let mut strides = vec![0; dims.len()];
     strides[scalars[0] as usize] = index.strides()[0];
-    index.with_layout(Layout::strided(dims, &strides, index.layout().offset)?)
+    index.with_layout(Layout::strided(dims, &strides, index.layout().offset())?)
 }
 
 fn numel(dims: &[usize]) -> f64 {

@@ -79,7 +79,7 @@ fn product<T: Float, U: Float>(a: &View, b: &View, c: &mut ViewMut, alpha: f32, 
         return Ok(());
     }
     let batch = Batch::new(sizes(a, b), a.layout(), b.layout(), &c_layout);
-    let (a0, b0) = (a.layout().offset, b.layout().offset);
+    let (a0, b0) = (a.layout().offset(), b.layout().offset());
     let a = host(OP, "a", a.base::<T>())?;
     let b = host(OP, "b", b.base::<T>())?;
     let c = host(OP, "c", c.base_mut::<U>())?;
@@ -90,7 +90,7 @@ fn product<T: Float, U: Float>(a: &View, b: &View, c: &mut ViewMut, alpha: f32, 
         // With K = 0 the operands may have no elements, and their offsets may be out of range.
         let a = a.get(a0 + a_at..).unwrap_or(&[]);
         let b = b.get(b0 + b_at..).unwrap_or(&[]);
-        let c_at = c_layout.offset + c_at;
+        let c_at = c_layout.offset() + c_at;
         let product = Product {
             a: Lanes::new(a, m, k, batch.a[0], batch.a[1]),
             b: Lanes::new(b, n, k, batch.b[1], batch.b[0]),
@@ -125,8 +125,8 @@ pub(crate) fn matmul_symmetric(a: View, b: View, mut c: ViewMut, alpha: f32, bet
     const OP: &str = "matmul_symmetric";
     let (n, k, _) = sizes(&a, &b);
     let (al, bl) = (*a.layout(), *b.layout());
-    let a = &host(OP, "a", a.base::<f32>())?[al.offset..];
-    let b = &host(OP, "b", b.base::<f32>())?[bl.offset..];
+    let a = &host(OP, "a", a.base::<f32>())?[al.offset()..];
+    let b = &host(OP, "b", b.base::<f32>())?[bl.offset()..];
     let c = host(OP, "c", c.as_mut_slice::<f32>())?;
     let len = c.len();
     let c = par::SharedPtr::new(c);

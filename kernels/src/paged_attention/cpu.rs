@@ -53,8 +53,8 @@ impl<'a> Pages<'a> {
     fn slot(&self, pages: &Layout, b: usize, position: usize, kv_head: usize) -> usize {
         let (t, s) = (self.table_layout, pages.strides());
         let b = planted!("paged_attention.table_of_the_first_row", b => 0);
-        let entry = t.offset + b * t.strides()[0] + position / self.page_len * t.strides()[1];
-        pages.offset + self.table[entry] as usize * s[0] + position % self.page_len * s[1] + kv_head * s[2]
+        let entry = t.offset() + b * t.strides()[0] + position / self.page_len * t.strides()[1];
+        pages.offset() + self.table[entry] as usize * s[0] + position % self.page_len * s[1] + kv_head * s[2]
     }
 }
 

@@ -95,7 +95,7 @@ impl Axes {
 fn reduce<F: Fold>(x: &View, dims: &[usize], store: Store) -> Result<()> {
     let reduced = Axes::of(x.layout(), |axis| x.dims()[axis] != dims[axis]);
     let kept = Axes::of(x.layout(), |axis| x.dims()[axis] == dims[axis]);
-    let (offset, x) = (x.layout().offset, Source::of("reduce", ("x", x))?);
+    let (offset, x) = (x.layout().offset(), Source::of("reduce", ("x", x))?);
     let inner = |axes: &Axes| axes.strides[axes.rank - 1];
     if inner(&reduced) > 1 && inner(&kept) == 1 && kept.numel > 1 {
         columns::<F>(x, offset, &kept, &reduced, store);

@@ -154,7 +154,7 @@ impl Placed {
                 data[layout.position(i)] = T::from_f64(values.get(i).copied().unwrap_or(f64::NAN));
             }
         }
-        let mut data = Data::slack(dtype, layout.span().max(layout.offset) + SLACK, role == Role::In);
+        let mut data = Data::slack(dtype, layout.span().max(layout.offset()) + SLACK, role == Role::In);
         each!(&mut data, v => set(v, &layout, values));
         Placed { data, layout, role }
     }

@@ -151,7 +151,7 @@ fn a_forgotten_last_row_is_caught() {
         if is_reference(&ins[0]) || rows == 0 {
             return triple(&ins[0], &mut outs[0]);
         }
-        let shorter = |l: &Layout| Layout::strided(&[rows - 1, cols], l.strides(), l.offset);
+        let shorter = |l: &Layout| Layout::strided(&[rows - 1, cols], l.strides(), l.offset());
         crate::check::dims("triple", "y", outs[0].dims(), ins[0].dims())?;
         let (x, y) = (ins[0].with_layout(shorter(ins[0].layout())?)?, shorter(outs[0].layout())?);
         triple(&x, &mut outs[0].reborrow().with_layout(y)?)
@@ -231,7 +231,7 @@ fn bits_that_depend_on_the_number_of_threads_are_caught() {
 fn strides_that_are_ignored_are_caught() {
     let info = kernel(|_, ins, outs, _| {
         crate::check::dims("triple", "y", outs[0].dims(), ins[0].dims())?;
-        let dense = |l: &Layout| Layout::strided(l.dims(), Layout::contiguous(l.dims())?.strides(), l.offset);
+        let dense = |l: &Layout| Layout::strided(l.dims(), Layout::contiguous(l.dims())?.strides(), l.offset());
         let (x, y) = (dense(ins[0].layout())?, dense(outs[0].layout())?);
         match ins[0].with_layout(x) {
             Ok(x) => triple(&x, &mut outs[0].reborrow().with_layout(y)?),
