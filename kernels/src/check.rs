@@ -4,7 +4,7 @@
 use crate::element::DType;
 use crate::error::{KernelError, Result};
 use crate::planted;
-use crate::view::{Space, View, ViewMut};
+use crate::view::{Layout, Space, View, ViewMut};
 
 /// A named read-only argument.
 pub type Arg<'v, 'a> = (&'static str, &'v View<'a>);
@@ -43,7 +43,7 @@ pub fn accumulator(dtype: DType) -> DType {
 }
 
 /// The last dimension must be dense.
-pub fn unit_last_stride(op: &'static str, arg: &'static str, layout: &crate::view::Layout) -> Result<()> {
+pub fn unit_last_stride(op: &'static str, arg: &'static str, layout: &Layout) -> Result<()> {
     if planted!("check.strides_not_looked_at", layout.has_unit_last_stride() || layout.numel() == 0 => true) {
         return Ok(());
     }
@@ -51,11 +51,45 @@ pub fn unit_last_stride(op: &'static str, arg: &'static str, layout: &crate::vie
 }
 
 /// Row-major without gaps.
-pub fn contiguous(op: &'static str, arg: &'static str, layout: &crate::view::Layout) -> Result<()> {
+pub fn contiguous(op: &'static str, arg: &'static str, layout: &Layout) -> Result<()> {
     if layout.is_contiguous() {
         return Ok(());
     }
     Err(KernelError::NonContiguous { op, arg, strides: layout.strides().to_vec() })
+}
+
+/// Name, layout and dtype of an argument, read or written.
+pub type Shaped<'a> = (&'static str, &'a Layout, DType);
+
+/// What every normalisation of rows asks for: `rows` (…, C) of one shape and float dtype with unit last stride; one number per
+/// row (…) and one per column (C) in the accumulator's dtype, contiguous. A row without elements has no mean.
+pub fn normalised(
+    op: &'static str,
+    rows: &[Shaped<'_>],
+    per_row: &[Shaped<'_>],
+    per_column: &[Shaped<'_>],
+) -> Result<()> {
+    let Some(&(first, layout, dtype_of_rows)) = rows.first() else { return Ok(()) };
+    dtype(op, first, dtype_of_rows, FLOATS)?;
+    let all = layout.dims();
+    parameter(op, !all.is_empty(), || "a scalar has no last dimension to normalise".into())?;
+    let (lead, c) = all.split_at(all.len() - 1);
+    parameter(op, lead.contains(&0) || c != [0], || {
+        "a row without elements has no mean; the last dimension must not be 0".into()
+    })?;
+    for &(arg, layout, own) in rows {
+        dims(op, arg, layout.dims(), all)?;
+        dtype(op, arg, own, &[dtype_of_rows])?;
+        unit_last_stride(op, arg, layout)?;
+    }
+    for (args, want) in [(per_row, lead), (per_column, c)] {
+        for &(arg, layout, own) in args {
+            dims(op, arg, layout.dims(), want)?;
+            dtype(op, arg, own, &[accumulator(dtype_of_rows)])?;
+            contiguous(op, arg, layout)?;
+        }
+    }
+    Ok(())
 }
 
 /// `out` must own each of its elements, live in the inputs' memory space and share no bytes with them.

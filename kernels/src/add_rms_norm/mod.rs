@@ -14,9 +14,9 @@
 mod cpu;
 mod reference;
 
-use crate::check::{self, FLOATS};
+use crate::check;
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Layout, Result, View, ViewMut, profile};
+use crate::{Backend, DType, Result, View, ViewMut, profile};
 
 /// Both directions.
 pub trait AddRmsNorm {
@@ -53,7 +53,7 @@ pub fn add_rms_norm_fwd(
         ("h", h.layout(), h.dtype()),
         ("y", y.layout(), y.dtype()),
     ];
-    shapes(OP, &rows, rstd.layout(), rstd.dtype())?;
+    check::normalised(OP, &rows, &[("rstd", rstd.layout(), rstd.dtype())], &[])?;
     for (arg, out) in [("h", &h), ("y", &y), ("rstd", &rstd)] {
         check::output(OP, arg, out, &[("x", &x), ("r", &r)])?;
     }
@@ -78,38 +78,13 @@ pub fn add_rms_norm_bwd(b: &dyn Backend, dh: View, dy: View, y: View, rstd: View
         ("y", y.layout(), y.dtype()),
         ("dx", dx.layout(), dx.dtype()),
     ];
-    shapes(OP, &rows, rstd.layout(), rstd.dtype())?;
+    check::normalised(OP, &rows, &[("rstd", rstd.layout(), rstd.dtype())], &[])?;
     check::output(OP, "dx", &dx, &[("dh", &dh), ("dy", &dy), ("y", &y), ("rstd", &rstd)])?;
     let _timed = profile::call(OP, || Cost {
         flops: 6.0 * dy.numel() as f64,
         bytes: dh.traffic() + dy.traffic() + y.traffic() + rstd.traffic() + dx.traffic(),
     });
     b.add_rms_norm_bwd(dh, dy, y, rstd, dx)
-}
-
-/// Rows of one shape and dtype, and one statistic for each.
-fn shapes(
-    op: &'static str,
-    rows: &[(&'static str, &Layout, DType)],
-    stats: &Layout,
-    stats_dtype: DType,
-) -> Result<()> {
-    let (first, layout, dtype) = rows[0];
-    check::dtype(op, first, dtype, FLOATS)?;
-    let dims = layout.dims();
-    check::parameter(op, !dims.is_empty(), || "a scalar has no last dimension to normalise".into())?;
-    let (lead, c) = dims.split_at(dims.len() - 1);
-    check::parameter(op, lead.contains(&0) || c != [0], || {
-        "a row without elements has no mean; the last dimension must not be 0".into()
-    })?;
-    for &(arg, layout, own) in rows {
-        check::dims(op, arg, layout.dims(), dims)?;
-        check::dtype(op, arg, own, &[dtype])?;
-        check::unit_last_stride(op, arg, layout)?;
-    }
-    check::dims(op, "rstd", stats.dims(), &dims[..dims.len() - 1])?;
-    check::dtype(op, "rstd", stats_dtype, &[check::accumulator(dtype)])?;
-    check::contiguous(op, "rstd", stats)
 }
 
 const EPS: f64 = 1.0 / (1 << 23) as f64;

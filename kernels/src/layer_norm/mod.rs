@@ -14,9 +14,9 @@ mod cpu;
 mod reference;
 mod registry;
 
-use crate::check::{self, FLOATS};
+use crate::check;
 use crate::registry::Cost;
-use crate::{Backend, DType, Layout, Result, View, ViewMut, profile};
+use crate::{Backend, Result, View, ViewMut, profile};
 
 pub use registry::KERNELS;
 
@@ -71,7 +71,7 @@ pub fn layer_norm_fwd(
     let per_row = [("mean", mean.layout(), mean.dtype()), ("rstd", rstd.layout(), rstd.dtype())];
     let mut weights = vec![("gain", gain.layout(), gain.dtype())];
     weights.extend(bias.as_ref().map(|bias| ("bias", bias.layout(), bias.dtype())));
-    shapes(OP, &row_args, &per_row, &weights)?;
+    check::normalised(OP, &row_args, &per_row, &weights)?;
     let bias_or_gain = bias.as_ref().unwrap_or(&gain);
     for (arg, out) in [("y", &y), ("mean", mean), ("rstd", rstd)] {
         check::output(OP, arg, out, &[("x", &x), ("gain", &gain), ("bias", bias_or_gain)])?;
@@ -103,7 +103,7 @@ pub fn layer_norm_bwd(
         [("dy", dy.layout(), dy.dtype()), ("x", x.layout(), x.dtype()), ("dx", dx.layout(), dx.dtype())];
     let [mean, rstd] = &stats;
     let per_row = [("mean", mean.layout(), mean.dtype()), ("rstd", rstd.layout(), rstd.dtype())];
-    shapes(OP, &row_args, &per_row, &[("gain", gain.layout(), gain.dtype())])?;
+    check::normalised(OP, &row_args, &per_row, &[("gain", gain.layout(), gain.dtype())])?;
     let inputs = [("dy", &dy), ("x", &x), ("gain", &gain), ("mean", mean), ("rstd", rstd)];
     check::output(OP, "dx", &dx, &inputs)?;
     let _timed = profile::call(OP, || Cost {
@@ -129,7 +129,7 @@ pub fn layer_norm_bwd_weights(
     let [mean, rstd] = &stats;
     let per_row = [("mean", mean.layout(), mean.dtype()), ("rstd", rstd.layout(), rstd.dtype())];
     let weights = [("dgain", dgain.layout(), dgain.dtype()), ("dbias", dbias.layout(), dbias.dtype())];
-    shapes(OP, &row_args, &per_row, &weights)?;
+    check::normalised(OP, &row_args, &per_row, &weights)?;
     for (arg, out) in [("dgain", &dgain), ("dbias", &dbias)] {
         check::output(OP, arg, out, &[("dy", &dy), ("x", &x), ("mean", mean), ("rstd", rstd)])?;
     }
@@ -139,32 +139,4 @@ pub fn layer_norm_bwd_weights(
         bytes: dy.traffic() + x.traffic() + dgain.traffic() + dbias.traffic(),
     });
     b.layer_norm_bwd_weights(dy, x, stats, dgain, dbias)
-}
-
-/// Name, layout and dtype of an argument.
-type Shaped<'a> = (&'static str, &'a Layout, DType);
-
-/// Rows of one shape and dtype, statistics with one number per row, weights with one per column.
-fn shapes(op: &'static str, rows: &[Shaped], stats: &[Shaped], weights: &[Shaped]) -> Result<()> {
-    let (first, layout, dtype) = rows[0];
-    check::dtype(op, first, dtype, FLOATS)?;
-    let dims = layout.dims();
-    check::parameter(op, !dims.is_empty(), || "a scalar has no last dimension to normalise".into())?;
-    let (lead, c) = dims.split_at(dims.len() - 1);
-    check::parameter(op, lead.contains(&0) || c != [0], || {
-        "a row without elements has no mean; the last dimension must not be 0".into()
-    })?;
-    for &(arg, layout, own) in rows {
-        check::dims(op, arg, layout.dims(), dims)?;
-        check::dtype(op, arg, own, &[dtype])?;
-        check::unit_last_stride(op, arg, layout)?;
-    }
-    for (args, want) in [(stats, lead), (weights, c)] {
-        for &(arg, layout, own) in args {
-            check::dims(op, arg, layout.dims(), want)?;
-            check::dtype(op, arg, own, &[check::accumulator(dtype)])?;
-            check::contiguous(op, arg, layout)?;
-        }
-    }
-    Ok(())
 }

@@ -11,7 +11,7 @@
 pub(crate) mod cpu;
 mod reference;
 
-use crate::check::{self, FLOATS};
+use crate::check;
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
 use crate::{Backend, DType, Result, View, ViewMut, profile};
 
@@ -28,18 +28,8 @@ pub trait RmsNorm {
 /// `x`, `y`: (…, C); `rstd`: (…), f32.
 pub fn rms_norm_fwd(b: &dyn Backend, x: View, eps: f64, y: ViewMut, rstd: ViewMut) -> Result<()> {
     const OP: &str = "rms_norm_fwd";
-    check::dtype(OP, "x", x.dtype(), FLOATS)?;
-    check::dims(OP, "y", y.dims(), x.dims())?;
-    check::dtype(OP, "y", y.dtype(), &[x.dtype()])?;
-    rows_and_stats(
-        OP,
-        x.dims(),
-        &[("x", x.layout()), ("y", y.layout())],
-        rstd.dims(),
-        rstd.dtype(),
-        x.dtype(),
-    )?;
-    check::contiguous(OP, "rstd", rstd.layout())?;
+    let rows = [("x", x.layout(), x.dtype()), ("y", y.layout(), y.dtype())];
+    check::normalised(OP, &rows, &[("rstd", rstd.layout(), rstd.dtype())], &[])?;
     check::output(OP, "y", &y, &[("x", &x)])?;
     check::output(OP, "rstd", &rstd, &[("x", &x)])?;
     check::disjoint(OP, "rstd", &y, &rstd)?;
@@ -62,37 +52,15 @@ pub fn rms_norm_bwd(
     accumulate: bool,
 ) -> Result<()> {
     const OP: &str = "rms_norm_bwd";
-    check::dtype(OP, "dy", dy.dtype(), FLOATS)?;
-    for (arg, dims, dtype) in [("y", y.dims(), y.dtype()), ("dx", dx.dims(), dx.dtype())] {
-        check::dims(OP, arg, dims, dy.dims())?;
-        check::dtype(OP, arg, dtype, &[dy.dtype()])?;
-    }
-    let layouts = [("dy", dy.layout()), ("y", y.layout()), ("dx", dx.layout())];
-    rows_and_stats(OP, dy.dims(), &layouts, rstd.dims(), rstd.dtype(), dy.dtype())?;
-    check::contiguous(OP, "rstd", rstd.layout())?;
+    let rows =
+        [("dy", dy.layout(), dy.dtype()), ("y", y.layout(), y.dtype()), ("dx", dx.layout(), dx.dtype())];
+    check::normalised(OP, &rows, &[("rstd", rstd.layout(), rstd.dtype())], &[])?;
     check::output(OP, "dx", &dx, &[("dy", &dy), ("y", &y), ("rstd", &rstd)])?;
     let _timed = profile::call(OP, || Cost {
         flops: 5.0 * dy.numel() as f64,
         bytes: dy.traffic() + y.traffic() + rstd.traffic() + profile::written(&dx, accumulate),
     });
     b.rms_norm_bwd(dy, y, rstd, dx, accumulate)
-}
-
-fn rows_and_stats(
-    op: &'static str,
-    dims: &[usize],
-    rows: &[(&'static str, &crate::Layout)],
-    stats: &[usize],
-    stats_dtype: DType,
-    dtype: DType,
-) -> Result<()> {
-    check::parameter(op, !dims.is_empty(), || "a scalar has no last dimension to normalise".into())?;
-    check::parameter(op, stats.contains(&0) || dims.last() != Some(&0), || {
-        "a row without elements has no mean; the last dimension must not be 0".into()
-    })?;
-    check::dims(op, "rstd", stats, &dims[..dims.len() - 1])?;
-    check::dtype(op, "rstd", stats_dtype, &[check::accumulator(dtype)])?;
-    rows.iter().try_for_each(|(arg, layout)| check::unit_last_stride(op, arg, layout))
 }
 
 const EPS: f64 = 1.0 / (1 << 23) as f64;

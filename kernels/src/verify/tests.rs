@@ -231,7 +231,8 @@ fn bits_that_depend_on_the_number_of_threads_are_caught() {
 fn strides_that_are_ignored_are_caught() {
     let info = kernel(|_, ins, outs, _| {
         crate::check::dims("triple", "y", outs[0].dims(), ins[0].dims())?;
-        let dense = |l: &Layout| Layout::strided(l.dims(), Layout::contiguous(l.dims())?.strides(), l.offset());
+        let dense =
+            |l: &Layout| Layout::strided(l.dims(), Layout::contiguous(l.dims())?.strides(), l.offset());
         let (x, y) = (dense(ins[0].layout())?, dense(outs[0].layout())?);
         match ins[0].with_layout(x) {
             Ok(x) => triple(&x, &mut outs[0].reborrow().with_layout(y)?),
