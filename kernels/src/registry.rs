@@ -192,6 +192,10 @@ impl Sample {
         let times = |role| if role == Role::InOut { 2.0 } else { 1.0 };
         self.args.iter().map(|a| times(a.role) * a.bytes(bytes)).sum()
     }
+    /// Elements of argument `name`, as a count of work; 1 if there is none of that name, as a scalar has.
+    pub fn numel(&self, name: &str) -> f64 {
+        self.dims(name).iter().product::<usize>() as f64
+    }
     /// Elements of all arguments together.
     pub fn elements(&self) -> f64 {
         self.args.iter().map(|a| a.numel() as f64).sum()

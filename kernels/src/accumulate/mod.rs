@@ -67,7 +67,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 3.0, // the product, the sum, and α itself
         roundings: 0.0,
         magnitude: Some(|x, s| vec![sizes(s.scalars[0], &x[0], &x[1])]),
-        cost: |s, bytes| Cost { flops: 2.0 * numel(s, "y"), bytes: s.moved(bytes) },
+        cost: |s, bytes| Cost { flops: 2.0 * s.numel("y"), bytes: s.moved(bytes) },
     },
     KernelInfo {
         name: "accumulate_scaled",
@@ -81,7 +81,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 2.0,
         roundings: 0.0,
         magnitude: Some(|x, _| vec![sizes(x[0][0], &x[1], &x[2])]),
-        cost: |s, bytes| Cost { flops: 2.0 * numel(s, "y"), bytes: s.moved(bytes) },
+        cost: |s, bytes| Cost { flops: 2.0 * s.numel("y"), bytes: s.moved(bytes) },
     },
 ];
 
@@ -123,8 +123,4 @@ fn real(first: &[Arg]) -> Vec<Sample> {
 
 fn sizes(alpha: f64, x: &[f64], y: &[f64]) -> Vec<f64> {
     x.iter().zip(y).map(|(x, y)| (alpha * x).abs() + y.abs()).collect()
-}
-
-fn numel(s: &Sample, arg: &str) -> f64 {
-    s.dims(arg).iter().product::<usize>() as f64
 }

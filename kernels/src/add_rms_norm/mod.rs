@@ -106,7 +106,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 8.0,
         roundings: 2.0, // y and rstd see h as it was rounded: once in the element, once in the mean
         magnitude: None, // h is one sum, y one product with a root of squares, which cannot cancel
-        cost: |s, bytes| Cost { flops: 5.0 * numel(s, "x"), bytes: bytes * 4.0 * numel(s, "x") },
+        cost: |s, bytes| Cost { flops: 5.0 * s.numel("x"), bytes: bytes * 4.0 * s.numel("x") },
     },
     KernelInfo {
         name: "add_rms_norm_bwd",
@@ -129,7 +129,7 @@ pub const KERNELS: &[KernelInfo] = &[
             }
             vec![sizes]
         }),
-        cost: |s, bytes| Cost { flops: 6.0 * numel(s, "dy"), bytes: bytes * 4.0 * numel(s, "dy") },
+        cost: |s, bytes| Cost { flops: 6.0 * s.numel("dy"), bytes: bytes * 4.0 * s.numel("dy") },
     },
 ];
 
@@ -142,10 +142,6 @@ const SHAPES: &[Shape] = &[
     ("d4.hidden", &[70, 256]),
 ];
 const BENCH: &[Shape] = &[("d4.hidden", &[8, 512, 256]), ("d12.hidden", &[8, 512, 768])];
-
-fn numel(s: &Sample, arg: &str) -> f64 {
-    s.dims(arg).iter().product::<usize>() as f64
-}
 
 fn forward(&(label, dims): &Shape) -> Sample {
     let mut args = ["x", "r"].map(|name| Arg::input(name, dims, Draw::Normal)).to_vec();

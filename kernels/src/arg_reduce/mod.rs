@@ -60,7 +60,7 @@ macro_rules! entry {
             roundings: 0.0,
             magnitude: None,
             cost: |s, bytes| {
-                let n = s.dims("x").iter().product::<usize>() as f64;
+                let n = s.numel("x");
                 Cost { flops: n, bytes: bytes * n }
             },
         }

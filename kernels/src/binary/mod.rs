@@ -67,7 +67,7 @@ macro_rules! entry {
             tolerance: 1.0, // one correctly rounded operation; 1 is room for the second rounding into bf16
             roundings: 0.0,
             magnitude: None,
-            cost: |s, bytes| Cost { flops: numel(s, "y"), bytes: s.moved(bytes) },
+            cost: |s, bytes| Cost { flops: s.numel("y"), bytes: s.moved(bytes) },
         }
     };
 }
@@ -113,8 +113,4 @@ fn expand<'a>(v: &View<'a>, dims: &[usize]) -> Result<View<'a>> {
     let repeat = |axis: usize| v.dims()[axis] == 1 && dims[axis] != 1;
     let strides: Vec<usize> = (0..dims.len()).map(|a| if repeat(a) { 0 } else { v.strides()[a] }).collect();
     v.with_layout(Layout::strided(dims, &strides, v.layout().offset())?)
-}
-
-fn numel(s: &Sample, arg: &str) -> f64 {
-    s.dims(arg).iter().product::<usize>() as f64
 }

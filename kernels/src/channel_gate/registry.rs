@@ -51,7 +51,7 @@ pub const KERNELS: &[KernelInfo] = &[
             };
             vec![(0..v[3].len()).map(size).collect()]
         }),
-        cost: |s, bytes| cost(s, bytes, bytes * s.dims("x").iter().product::<usize>() as f64),
+        cost: |s, bytes| cost(s, bytes, bytes * s.numel("x")),
     },
     KernelInfo {
         name: "channel_gate_bwd_w",
@@ -145,7 +145,7 @@ fn da(v: &[Vec<f64>], s: &Sample, r: usize, h: usize) -> f64 {
 
 fn cost(s: &Sample, bytes: f64, extra: f64) -> Cost {
     let [c, n, heads] = sizes(s).map(|size| size as f64);
-    let rows = s.dims("x").iter().product::<usize>() as f64 / c.max(1.0);
+    let rows = s.numel("x") / c.max(1.0);
     Cost {
         flops: rows * heads * (2.0 * n + 8.0),
         bytes: rows * bytes * (n + heads) + 4.0 * heads * n + extra,

@@ -65,7 +65,7 @@ macro_rules! entry {
             roundings: 0.0,
             magnitude: None,
             cost: |s, bytes| {
-                let n = s.dims("y").iter().product::<usize>() as f64;
+                let n = s.numel("y");
                 Cost { flops: n, bytes: (2.0 * bytes + 4.0) * n }
             },
         }

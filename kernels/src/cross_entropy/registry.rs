@@ -22,7 +22,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 8.0,
         roundings: 0.0,
         magnitude: Some(forward_sizes),
-        cost: |s, bytes| Cost { flops: 5.0 * numel(s), bytes: s.moved(bytes) },
+        cost: |s, bytes| Cost { flops: 5.0 * s.numel("z"), bytes: s.moved(bytes) },
     },
     KernelInfo {
         name: "softcap_cross_entropy_bwd",
@@ -38,7 +38,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 8.0,
         roundings: 0.0,
         magnitude: Some(backward_sizes),
-        cost: |s, bytes| Cost { flops: 7.0 * numel(s), bytes: s.moved(bytes) },
+        cost: |s, bytes| Cost { flops: 7.0 * s.numel("z"), bytes: s.moved(bytes) },
     },
 ];
 
@@ -116,8 +116,4 @@ fn backward_sizes(x: &[Vec<f64>], s: &Sample) -> Vec<Vec<f64>> {
         weight.abs() * ((z - lse).exp() * (1.0 + z.abs() + lse.abs()) + hit) * cap
     };
     vec![(0..x[0].len()).map(size).collect()]
-}
-
-fn numel(s: &Sample) -> f64 {
-    s.dims("z").iter().product::<usize>() as f64
 }

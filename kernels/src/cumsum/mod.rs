@@ -61,7 +61,7 @@ macro_rules! entry {
                 vec![out]
             }),
             cost: |s, bytes| {
-                let n = s.dims("x").iter().product::<usize>() as f64;
+                let n = s.numel("x");
                 Cost { flops: n, bytes: 2.0 * bytes * n }
             },
         }

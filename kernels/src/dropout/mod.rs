@@ -71,7 +71,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
         vec![x[0].iter().zip(&x[1]).map(size).collect()]
     }),
     cost: |s, bytes| {
-        let n = s.dims("x").iter().product::<usize>() as f64;
+        let n = s.numel("x");
         Cost { flops: 20.0 * n, bytes: bytes * 2.0 * n }
     },
 }];

@@ -138,7 +138,7 @@ pub const KERNELS: &[KernelInfo] = &[
         cost: |s, bytes| {
             let (rows, ids) = (touched(s, "dw"), s.bytes_of("ids", bytes));
             let bytes = s.bytes_of("dy", bytes) + ids + 2.0 * rows * s.bytes_of("dw", bytes);
-            Cost { flops: numel(s, "dy"), bytes }
+            Cost { flops: s.numel("dy"), bytes }
         },
     },
 ];
@@ -165,8 +165,4 @@ fn touched(s: &Sample, table: &str) -> f64 {
 
 fn ids(n: usize, v: usize) -> Arg {
     Arg::input("ids", &[n], Draw::Ids { lo: 0, hi: v as i32 })
-}
-
-fn numel(s: &Sample, arg: &str) -> f64 {
-    s.dims(arg).iter().product::<usize>() as f64
 }

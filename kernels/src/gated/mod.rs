@@ -109,7 +109,7 @@ macro_rules! entries {
                 magnitude: Some(|x, _| {
                     vec![(0..x[0].len()).map(|i| size($act, x[0][i]).0 * x[1][i].abs()).collect()]
                 }),
-                cost: |s, bytes| Cost { flops: 20.0 * numel(s), bytes: bytes * 3.0 * numel(s) },
+                cost: |s, bytes| Cost { flops: 20.0 * s.numel("a"), bytes: bytes * 3.0 * s.numel("a") },
             },
             KernelInfo {
                 name: $backward,
@@ -130,7 +130,7 @@ macro_rules! entries {
                     let db = |i: usize| size($act, x[0][i]).0 * x[2][i].abs();
                     vec![(0..x[0].len()).map(da).collect(), (0..x[0].len()).map(db).collect()]
                 }),
-                cost: |s, bytes| Cost { flops: 30.0 * numel(s), bytes: bytes * 5.0 * numel(s) },
+                cost: |s, bytes| Cost { flops: 30.0 * s.numel("a"), bytes: bytes * 5.0 * s.numel("a") },
             },
         ]
     };
@@ -187,8 +187,4 @@ fn backward(&(label, dims): &Shape) -> Sample {
     let mut args = ["a", "b", "dy"].map(|name| Arg::input(name, dims, Draw::Normal)).to_vec();
     args.extend(["da", "db"].map(|name| Arg::out(name, dims)));
     Sample::new(label, args)
-}
-
-fn numel(s: &Sample) -> f64 {
-    s.dims("a").iter().product::<usize>() as f64
 }

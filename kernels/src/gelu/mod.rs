@@ -82,7 +82,7 @@ macro_rules! entries {
                 tolerance: 4.0, // x·Φ with Φ ≤ 1 known to a few units of 1
                 roundings: 0.0,
                 magnitude: Some(|x, _| vec![x[0].iter().map(|x| x.abs()).collect()]),
-                cost: |s, bytes| Cost { flops: 30.0 * numel(s), bytes: bytes * 2.0 * numel(s) },
+                cost: |s, bytes| Cost { flops: 30.0 * s.numel("x"), bytes: bytes * 2.0 * s.numel("x") },
             },
             KernelInfo {
                 name: $backward,
@@ -100,7 +100,7 @@ macro_rules! entries {
                     let old = |i: usize| s.scalars[0] * x[2][i].abs();
                     vec![(0..x[0].len()).map(|i| 1.5 * x[1][i].abs() + old(i)).collect()]
                 }),
-                cost: |s, bytes| Cost { flops: 40.0 * numel(s), bytes: bytes * 3.0 * numel(s) },
+                cost: |s, bytes| Cost { flops: 40.0 * s.numel("x"), bytes: bytes * 3.0 * s.numel("x") },
             },
         ]
     };
@@ -141,8 +141,4 @@ fn backward(&(label, dims): &Shape) -> Sample {
     let mut args = ["x", "dy"].map(|name| Arg::input(name, dims, Draw::Normal)).to_vec();
     args.push(Arg::inout("dx", dims, Draw::Normal));
     Sample::new(label, args).with(&[(dims.len() == 2).into()])
-}
-
-fn numel(s: &Sample) -> f64 {
-    s.dims("x").iter().product::<usize>() as f64
 }

@@ -38,7 +38,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 8.0,
         roundings: 0.0,
         magnitude: Some(forward_sizes),
-        cost: |s, bytes| Cost { flops: 8.0 * numel(s, "x"), bytes: bytes * 2.0 * numel(s, "x") },
+        cost: |s, bytes| Cost { flops: 8.0 * s.numel("x"), bytes: bytes * 2.0 * s.numel("x") },
     },
     KernelInfo {
         name: "layer_norm_bwd",
@@ -55,7 +55,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 8.0,
         roundings: 0.0,
         magnitude: Some(backward_sizes),
-        cost: |s, bytes| Cost { flops: 12.0 * numel(s, "x"), bytes: bytes * 3.0 * numel(s, "x") },
+        cost: |s, bytes| Cost { flops: 12.0 * s.numel("x"), bytes: bytes * 3.0 * s.numel("x") },
     },
     KernelInfo {
         name: "layer_norm_bwd_weights",
@@ -73,7 +73,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 20.0,
         roundings: 0.0,
         magnitude: Some(weight_sizes),
-        cost: |s, bytes| Cost { flops: 5.0 * numel(s, "x"), bytes: bytes * 2.0 * numel(s, "x") },
+        cost: |s, bytes| Cost { flops: 5.0 * s.numel("x"), bytes: bytes * 2.0 * s.numel("x") },
     },
 ];
 
@@ -87,10 +87,6 @@ const SHAPES: &[Shape] = &[
     ("d4.hidden", &[64, 256]),
 ];
 const BENCH: &[Shape] = &[("d4.hidden", &[8, 512, 256]), ("d12.hidden", &[8, 512, 768])];
-
-fn numel(s: &Sample, arg: &str) -> f64 {
-    s.dims(arg).iter().product::<usize>() as f64
-}
 
 /// Shapes of the statistics and of the weights.
 fn parts(dims: &[usize]) -> (&[usize], &[usize]) {

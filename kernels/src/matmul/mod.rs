@@ -99,7 +99,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     roundings: 0.0,
     magnitude: Some(magnitude),
     cost: |s, bytes| {
-        let c = s.dims("c").iter().product::<usize>() as f64;
+        let c = s.numel("c");
         Cost { flops: 2.0 * c * real::terms(s) as f64, bytes: s.moved(bytes) }
     },
 }];

@@ -84,7 +84,7 @@ pub const KERNELS: &[KernelInfo] = &[
         magnitude: Some(|v, _| {
             vec![v[1].iter().zip(&v[3]).map(|(x, z)| (v[0][0] * x).abs() + (v[2][0] * z).abs()).collect()]
         }),
-        cost: |s, bytes| Cost { flops: 3.0 * numel(s), bytes: bytes * 3.0 * numel(s) },
+        cost: |s, bytes| Cost { flops: 3.0 * s.numel("x"), bytes: bytes * 3.0 * s.numel("x") },
     },
     KernelInfo {
         name: "mix_bwd_scalar",
@@ -101,7 +101,7 @@ pub const KERNELS: &[KernelInfo] = &[
             let sum: f64 = v[0].iter().zip(&v[1]).map(|(dy, x)| (dy * x).abs()).sum();
             vec![vec![sum + s.scalars[0] * v[2][0].abs()]]
         }),
-        cost: |s, bytes| Cost { flops: 2.0 * numel(s), bytes: bytes * 2.0 * numel(s) },
+        cost: |s, bytes| Cost { flops: 2.0 * s.numel("x"), bytes: bytes * 2.0 * s.numel("x") },
     },
 ];
 
@@ -128,8 +128,4 @@ fn backward_sample(&(label, dims): &Shape) -> Sample {
     let rows = |name| Arg::input(name, dims, Draw::Normal);
     let args = vec![rows("dy"), rows("x"), Arg::inout("da", &[1], Draw::NormalF32)];
     Sample::new(label, args).with(&[if dims.len().is_multiple_of(2) { 1.0 } else { 0.0 }])
-}
-
-fn numel(s: &Sample) -> f64 {
-    s.dims("x").iter().product::<usize>() as f64
 }

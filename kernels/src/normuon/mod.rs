@@ -99,7 +99,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     roundings: 0.0,
     magnitude: Some(sizes),
     cost: |s, bytes| {
-        let n = s.dims("p").iter().product::<usize>() as f64;
+        let n = s.numel("p");
         Cost { flops: 8.0 * n, bytes: s.moved(bytes) }
     },
 }];

@@ -68,7 +68,7 @@ macro_rules! entry {
             tolerance: $tolerance,
             roundings: 0.0,
             magnitude: $magnitude,
-            cost: |s, bytes| Cost { flops: $flops * numel(s, "x"), bytes: s.moved(bytes) },
+            cost: |s, bytes| Cost { flops: $flops * s.numel("x"), bytes: s.moved(bytes) },
         }
     };
 }
@@ -151,8 +151,4 @@ fn result_of(x: &[usize], y: &[usize], mut index: usize) -> usize {
         index /= x[axis];
     }
     at
-}
-
-fn numel(s: &Sample, arg: &str) -> f64 {
-    s.dims(arg).iter().product::<usize>() as f64
 }

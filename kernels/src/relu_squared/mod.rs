@@ -61,7 +61,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 1.0, // one product; room for the second rounding into bf16
         roundings: 0.0,
         magnitude: None,
-        cost: |s, bytes| Cost { flops: 2.0 * numel(s), bytes: s.moved(bytes) },
+        cost: |s, bytes| Cost { flops: 2.0 * s.numel("x"), bytes: s.moved(bytes) },
     },
     KernelInfo {
         name: "relu_squared_bwd",
@@ -81,7 +81,7 @@ pub const KERNELS: &[KernelInfo] = &[
         }),
         cost: |s, bytes| {
             let moved = if s.scalars[0] != 0.0 { s.moved(bytes) } else { s.footprint(bytes) };
-            Cost { flops: 3.0 * numel(s), bytes: moved }
+            Cost { flops: 3.0 * s.numel("x"), bytes: moved }
         },
     },
 ];
@@ -104,8 +104,4 @@ fn backward_sample(&(label, dims): &(&'static str, &[usize])) -> Sample {
     let mut args: Vec<Arg> = ["x", "dy"].map(|name| Arg::input(name, dims, Draw::Normal)).to_vec();
     args.push(Arg::inout("dx", dims, Draw::Normal));
     Sample::new(label, args).with(&[if dims.len() == 2 { 1.0 } else { 0.0 }])
-}
-
-fn numel(s: &Sample) -> f64 {
-    s.dims("x").iter().product::<usize>() as f64
 }

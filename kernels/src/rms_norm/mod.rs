@@ -82,7 +82,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 6.0,
         roundings: 0.0,
         magnitude: None, // one product per element, and a sum of squares, which cannot cancel
-        cost: |s, bytes| Cost { flops: 3.0 * numel(s, "x"), bytes: s.moved(bytes) },
+        cost: |s, bytes| Cost { flops: 3.0 * s.numel("x"), bytes: s.moved(bytes) },
     },
     KernelInfo {
         name: "rms_norm_bwd",
@@ -111,7 +111,7 @@ pub const KERNELS: &[KernelInfo] = &[
         }),
         cost: |s, bytes| {
             let not_read = if s.scalars[0] != 0.0 { 0.0 } else { s.bytes_of("dx", bytes) };
-            Cost { flops: 5.0 * numel(s, "dy"), bytes: s.moved(bytes) - not_read }
+            Cost { flops: 5.0 * s.numel("dy"), bytes: s.moved(bytes) - not_read }
         },
     },
 ];
@@ -127,10 +127,6 @@ const SHAPES: &[(&str, &[usize])] = &[
 
 const REAL: &[(&str, &[usize])] =
     &[("d4.hidden", &[8, 512, 256]), ("d12.hidden", &[8, 512, 768]), ("d12.qk", &[8, 512, 6, 128])];
-
-fn numel(s: &Sample, arg: &str) -> f64 {
-    s.dims(arg).iter().product::<usize>() as f64
-}
 
 fn forward_sample(label: &'static str, dims: &[usize]) -> Sample {
     let stats = &dims[..dims.len() - 1];

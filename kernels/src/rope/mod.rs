@@ -112,7 +112,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
         vec![out]
     }),
     cost: |s, bytes| {
-        let n = s.dims("x").iter().product::<usize>() as f64;
+        let n = s.numel("x");
         let moved = if s.scalars[1] != 0.0 { s.moved(bytes) } else { s.footprint(bytes) };
         let tables = s.bytes_of("cos", bytes) + s.bytes_of("sin", bytes); // of which few rows are read
         Cost { flops: 3.0 * n, bytes: moved - tables }

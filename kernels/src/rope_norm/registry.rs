@@ -24,7 +24,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 8.0,
         roundings: 0.0,
         magnitude: Some(forward_sizes),
-        cost: |s, bytes| Cost { flops: 7.0 * numel(s, "x"), bytes: bytes * 2.0 * numel(s, "x") },
+        cost: |s, bytes| Cost { flops: 7.0 * s.numel("x"), bytes: bytes * 2.0 * s.numel("x") },
     },
     KernelInfo {
         name: "rope_norm_bwd",
@@ -41,7 +41,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 8.0,
         roundings: 0.0,
         magnitude: Some(backward_sizes),
-        cost: |s, bytes| Cost { flops: 9.0 * numel(s, "dy"), bytes: bytes * 3.0 * numel(s, "dy") },
+        cost: |s, bytes| Cost { flops: 9.0 * s.numel("dy"), bytes: bytes * 3.0 * s.numel("dy") },
     },
 ];
 
@@ -56,10 +56,6 @@ const SHAPES: &[Shape] = &[
 ];
 const BENCH: &[Shape] =
     &[("d4.q", [8, 512, 2, 128], 512, 1.0, 0.0), ("d12.q", [8, 512, 6, 128], 512, 1.0, 0.0)];
-
-fn numel(s: &Sample, arg: &str) -> f64 {
-    s.dims(arg).iter().product::<usize>() as f64
-}
 
 fn rotation(dims: &[usize; 4], table: usize) -> [Arg; 3] {
     [

@@ -83,7 +83,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     roundings: 0.0,
     magnitude: None,
     cost: |s, bytes| {
-        let n = s.dims("logits").iter().product::<usize>() as f64;
+        let n = s.numel("logits");
         Cost { flops: 2.0 * n, bytes: s.moved(bytes) }
     },
 }];

@@ -49,7 +49,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     roundings: 0.0,
     magnitude: None,
     cost: |s, bytes| {
-        let n = s.dims("y").iter().product::<usize>() as f64;
+        let n = s.numel("y");
         Cost { flops: 0.0, bytes: (3.0 * bytes + 4.0) * n }
     },
 }];

@@ -31,7 +31,7 @@ pub const KERNELS: &[KernelInfo] = &[
                     .collect(),
             ]
         }),
-        cost: |s, bytes| Cost { flops: 5.0 * numel(s, "x"), bytes: 2.0 * bytes * numel(s, "x") },
+        cost: |s, bytes| Cost { flops: 5.0 * s.numel("x"), bytes: 2.0 * bytes * s.numel("x") },
     },
     KernelInfo {
         name: "softmax_bwd",
@@ -58,7 +58,7 @@ pub const KERNELS: &[KernelInfo] = &[
             }
             vec![out]
         }),
-        cost: |s, bytes| Cost { flops: 4.0 * numel(s, "dy"), bytes: 3.0 * bytes * numel(s, "dy") },
+        cost: |s, bytes| Cost { flops: 4.0 * s.numel("dy"), bytes: 3.0 * bytes * s.numel("dy") },
     },
     KernelInfo {
         name: "logsumexp_fwd",
@@ -79,7 +79,7 @@ pub const KERNELS: &[KernelInfo] = &[
             let rows = s.dims("lse").iter().product();
             vec![(0..rows).map(|r| x[0].get(r * c..(r + 1) * c).map_or(1.0, size)).collect()]
         }),
-        cost: |s, bytes| Cost { flops: 4.0 * numel(s, "x"), bytes: bytes * numel(s, "x") },
+        cost: |s, bytes| Cost { flops: 4.0 * s.numel("x"), bytes: bytes * s.numel("x") },
     },
     KernelInfo {
         name: "logsumexp_bwd",
@@ -104,7 +104,7 @@ pub const KERNELS: &[KernelInfo] = &[
         }),
         cost: |s, bytes| {
             let not_read = if s.scalars[1] != 0.0 { 0.0 } else { s.bytes_of("dx", bytes) };
-            Cost { flops: 4.0 * numel(s, "x"), bytes: s.moved(bytes) - not_read }
+            Cost { flops: 4.0 * s.numel("x"), bytes: s.moved(bytes) - not_read }
         },
     },
 ];
@@ -128,10 +128,6 @@ const SHAPES: &[(&str, &[usize])] = &[
     ("more than a block", &[2, 2500]),
     ("d4.scores", &[2, 4, 16, 64]),
 ];
-
-fn numel(s: &Sample, arg: &str) -> f64 {
-    s.dims(arg).iter().product::<usize>() as f64
-}
 
 /// Length of the rows; 1 where it is 0, to cut nothing into pieces.
 fn length(s: &Sample, arg: &str) -> usize {

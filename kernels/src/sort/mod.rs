@@ -70,7 +70,7 @@ macro_rules! entry {
             roundings: 0.0,
             magnitude: None,
             cost: |s, bytes| {
-                let n = s.dims("x").iter().product::<usize>() as f64;
+                let n = s.numel("x");
                 Cost { flops: comparisons(s.dims("x")), bytes: (2.0 * bytes + 4.0) * n }
             },
         }

@@ -65,7 +65,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     roundings: 0.0,
     magnitude: None,
     cost: |s, bytes| {
-        let n = s.dims("x").iter().product::<usize>() as f64;
+        let n = s.numel("x");
         Cost { flops: n, bytes: s.moved(bytes) }
     },
 }];

@@ -84,7 +84,7 @@ macro_rules! entry {
             roundings: 0.0,
             magnitude: $magnitude,
             cost: |s, bytes| {
-                let y = s.dims("y").iter().product::<usize>() as f64;
+                let y = s.numel("y");
                 Cost { flops: y, bytes: s.bytes_of("x", bytes) + s.bytes_of("y", bytes) }
             },
         }

@@ -70,7 +70,7 @@ pub const KERNELS: &[KernelInfo] = &[
         tolerance: 6.0, // two products, one sum of a square, one quotient; nothing cancels
         roundings: 0.0,
         magnitude: None,
-        cost: |s, bytes| Cost { flops: 5.0 * numel(s), bytes: bytes * 2.0 * numel(s) },
+        cost: |s, bytes| Cost { flops: 5.0 * s.numel("x"), bytes: bytes * 2.0 * s.numel("x") },
     },
     // BEGIN gradient
     KernelInfo {
@@ -90,7 +90,7 @@ pub const KERNELS: &[KernelInfo] = &[
             let slope = |x: f64| x * x * (3.0 + x * x) / ((1.0 + x * x) * (1.0 + x * x));
             vec![(0..x[0].len()).map(|i| slope(x[0][i]) * x[1][i].abs() + old(i)).collect()]
         }),
-        cost: |s, bytes| Cost { flops: 9.0 * numel(s), bytes: bytes * 4.0 * numel(s) },
+        cost: |s, bytes| Cost { flops: 9.0 * s.numel("x"), bytes: bytes * 4.0 * s.numel("x") },
     },
     // END gradient
 ];
@@ -106,10 +106,6 @@ const SHAPES: &[(&str, &[usize])] = &[
 
 /// Shapes of real models, to be measured: (B, T, C).
 const MEASURED: &[(&str, &[usize])] = &[("d12.hidden", &[8, 512, 768])];
-
-fn numel(s: &Sample) -> f64 {
-    s.dims("x").iter().product::<usize>() as f64
-}
 
 fn forward(&(label, dims): &(&'static str, &[usize])) -> Sample {
     Sample::new(label, vec![Arg::input("x", dims, Draw::Normal), Arg::out("y", dims)])
