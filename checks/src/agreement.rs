@@ -53,6 +53,13 @@ fn worse(a: Option<Worst>, b: Option<Worst>) -> Option<Worst> {
     [a, b].into_iter().flatten().max_by(|a, b| a.ratio().total_cmp(&b.ratio()))
 }
 
+impl Expected {
+    /// On ordinary inputs a definition is finite; where it is not, nothing else is compared.
+    pub fn is_finite(&self) -> bool {
+        self.outcome.y.iter().chain(self.outcome.dx.iter().flatten()).flatten().all(|v| v.is_finite())
+    }
+}
+
 impl Report<'_> {
     /// Report one result.
     pub fn say(&mut self, check: &'static str, kind: Kind, found: Found) {
@@ -109,7 +116,7 @@ impl Report<'_> {
         uses: usize,
     ) -> Result<Outcome> {
         let tracked = vec![true; case.values.len()];
-        let plan = Plan { apply, sample: self.sample, dy, tracked: &tracked, uses, aliased: false };
+        let plan = Plan { uses, ..Plan::new(apply, self.sample, dy, &tracked) };
         run(&plan, &case.tensors(self.sample, kind, device)?)
     }
     /// Gradients on the device against those of the reference, times `uses`.
@@ -132,14 +139,7 @@ impl Report<'_> {
             Err(e) => return self.say("value", kind, Err(e)),
         };
         let tracked = vec![true; inputs.len()];
-        let plan = Plan {
-            apply: self.info.apply,
-            sample: self.sample,
-            dy,
-            tracked: &tracked,
-            uses: 1,
-            aliased: false,
-        };
+        let plan = Plan::new(self.info.apply, self.sample, dy, &tracked);
         let got = match (forward(self.info.apply, self.sample, &inputs), run(&plan, &inputs)) {
             (Ok(y), Ok(got)) => {
                 let mut found = None;
@@ -152,6 +152,12 @@ impl Report<'_> {
                     }
                 }
                 self.say("value", kind, within(found));
+                let inputs = inputs.iter().map(|x| x.dims().to_vec());
+                let dims: Vec<Vec<usize>> =
+                    want.outcome.dims[..y.len()].iter().cloned().chain(inputs).collect();
+                let what =
+                    || format!("outputs and gradients have the shapes {:?}, expected {dims:?}", got.dims);
+                self.say("shapes", kind, pass_if(got.dims == dims, what));
                 got
             }
             (Err(e), _) | (_, Err(e)) => return self.say("value", kind, Err(e)),
@@ -173,8 +179,16 @@ impl Report<'_> {
         let mut found = None;
         for (i, input) in self.sample.inputs.iter().enumerate() {
             let Some(dx) = &want.outcome.dx[i] else { continue };
-            // The error of the formula is of the order of h² of the terms; the floor is for slopes that vanish.
-            let terms: Vec<f64> = numeric.sizes[i].iter().map(|size| size + floor * 1e7).collect();
+            // The error of the formula is h²/6 of the third derivative: with steps of 1e-5 of an input, of the order of 1e-10 of
+            // the terms, or of (bend/size)² times that where the slope grows like an exponential. The floor is for slopes
+            // that vanish.
+            let all = numeric.sizes[i].iter().zip(&numeric.bends[i]);
+            let terms: Vec<f64> = all
+                .map(|(&size, &bend)| {
+                    let curved = if size > 0.0 { 1e-3 * bend * (bend / size) } else { 0.0 };
+                    size + curved + floor * 1e7
+                })
+                .collect();
             found = worse(found, worst_relative(input.name, dx, &numeric.slopes[i], &terms, 1e-7));
         }
         self.say("differences", Kind::Dense, within(found));
@@ -190,6 +204,22 @@ impl Report<'_> {
         self.say("used twice", Kind::Dense, found);
     }
 
+    /// `one output`: each of several outputs seeded alone, against the reference doing the same.
+    pub fn one_output(&mut self, case: &Case, dy: &[Vec<f64>], want: &Expected) {
+        let tracked = vec![true; case.values.len()];
+        for only in (0..dy.len()).filter(|_| dy.len() > 1) {
+            let alone = |device| {
+                let plan = Plan { only: Some(only), ..Plan::new(self.info.apply, self.sample, dy, &tracked) };
+                run(&plan, &case.tensors(self.sample, Kind::Dense, device)?)
+            };
+            let found = alone(Device::Reference).and_then(|outcome| {
+                let want = Expected { outcome, terms: want.terms.clone(), differences: None };
+                within(self.gradients(&alone(self.device)?, &want, 1.0, self.info.gradient))
+            });
+            self.say("one output", Kind::Dense, found);
+        }
+    }
+
     /// `same variable`: one variable in every place gets the sum of the places' gradients.
     pub fn same_variable(&mut self, case: &Case, dy: &[Vec<f64>]) {
         let Some(first) = self.sample.inputs.first().filter(|_| self.sample.inputs.len() > 1) else { return };
@@ -197,23 +227,29 @@ impl Report<'_> {
             return;
         }
         let case = Case { values: vec![case.values[0].clone(); case.values.len()] };
+        let tracked = vec![true; case.values.len()];
         let found = (|| {
-            let apart = self.outcome(self.info.apply, &case, dy, Kind::Dense, Device::Reference, 1)?;
-            let tracked = vec![true; case.values.len()];
-            let plan = Plan {
-                apply: self.info.apply,
-                sample: self.sample,
-                dy,
-                tracked: &tracked,
-                uses: 1,
-                aliased: true,
+            let want = self.expected(&case, dy)?;
+            let [mut sum, mut terms] = [vec![0.0; case.values[0].len()], vec![0.0; case.values[0].len()]];
+            let add = |to: &mut [f64], v: &[f64]| to.iter_mut().zip(v).for_each(|(to, v)| *to += v);
+            want.outcome.dx.iter().flatten().for_each(|dx| add(&mut sum, dx));
+            want.terms.dx.iter().for_each(|dx| add(&mut terms, dx));
+            let one = |device| {
+                let plan = Plan { aliased: true, ..Plan::new(self.info.apply, self.sample, dy, &tracked) };
+                run(&plan, &case.tensors(self.sample, Kind::Dense, device)?)
             };
-            let one = run(&plan, &case.tensors(self.sample, Kind::Dense, Device::Reference)?)?;
-            let mut sum = vec![0.0; case.values[0].len()];
-            apart.dx.iter().flatten().for_each(|dx| sum.iter_mut().zip(dx).for_each(|(s, g)| *s += g));
-            let size = apart.dx.iter().flatten().flatten().fold(0.0f64, |m, g| m.max(g.abs()));
-            let terms = vec![size; sum.len()];
-            within(one.dx[0].as_ref().and_then(|dx| worst_relative(first.name, dx, &sum, &terms, 1e-13)))
+            let (precise, here) = (one(Device::Reference)?, one(self.device)?);
+            let found =
+                precise.dx[0].as_ref().and_then(|dx| worst_relative(first.name, dx, &sum, &terms, 1e-13));
+            let case = self.sample.dtype;
+            // Every place's gradient is rounded before the next is added.
+            let Bound { tolerance, roundings } = self.info.gradient;
+            let bound = Bound { tolerance: tolerance + 1.0, roundings: roundings + 1.0 };
+            let allow = Allowance { bound, stored: stored_as(first.master, case), case, uses: 1.0 };
+            within(worse(
+                found,
+                here.dx[0].as_ref().and_then(|dx| worst(first.name, dx, &sum, &terms, allow)),
+            ))
         })();
         self.say("same variable", Kind::Dense, found);
     }

@@ -18,15 +18,7 @@ impl Report<'_> {
             let tracked: Vec<bool> = (0..n).map(|i| set >> i & 1 == 1).collect();
             let found = (|| {
                 let inputs = case.tensors(self.sample, Kind::Dense, self.device)?;
-                let plan = Plan {
-                    apply: self.info.apply,
-                    sample: self.sample,
-                    dy,
-                    tracked: &tracked,
-                    uses: 1,
-                    aliased: false,
-                };
-                let got = run(&plan, &inputs)?;
+                let got = run(&Plan::new(self.info.apply, self.sample, dy, &tracked), &inputs)?;
                 let same =
                     (0..n).all(|i| !tracked[i] || same_bits(got.dx[i].as_deref(), all.dx[i].as_deref()));
                 let same = same && got.y.iter().zip(&all.y).all(|(a, b)| same_bits(Some(a), Some(b)));
@@ -162,8 +154,7 @@ fn on_threads(threads: usize, report: &Report<'_>, case: &Case, dy: &[Vec<f64>])
     let (info, sample, device) = (report.info, report.sample, report.device);
     kernels::par::with_threads(threads, move || {
         let tracked = vec![true; case.values.len()];
-        let plan = Plan { apply: info.apply, sample, dy, tracked: &tracked, uses: 1, aliased: false };
-        run(&plan, &case.tensors(sample, Kind::Dense, device)?)
+        run(&Plan::new(info.apply, sample, dy, &tracked), &case.tensors(sample, Kind::Dense, device)?)
     })
 }
 

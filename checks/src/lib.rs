@@ -12,6 +12,8 @@
 //! | `value`, `gradient` | the device is within `half an ulp + (tolerance·2⁻²⁴ + roundings·u)·Σabs(terms)` of the f64 reference, all elements, in every accepted layout |
 //! | `differences` | the reference's gradient equals central differences of the reference in f64, every element of every input |
 //! | `used twice` | two uses of every input on one tape double the gradient |
+//! | `shapes` | outputs have the reference's shapes, gradients those of their inputs |
+//! | `one output` | each of several outputs seeded alone gives the gradient it should |
 //! | `same variable` | one variable in all places gets the sum of the places' gradients |
 //! | `needs` | tracking only some inputs leaves their gradients as they were |
 //! | `constants record nothing` | without tracked inputs nothing gets onto a tape |
@@ -97,6 +99,9 @@ fn verify_case(report: &mut Report<'_>, first: bool) {
         Ok(prepared) => prepared,
         Err(e) => return report.say("value", Kind::Dense, Err(e)),
     };
+    if !want.is_finite() {
+        return report.say("value", Kind::Dense, Ok(Err("the definition is not finite".into())));
+    }
     for &kind in Kind::accepted(info.layouts) {
         if kind != Kind::Repeated {
             report.agreement(&case, &dy, &want, kind);
@@ -109,6 +114,7 @@ fn verify_case(report: &mut Report<'_>, first: bool) {
         }
     }
     report.used_twice(&case, &dy, &want);
+    report.one_output(&case, &dy, &want);
     report.same_bits(&case, &dy, &here);
     report.differences(&dy, &want);
     report.composite(&case, &dy, &want);

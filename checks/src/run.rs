@@ -12,6 +12,8 @@ pub struct Outcome {
     pub y: Vec<Vec<f64>>,
     /// Every input's gradient; `None` where the input was not tracked.
     pub dx: Vec<Option<Vec<f64>>>,
+    /// Shapes of the outputs, then of the gradients there are.
+    pub dims: Vec<Vec<usize>>,
 }
 
 /// What to run.
@@ -28,6 +30,15 @@ pub struct Plan<'a> {
     pub uses: usize,
     /// Pass the first input in every place.
     pub aliased: bool,
+    /// Seed only this output.
+    pub only: Option<usize>,
+}
+
+impl<'a> Plan<'a> {
+    /// Once, every input a variable of its own, every output seeded.
+    pub fn new(apply: Apply, sample: &'a OpSample, dy: &'a [Vec<f64>], tracked: &'a [bool]) -> Plan<'a> {
+        Plan { apply, sample, dy, tracked, uses: 1, aliased: false, only: None }
+    }
 }
 
 /// The sample as the operation is to see it on `device`.
@@ -46,7 +57,7 @@ pub fn forward(apply: Apply, sample: &OpSample, inputs: &[Tensor]) -> Result<Vec
 /// Apply, and sweep back.
 pub fn run(plan: &Plan<'_>, inputs: &[Tensor]) -> Result<Outcome> {
     let Some(device) = inputs.first().map(Tensor::device) else {
-        return Ok(Outcome { y: Vec::new(), dx: Vec::new() });
+        return Ok(Outcome { y: Vec::new(), dx: Vec::new(), dims: Vec::new() });
     };
     let (tape, sample) = (Tape::new(), on_device(plan.sample, device));
     let var = |(t, &tracked): (&Tensor, &bool)| {
@@ -57,11 +68,13 @@ pub fn run(plan: &Plan<'_>, inputs: &[Tensor]) -> Result<Outcome> {
         let first = vars[0].clone();
         vars.iter_mut().for_each(|var| *var = first.clone());
     }
-    let (mut seeds, mut y) = (Vec::new(), Vec::new());
+    let (mut seeds, mut y, mut dims) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..plan.uses {
         let outputs = (plan.apply)(&vars, &sample)?;
         y = outputs.iter().map(|v| v.value().to_f64_vec()).collect();
-        for (output, dy) in outputs.into_iter().zip(plan.dy) {
+        dims = outputs.iter().map(|v| v.dims().to_vec()).collect();
+        let seeded = |j: usize| plan.only.is_none_or(|only| only == j);
+        for (_, (output, dy)) in outputs.into_iter().zip(plan.dy).enumerate().filter(|(j, _)| seeded(*j)) {
             let dy = Tensor::from_f64(dy, output.dims(), output.dtype(), device)?;
             seeds.push((output, dy));
         }
@@ -72,10 +85,20 @@ pub fn run(plan: &Plan<'_>, inputs: &[Tensor]) -> Result<Outcome> {
     let missing = || AutogradError::NotTracked { op: "check: a tracked input got no gradient" };
     let mut dx = Vec::new();
     for (i, (var, &tracked)) in vars.iter().zip(plan.tracked).enumerate() {
-        let wanted = tracked && (i == 0 || !plan.aliased);
-        dx.push(if wanted { Some(gradients.take(var).ok_or_else(missing)?.to_f64_vec()) } else { None });
+        if !tracked || i > 0 && plan.aliased {
+            dx.push(None);
+            continue;
+        }
+        let gradient = match gradients.take(var) {
+            Some(gradient) => gradient,
+            // The only output that is seeded need not depend on this input.
+            None if plan.only.is_some() => Tensor::zeros(var.dims(), DType::F32, device)?,
+            None => return Err(missing()),
+        };
+        dims.push(gradient.dims().to_vec());
+        dx.push(Some(gradient.to_f64_vec()));
     }
-    Ok(Outcome { y, dx })
+    Ok(Outcome { y, dx, dims })
 }
 
 /// Sixteen of the smallest f32 steps: below the normal range roundings are not relative.

@@ -47,7 +47,7 @@ pub enum Draw {
 /// One argument of a sample.
 #[derive(Clone, Debug)]
 pub struct Arg {
-    /// Its name in the kernel's signature.
+    /// Its name in the kernel's signature; in parentheses if the kernel does not get it and others are derived from it.
     pub name: &'static str,
     /// Read, written or both.
     pub role: Role,

@@ -6,6 +6,7 @@
 
 use super::OpSample;
 use crate::terms::Terms;
+use tensor::DType;
 
 /// `softmax` over the last axis: `p·(|dy| + Σ p·|dy|)`.
 pub fn softmax(x: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> Terms {
@@ -29,9 +30,35 @@ pub fn log_softmax(x: &[Vec<f64>], _: &[Vec<f64>], sample: &OpSample) -> Terms {
     Terms { y: vec![x[0].chunks(n).flat_map(row).collect()], dx: Vec::new() }
 }
 
-/// Exact GELU: `x·(1 + erf(x/√2))/2`, where erf close to −1 leaves little.
-pub fn gelu(x: &[Vec<f64>], _: &[Vec<f64>], _: &OpSample) -> Terms {
-    Terms { y: vec![x[0].iter().map(|x| x.abs()).collect()], dx: Vec::new() }
+/// Exact GELU: `x·(1 + erf(x/√2))/2`, where erf close to −1 leaves little, in the value as in the derivative.
+pub fn gelu(x: &[Vec<f64>], dy: &[Vec<f64>], _: &OpSample) -> Terms {
+    let sizes = |v: &[f64]| v.iter().map(|v| v.abs()).collect();
+    Terms { y: vec![sizes(&x[0])], dx: vec![sizes(&dy[0])] }
+}
+
+/// What an exponential flushed to 0 below e⁻⁸⁷ = 1.6e-38 leaves out, in units of f32's roundoff.
+const FLUSHED: f64 = 1e-30;
+
+/// The largest factor of that exponential in a derivative: `1 + |x|·2u'`, `u` the cubic, where `2|u| = 87`.
+const STEEPEST: f64 = 300.0;
+
+/// GELU by tanh: `x·σ(2u)`, where σ far to the left is a flushed exponential.
+pub fn gelu_tanh(x: &[Vec<f64>], dy: &[Vec<f64>], _: &OpSample) -> Terms {
+    let times = |v: &[f64], by: f64| v.iter().map(|v| v.abs() * by).collect();
+    Terms { y: vec![times(&x[0], FLUSHED)], dx: vec![times(&dy[0], FLUSHED * STEEPEST)] }
+}
+
+/// The same, gated: `gelu(a)·b`.
+pub fn gated_gelu_tanh(x: &[Vec<f64>], dy: &[Vec<f64>], _: &OpSample) -> Terms {
+    let times = |v: &[f64], w: &[f64], by: f64| v.iter().zip(w).map(|(v, w)| (v * w).abs() * by).collect();
+    let (a, b, dy) = (&x[0], &x[1], &dy[0]);
+    Terms { y: vec![times(a, b, FLUSHED)], dx: vec![times(dy, b, FLUSHED * STEEPEST), times(dy, a, FLUSHED)] }
+}
+
+/// Variance: the mean is rounded before it is subtracted, so equal numbers keep a difference of one roundoff, squared.
+pub fn variance(x: &[Vec<f64>], dy: &[Vec<f64>], _: &OpSample) -> Terms {
+    let largest = x[0].iter().fold(0.0f64, |max, x| max.max(x * x));
+    Terms { y: vec![vec![largest * DType::F32.unit_roundoff(); dy[0].len()]], dx: Vec::new() }
 }
 
 fn of_dx<const N: usize>(dx: [Vec<f64>; N]) -> Terms {
@@ -50,6 +77,7 @@ pub fn sigmoid(x: &[Vec<f64>], dy: &[Vec<f64>], _: &OpSample) -> Terms {
 }
 
 /// Causal attention: `|ds| = P∘(|do|·|v|ᵀ + P·|do|·|v|ᵀ)` in place of `P∘(dp − δ)`, then `scale·|ds|·|k|` and `scale·|ds|ᵀ·|q|`.
+/// Weights that are flushed to 0 are missing in all three gradients.
 pub fn attention(x: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> Terms {
     let &[b, t, h, d] = &sample.inputs[0].dims[..] else { return Terms::default() };
     let (hk, scale, window) = (sample.inputs[1].dims[2], sample.scalars[0], sample.scalars[1]);
@@ -68,8 +96,9 @@ pub fn attention(x: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> Terms {
         let dp: Vec<f64> = (first..=i).map(|j| dot(&dy[0], v, at, key(b, j, head), f64::abs)).collect();
         let delta: f64 = p.iter().zip(&dp).map(|(p, dp)| p * dp).sum();
         for (j, (p, dp)) in (first..=i).zip(p.iter().zip(&dp)) {
-            let (ds, to) = (scale * p * (dp + delta), key(b, j, head));
+            let (ds, to) = (scale * (p + FLUSHED) * (dp + delta), key(b, j, head));
             for c in 0..d {
+                terms[2][to + c] += FLUSHED * dy[0][at + c].abs();
                 terms[0][at + c] += ds * k[to + c].abs();
                 terms[1][to + c] += ds * q[at + c].abs();
             }
@@ -95,6 +124,29 @@ pub fn lm_head_loss(values: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> 
             for i in 0..c {
                 terms[0][row * c + i] += dz * w[word * c + i].abs();
                 terms[1][word * c + i] += dz * x[row * c + i].abs();
+            }
+        }
+    }
+    of_dx(terms)
+}
+
+/// A feed-forward block with its norm, `x + relu²(rms_norm(x·Uᵀ))·Dᵀ`: the norm's gradient `rstd·(g − n·mean(g·n))` vanishes where
+/// all of a row is equal, and with it every derivative.
+pub fn feed_forward(values: &[Vec<f64>], dy: &[Vec<f64>], sample: &OpSample) -> Terms {
+    let [x, up, down] = [&values[0], &values[1], &values[2]];
+    let &[hidden, c] = &sample.inputs[1].dims[..] else { return Terms::default() };
+    let mut terms = [vec![0.0; x.len()], vec![0.0; up.len()], vec![0.0; down.len()]];
+    for (row, (x, dy)) in x.chunks(c).zip(dy[0].chunks(c)).enumerate() {
+        let h: Vec<f64> = up.chunks(c).map(|u| u.iter().zip(x).map(|(u, x)| u * x).sum()).collect();
+        let rstd = 1.0 / (h.iter().map(|h| h * h).sum::<f64>() / hidden as f64).sqrt();
+        let into = |j: usize| (0..c).map(|i| (dy[i] * down[i * hidden + j]).abs()).sum::<f64>();
+        let g: Vec<f64> = (0..hidden).map(|j| 2.0 * (h[j] * rstd).max(0.0) * into(j)).collect();
+        let mean = (0..hidden).map(|j| g[j] * (h[j] * rstd).abs()).sum::<f64>() / hidden as f64;
+        for (j, g) in g.iter().enumerate() {
+            let dh = rstd * (g + (h[j] * rstd).abs() * mean);
+            for i in 0..c {
+                terms[0][row * c + i] += dh * up[j * c + i].abs();
+                terms[1][j * c + i] += dh * x[i].abs();
             }
         }
     }

@@ -101,6 +101,7 @@ pub static GELU: OpInfo = OpInfo {
 
 pub static GELU_TANH: OpInfo = OpInfo {
     composite: Some(|x, _| Ok(vec![gelu_tanh_composite(&x[0])?])),
+    hidden: Some(hidden::gelu_tanh),
     ..gelu(
         "gelu_tanh",
         "y = x·Φ(x), Φ = (1 + tanh u)/2; dx = dy·(Φ + x·(1 − tanh²u)/2·u')",
@@ -108,10 +109,11 @@ pub static GELU_TANH: OpInfo = OpInfo {
     )
 };
 
+/// `(1 + tanh u)/2 = σ(2u)`, and the right side keeps its digits.
 fn gelu_tanh_composite(x: &Var) -> Result<Var> {
-    let k = std::f64::consts::FRAC_2_PI.sqrt();
+    let k = 2.0 * std::f64::consts::FRAC_2_PI.sqrt();
     let u = x.mul(&x.square()?.affine(0.044715 * k, k)?)?;
-    x.mul(&u.tanh()?.affine(0.5, 0.5)?)
+    x.mul(&u.unary(UnaryOp::Sigmoid)?)
 }
 
 const fn gated(
@@ -152,12 +154,15 @@ pub static GATED_SILU: OpInfo = gated(
     |x, _| Ok(vec![x[0].gated(Activation::Silu, &x[1])?]),
     |x, _| Ok(vec![x[0].mul(&x[0].unary(UnaryOp::Sigmoid)?)?.mul(&x[1])?]),
 );
-pub static GATED_GELU_TANH: OpInfo = gated(
-    "gated_gelu_tanh",
-    "y = gelu(a)·b; da = dy·b·gelu'(a), db = dy·gelu(a)",
-    |x, _| Ok(vec![x[0].gated(Activation::GeluTanh, &x[1])?]),
-    |x, _| Ok(vec![gelu_tanh_composite(&x[0])?.mul(&x[1])?]),
-);
+pub static GATED_GELU_TANH: OpInfo = OpInfo {
+    hidden: Some(hidden::gated_gelu_tanh),
+    ..gated(
+        "gated_gelu_tanh",
+        "y = gelu(a)·b; da = dy·b·gelu'(a), db = dy·gelu(a)",
+        |x, _| Ok(vec![x[0].gated(Activation::GeluTanh, &x[1])?]),
+        |x, _| Ok(vec![gelu_tanh_composite(&x[0])?.mul(&x[1])?]),
+    )
+};
 
 /// Scalar 0 is the probability.
 fn mask(s: &OpSample) -> DropoutMask {

@@ -267,8 +267,8 @@ pub static CHECKPOINT: OpInfo = OpInfo {
     scales: &[1.0],
     dtypes: &[DType::F32],
     layouts: Layouts::Any,
-    forward: bound(128.0, 0.0),
-    gradient: bound(256.0, 0.0),
-    hidden: None,
+    forward: bound(64.0, 0.0),
+    gradient: bound(64.0, 0.0),
+    hidden: Some(hidden::feed_forward),
     avoid: None,
 };

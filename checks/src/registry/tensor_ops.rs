@@ -93,7 +93,7 @@ const fn binary(name: &'static str, doc: &'static str, apply: Apply, gradient: B
 }
 
 const SUMMED: Bound = bound(16.0, 0.0);
-const PRODUCTS_SUMMED: Bound = bound(16.0, 1.0); // a product is rounded before it is summed
+const PRODUCTS_SUMMED: Bound = bound(16.0, 2.0); // a product is rounded before it is summed: up to half an ulp, which is a unit
 
 pub static ADD: OpInfo = binary("add", "y = a + b; (dy, dy)", |x, _| Ok(vec![x[0].add(&x[1])?]), SUMMED);
 pub static SUB: OpInfo = binary("sub", "y = a − b; (dy, −dy)", |x, _| Ok(vec![x[0].sub(&x[1])?]), SUMMED);

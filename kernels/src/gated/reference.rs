@@ -16,9 +16,10 @@ fn activation(act: Activation, a: f64) -> (f64, f64) {
         Activation::GeluTanh => {
             let k = (2.0 / std::f64::consts::PI).sqrt();
             let z = a.clamp(-40.0, 40.0); // the slope is 0 or 1 beyond, at infinity too
-            let t = (k * (z + 0.044715 * z.powi(3))).tanh();
-            let slope = k * (1.0 + 3.0 * 0.044715 * z * z);
-            (0.5 * a * (1.0 + t), 0.5 * (1.0 + t) + 0.5 * z * (1.0 - t * t) * slope)
+            // (1 + tanh u)/2 is σ(2u), and that subtracts nothing
+            let e = (-2.0 * k * (z + 0.044715 * z.powi(3))).exp();
+            let slope = 2.0 * k * (1.0 + 3.0 * 0.044715 * z * z) / ((1.0 + e) * (1.0 + 1.0 / e));
+            (a / (1.0 + e), 1.0 / (1.0 + e) + z * slope)
         }
     }
 }

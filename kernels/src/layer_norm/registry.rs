@@ -108,7 +108,7 @@ fn forward(&(label, dims): &Shape, biased: bool) -> Sample {
 fn far_from_zero() -> Sample {
     let mut sample = forward(&("mean far from zero", &[5, 40]), true).with(&[EPS, 1.0]);
     sample.args[0].draw = Draw::DerivedRounded(|ins, _| ins[0].iter().map(|v| 500.0 + v).collect());
-    sample.args.insert(0, Arg::input("deviation", &[5, 40], Draw::NormalF32));
+    sample.args.insert(0, Arg::input("(deviation)", &[5, 40], Draw::NormalF32));
     sample
 }
 

@@ -160,7 +160,7 @@ fn positive(shapes: &[(&'static str, &[usize])]) -> Vec<Sample> {
     let square = Draw::DerivedRounded(|ins, _| ins[0].iter().map(|v| v * v + 1e-3).collect());
     let sample = |&(label, dims): &(&'static str, &[usize])| {
         let args = vec![
-            Arg::input("root", dims, Draw::Normal),
+            Arg::input("(root)", dims, Draw::Normal),
             Arg::input("x", dims, square.clone()),
             Arg::out("y", dims),
         ];

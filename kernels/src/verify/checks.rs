@@ -10,6 +10,7 @@ use crate::element::DType;
 use crate::error::KernelError;
 use crate::registry::{Arg, KernelInfo, Layouts, Role, Sample};
 use crate::view::Layout;
+use std::collections::BTreeMap;
 
 /// One case of one kernel on one device, and where results go.
 pub struct Report<'a> {
@@ -83,6 +84,25 @@ impl Report<'_> {
             }
         });
         self.say("memory", kind, None, touched.unwrap_or_default());
+        if kind == Kind::Repeated {
+            self.rows_alike(expected, &after);
+        }
+    }
+
+    /// `rows alike`: inputs that repeat along their first axis give outputs that do, to the bit, wherever the definition's do.
+    /// A result that depends on where its row stands (in a full tile or in the rest, on this thread or that) shows here.
+    fn rows_alike(&mut self, expected: &Expected, after: &Arguments) {
+        let differing = outputs(self.sample).enumerate().find_map(|(o, (i, arg))| {
+            let rows = arg.dims.first().copied().filter(|&rows| rows > 1)?;
+            let (want, bits) = (&expected.outputs[o], after.placed[i].bits());
+            let slice = want.len() / rows;
+            let alike = (0..want.len()).all(|j| want[j].to_bits() == want[j % slice].to_bits());
+            let odd = |&j: &usize| !expected.is_free(o, j) && bits[j] != bits[j % slice];
+            let j = Some(0..want.len()).filter(|_| alike)?.find(odd)?;
+            let [first, this] = [j % slice, j].map(|j| after.placed[i].values()[j]);
+            Some(format!("{}[{j}] is {this:e}, in the first slice {first:e}", arg.name))
+        });
+        self.say("rows alike", Kind::Repeated, None, differing.unwrap_or_default());
     }
 
     /// `same bits`: twice, and on one thread and two.
@@ -140,20 +160,20 @@ impl Report<'_> {
         }
     }
 
-    /// `shape refused`: outputs that are too long along one axis. Some axes no other argument constrains (the number of cache
-    /// pages), so acceptance is no failure by itself; the result says if any axis was refused. Refusals write nothing.
-    pub fn refused_shapes(&mut self, case: &Case) -> bool {
-        let mut refused = 0;
-        for (i, arg) in outputs(self.sample) {
-            for axis in 0..arg.dims.len() {
-                let Ok(longer) = Layout::contiguous(&self.longer(arg, axis)) else { continue };
-                match self.refusal(case, i, longer) {
+    /// `shape refused`: each argument too long or too short along one axis. Some axes no other argument constrains (the number of cache
+    /// pages), so acceptance is no failure by itself; `refused` learns for every argument whether any of its axes was refused.
+    /// Refusals write nothing.
+    pub fn refused_shapes(&mut self, case: &Case, refused: &mut BTreeMap<&'static str, bool>) {
+        for (i, arg) in self.sample.args.iter().enumerate().filter(|(_, arg)| !arg.name.starts_with('(')) {
+            let mut shapes = Vec::new();
+            (0..arg.dims.len()).for_each(|axis| shapes.extend([self.longer(arg, axis), shorter(arg, axis)]));
+            for layout in shapes.iter().filter_map(|dims| Layout::contiguous(dims).ok()) {
+                match self.refusal(case, i, layout) {
                     Err(what) => self.say("shape refused", Kind::Contiguous, None, what),
-                    Ok(answer) => refused += usize::from(answer.is_some()),
+                    Ok(answer) => *refused.entry(arg.name).or_default() |= answer.is_some(),
                 }
             }
         }
-        refused > 0
     }
     /// `arg`'s shape, longer along `axis`, by a length that no argument has.
     fn longer(&self, arg: &Arg, axis: usize) -> Vec<usize> {
@@ -180,4 +200,11 @@ impl Report<'_> {
             false => Err(format!("wrote something before refusing: {error}")),
         }
     }
+}
+
+/// `arg`'s shape, one shorter along `axis`.
+fn shorter(arg: &Arg, axis: usize) -> Vec<usize> {
+    let mut dims = arg.dims.clone();
+    dims[axis] -= 1; // no sample with an empty argument comes here
+    dims
 }

@@ -8,11 +8,12 @@
 //! | `value` | `abs(got − want) <= half an ulp of the result + tolerance·2⁻²⁴·Σabs(terms) + roundings·u·Σabs(terms)`; NaN and ±∞ where the definition has them, nowhere else |
 //! | `memory` | inputs keep their bits, and so does the memory around every output |
 //! | `same bits` | a second call, one thread and two threads give the same bits |
+//! | `rows alike` | inputs that repeat along the first axis give outputs that repeat to the bit, wherever the definition's do |
 //! | `nan` | one NaN in an input reaches the outputs it reaches in the definition, and no others |
 //! | `infinity` | what one infinity makes infinite or NaN in the definition is not finite, and has no other sign |
 //! | `denormal` | as `value`, with inputs below the normal range |
 //! | `layout refused` | strides that the kernel does not declare are refused with `NonContiguous` |
-//! | `shape refused` | an output of the wrong shape is refused |
+//! | `shape refused` | every argument of a wrong shape is refused, along at least one of its axes |
 //!
 //! Outputs are full of NaN before the call, so a forgotten element is seen; whatever is refused must not have written
 //! anything. `nanochat selftest` and this crate's tests call [`verify`].
@@ -34,6 +35,7 @@ use case::Case;
 use checks::Report;
 use place::Kind;
 use run::Expected;
+use std::collections::BTreeMap;
 
 /// Check the kernels whose name contains `filter` (all without one) on `backend`; `on_result` hears of every check.
 pub fn verify(
@@ -70,7 +72,7 @@ fn verify_kernel(
     budget: Budget,
     sink: &mut dyn FnMut(CheckResult),
 ) {
-    let mut wrong_shapes = WrongShapes::default();
+    let mut wrong_shapes = BTreeMap::new();
     for (number, sample) in (info.samples)().iter().enumerate() {
         if sample.elements() > budget.max_elements as f64 {
             continue;
@@ -92,23 +94,17 @@ fn verify_kernel(
             }
         }
     }
-    if let (true, false, Some(sample)) = (wrong_shapes.tried, wrong_shapes.refused, (info.samples)().first())
-    {
+    let Some(sample) = (info.samples)().into_iter().next() else { return };
+    for name in wrong_shapes.iter().filter(|(_, refused)| !**refused).map(|(name, _)| name) {
         let (dtype, scale) = (info.dtypes[0], info.scales[0]);
-        let mut report = Report { backend, info, sample, dtype, scale, seed: 0, sink };
-        report.say("shape refused", Kind::Contiguous, None, "no output of a wrong shape was refused".into());
+        let mut report = Report { backend, info, sample: &sample, dtype, scale, seed: 0, sink: &mut *sink };
+        let what = format!("{name} longer or shorter than the other arguments allow was never refused");
+        report.say("shape refused", Kind::Contiguous, None, what);
     }
 }
 
-/// Whether outputs of a wrong shape were offered, and any of them refused.
-#[derive(Default)]
-struct WrongShapes {
-    tried: bool,
-    refused: bool,
-}
-
 /// All checks of one case. Those about refusals and NaN do not depend on the magnitude and are made at the `first` one.
-fn verify_case(report: &mut Report<'_>, first: bool, wrong_shapes: &mut WrongShapes) {
+fn verify_case(report: &mut Report<'_>, first: bool, wrong_shapes: &mut BTreeMap<&'static str, bool>) {
     let (info, sample) = (report.info, report.sample);
     let case = Case::draw(sample, report.scale, report.dtype, report.seed);
     let expected = match Expected::new(info, sample, &case) {
@@ -135,8 +131,7 @@ fn verify_case(report: &mut Report<'_>, first: bool, wrong_shapes: &mut WrongSha
         report.denormals();
         report.refused_layouts(&case);
         if sample.args.len() > 1 && sample.args.iter().all(|arg| arg.numel() > 0) {
-            wrong_shapes.tried = true;
-            wrong_shapes.refused |= report.refused_shapes(&case);
+            report.refused_shapes(&case, wrong_shapes);
         }
     }
 }
