@@ -6,8 +6,15 @@
 
 use autograd::ops::attention::attention;
 use autograd::ops::cat::cat;
+use autograd::ops::checkpoint::checkpoint;
+use autograd::ops::select::select;
 use autograd::{Tape, Var};
+use kernels::arg_reduce::ArgOp;
 use kernels::binary::BinaryOp;
+use kernels::compare::CompareOp;
+use kernels::dropout::DropoutMask;
+use kernels::gated::Activation;
+use kernels::gelu::GeluForm;
 use kernels::philox::Philox;
 use kernels::reduce::ReduceOp;
 use kernels::unary::UnaryOp;
@@ -199,10 +206,48 @@ fn tensor_method(which: usize, d: &mut Draw) -> (&'static str, Result<()>) {
         38 => ("sum_to", x.sum_to(&dims).map(drop)),
         39 => ("scalar", Tensor::scalar(v, dtype, device).map(drop)),
         40 => ("ids", Tensor::ids(&[1, -1], &dims, device).map(drop)),
-        _ => ("sum_to its partner", x.sum_to(y.dims()).map(drop)),
+        41 => ("sum_to its partner", x.sum_to(y.dims()).map(drop)),
+        42 => ("compare", x.compare(CompareOp::Lt, &y).map(drop)),
+        43 => ("select", y.select(&x, &x).map(drop)),
+        44 => ("gather", x.gather(a, &y).map(drop)),
+        45 => ("index_select", x.index_select(a, &m.targets).map(drop)),
+        46 => ("sort", x.sort(b % 2 == 0).map(drop)),
+        47 => ("top_k", x.top_k(a).map(drop)),
+        48 => ("cumsum", x.cumsum(a, b % 2 == 0).map(drop)),
+        49 => ("softmax", x.softmax().map(drop)),
+        50 => ("logsumexp", x.logsumexp().map(drop)),
+        51 => ("mean", x.mean(&axes).map(drop)),
+        52 => ("arg_reduce", x.arg_reduce(ArgOp::Max, a).map(drop)),
+        _ => return layer_method(which - 53, d, &x, &y),
     }
 }
-const TENSOR_METHODS: usize = 42;
+const TENSOR_METHODS: usize = 53 + LAYER_METHODS;
+
+/// The layers: rows of a batch, a vector over their last axis, gates.
+fn layer_method(which: usize, d: &mut Draw, x: &Tensor, y: &Tensor) -> (&'static str, Result<()>) {
+    let f = d.pick(&[DType::F32, DType::F32, DType::Bf16]);
+    let [b, t, h, c] = std::array::from_fn(|_| d.pick(&[0, 1, 2, 2, 3, 5]));
+    let (rows, other) = (d.near(&[b, t, c], f), d.near(&[b, t, c], f));
+    let (gain, first) = (d.near(&[c], DType::F32), d.near(&[b, c], f));
+    let (heads, more, gates) = (d.near(&[b, t, h, c], f), d.near(&[b, t, h, c], f), d.near(&[b, t, h], f));
+    let first_channels = d.below(4);
+    let (gate, one, w) =
+        (d.near(&[b, t], f), d.near(&[1], DType::F32), d.near(&[h, first_channels], DType::F32));
+    let (m, v) = (d.model(), d.value());
+    match which {
+        0 => ("layer_norm", rows.layer_norm(&gain, Some(&gain).filter(|_| v > 0.0), v).map(drop)),
+        1 => ("gelu", x.gelu(GeluForm::Tanh).map(drop)),
+        2 => ("gated", x.gated(Activation::Silu, y).map(drop)),
+        3 => ("dropout", x.dropout(DropoutMask { p: v, seed: 1, stream: 2 }).map(drop)),
+        4 => ("add_rms_norm", rows.add_rms_norm(&other, v).map(drop)),
+        5 => ("rope_norm", m.q.rope_norm(&m.positions, &m.angles[0], &m.angles[1], v, 1e-6).map(drop)),
+        6 => ("channel_gate", rows.channel_gate(&w, v).map(drop)),
+        7 => ("gated_add", heads.gated_add(&gates, &more).map(drop)),
+        8 => ("smear", rows.smear(&gate, Some(&first).filter(|_| v > 0.0)).map(drop)),
+        _ => ("mix", rows.mix(&one, &other, &one).map(drop)),
+    }
+}
+const LAYER_METHODS: usize = 10;
 
 /// Method number `which` of `Var`, and a sweep from its result where there is one.
 fn var_method(which: usize, d: &mut Draw) -> (&'static str, autograd::Result<()>) {
@@ -244,7 +289,25 @@ fn var_method(which: usize, d: &mut Draw) -> (&'static str, autograd::Result<()>
         18 => ("expand", vx.expand(&dims)),
         19 => ("narrow", vx.narrow(a, b, c)),
         20 => ("contiguous", vx.contiguous()),
-        _ => ("affine", vx.affine(v, v)),
+        21 => ("affine", vx.affine(v, v)),
+        22 => ("select", select(&z, &vx, &vy)),
+        23 => ("gather", vx.gather(a, &ids)),
+        24 => ("index_select", vx.index_select(a, &m.targets)),
+        25 => ("sort", vx.sort(b % 2 == 0).map(|(y, _)| y)),
+        26 => ("top_k", vx.top_k(a).map(|(y, _)| y)),
+        27 => ("cumsum", vx.cumsum(a, b % 2 == 0)),
+        28 => ("logsumexp", vx.logsumexp()),
+        29 => ("mean", vx.mean(&axes)),
+        30 => ("variance", vx.variance(&axes)),
+        31 => ("max", vx.max(&axes)),
+        32 => ("layer_norm", var(&m.x).layer_norm(&vy, None, v)),
+        33 => ("gelu", vx.gelu(GeluForm::Exact)),
+        34 => ("gated", vx.gated(Activation::GeluTanh, &vy)),
+        35 => ("dropout", vx.dropout(DropoutMask { p: v, seed: 1, stream: 2 })),
+        36 => ("add_rms_norm", vx.add_rms_norm(&vy, v).map(|(h, _)| h)),
+        37 => ("channel_gate", var(&m.x).channel_gate(&var(&m.head), v)),
+        38 => ("mix", vx.mix(&var(&m.rows[0]), &vy, &var(&m.rows[1]))),
+        _ => ("checkpoint", checkpoint(|x| x[0].mul(&x[1]), &[&vx, &vy])),
     };
     let swept = result.and_then(|out| {
         let seed = if d.below(2) == 0 { out.value().clone() } else { d.partner(out.value()) };
@@ -252,7 +315,7 @@ fn var_method(which: usize, d: &mut Draw) -> (&'static str, autograd::Result<()>
     });
     (name, swept)
 }
-const VAR_METHODS: usize = 22;
+const VAR_METHODS: usize = 40;
 
 /// Call methods in turn; report every panic, and methods that were never accepted.
 fn survey<E>(methods: usize, rounds: usize, call: fn(usize, &mut Draw) -> (&'static str, ResultOf<E>)) {
