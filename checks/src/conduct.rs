@@ -8,6 +8,7 @@ use crate::registry::Input;
 use autograd::{AutogradError, Result, Tape, Var};
 use kernels::philox;
 use kernels::registry::Layouts;
+use kernels::verify::tells;
 use tensor::{DType, Device, Tensor, TensorError, memory};
 
 impl Report<'_> {
@@ -141,12 +142,6 @@ impl Report<'_> {
             }
         }
     }
-}
-
-/// May this come out where the reference says `want`? NaN may always: it is loud. A finite number only for a finite one, an infinity
-/// only for the same.
-fn tells(got: f64, want: f64) -> bool {
-    got.is_nan() || got == want || got.is_finite() && want.is_finite() || want.is_nan() && !got.is_finite()
 }
 
 /// The whole run inside a pool of so many threads.

@@ -27,6 +27,7 @@ pub(crate) mod run;
 #[cfg(test)]
 mod tests;
 
+pub use extremes::tells;
 pub use report::{Budget, CheckResult, Row, Summary, Worst};
 
 use crate::backend::Backend;

@@ -2,6 +2,7 @@
 //! the generated page of the book.
 
 use super::entry::Entry;
+use std::collections::BTreeSet;
 
 /// Folders whose kernels are differentiated under other names than the folder's.
 const UNDER_OTHER_NAMES: &[(&str, &[&str])] = &[
@@ -26,7 +27,8 @@ pub fn table(entries: &[Entry]) -> String {
     text += "| folder in `kernels/src/` | definition | fast version | gradient, in `autograd/src/ops/` | measured at |\n";
     text += "|---|---|---|---|---|\n";
     for (folder, mut labels) in folders {
-        labels.dedup();
+        let mut seen = BTreeSet::new();
+        labels.retain(|label| seen.insert(*label));
         let labels = if labels.is_empty() { "–".to_string() } else { labels.join(", ") };
         let gradients = gradients(folder);
         text += &format!("| `{folder}` | `reference.rs` | `cpu.rs` | {gradients} | {labels} |\n");
