@@ -1,0 +1,181 @@
+//! NVRTC, NVIDIA's run-time compiler, where it is installed: CUDA C++ to PTX with no GPU and no driver. Only what the tests
+//! need of it, loaded at run time by its path; `cargo xtask nvrtc` fetches it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Why nothing was compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NvrtcError {
+    /// The library cannot be loaded, or is not NVRTC.
+    NotThere(String),
+    /// The compiler refused the source; its log.
+    Refused(String),
+}
+
+impl fmt::Display for NvrtcError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NvrtcError::NotThere(why) => write!(f, "NVRTC cannot be used ({why}): run `cargo xtask nvrtc`"),
+            NvrtcError::Refused(log) => write!(f, "NVRTC refused the source:\n{log}"),
+        }
+    }
+}
+
+impl std::error::Error for NvrtcError {}
+
+/// A loaded NVRTC.
+pub struct Nvrtc {
+    functions: library::Functions,
+}
+
+impl Nvrtc {
+    /// Loads the library of this path (`libnvrtc.so.12`). It stays loaded until the program ends.
+    ///
+    /// # Errors
+    /// There is no such file, or it lacks a function.
+    pub fn load(path: &Path) -> Result<Nvrtc, NvrtcError> {
+        library::load(path).map(|functions| Nvrtc { functions })
+    }
+
+    /// The library in the folder where `cargo xtask nvrtc` puts it, or `NANOCHAT_NVRTC` names another one.
+    pub fn find(target_folder: &Path) -> Option<PathBuf> {
+        let folder = std::env::var_os("NANOCHAT_NVRTC").map_or(target_folder.join("nvrtc"), PathBuf::from);
+        let path = folder.join("nvidia/cuda_nvrtc/lib/libnvrtc.so.12");
+        path.is_file().then_some(path)
+    }
+
+    /// Compiles `source`, which messages call `name`, to PTX. `options` are the compiler's, `--gpu-architecture=compute_80`.
+    ///
+    /// # Errors
+    /// The compiler's log, where it refuses.
+    pub fn compile(&self, source: &str, name: &str, options: &[&str]) -> Result<String, NvrtcError> {
+        library::compile(&self.functions, source, name, options)
+    }
+}
+
+#[cfg(unix)]
+mod library {
+    use super::NvrtcError;
+    use std::ffi::{CStr, CString, c_char, c_int, c_void};
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+    use std::ptr::{null, null_mut};
+
+    type Program = *mut c_void;
+
+    /// The functions that are called, with their C types.
+    pub struct Functions {
+        create: unsafe extern "C" fn(
+            *mut Program,
+            *const c_char,
+            *const c_char,
+            c_int,
+            *const *const c_char,
+            *const *const c_char,
+        ) -> c_int,
+        compile: unsafe extern "C" fn(Program, c_int, *const *const c_char) -> c_int,
+        destroy: unsafe extern "C" fn(*mut Program) -> c_int,
+        log_size: unsafe extern "C" fn(Program, *mut usize) -> c_int,
+        log: unsafe extern "C" fn(Program, *mut c_char) -> c_int,
+        ptx_size: unsafe extern "C" fn(Program, *mut usize) -> c_int,
+        ptx: unsafe extern "C" fn(Program, *mut c_char) -> c_int,
+    }
+
+    unsafe extern "C" {
+        fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void;
+        fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
+    }
+
+    const RTLD_NOW: c_int = 2;
+
+    fn missing(why: impl Into<String>) -> NvrtcError {
+        NvrtcError::NotThere(why.into())
+    }
+
+    pub fn load(path: &Path) -> Result<Functions, NvrtcError> {
+        let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|e| missing(e.to_string()))?;
+        // SAFETY: a path with a final zero; the library is NVIDIA's, whose constructors need nothing of us.
+        let handle = unsafe { dlopen(c_path.as_ptr(), RTLD_NOW) };
+        if handle.is_null() {
+            return Err(missing(format!("{} cannot be loaded", path.display())));
+        }
+        let find = |name: &CStr| {
+            // SAFETY: the handle is of a loaded library, the name ends with zero.
+            let found = unsafe { dlsym(handle, name.as_ptr()) };
+            if found.is_null() { Err(missing(format!("no function {name:?}"))) } else { Ok(found) }
+        };
+        // SAFETY: each pointer is of the function that nvrtc.h declares with this type.
+        unsafe {
+            Ok(Functions {
+                create: std::mem::transmute::<*mut c_void, _>(find(c"nvrtcCreateProgram")?),
+                compile: std::mem::transmute::<*mut c_void, _>(find(c"nvrtcCompileProgram")?),
+                destroy: std::mem::transmute::<*mut c_void, _>(find(c"nvrtcDestroyProgram")?),
+                log_size: std::mem::transmute::<*mut c_void, _>(find(c"nvrtcGetProgramLogSize")?),
+                log: std::mem::transmute::<*mut c_void, _>(find(c"nvrtcGetProgramLog")?),
+                ptx_size: std::mem::transmute::<*mut c_void, _>(find(c"nvrtcGetPTXSize")?),
+                ptx: std::mem::transmute::<*mut c_void, _>(find(c"nvrtcGetPTX")?),
+            })
+        }
+    }
+
+    type Size = unsafe extern "C" fn(Program, *mut usize) -> c_int;
+    type Fill = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
+
+    /// A text of the program, by the two calls that NVRTC has for each: how long, then what.
+    fn text(program: Program, size: Size, fill: Fill) -> String {
+        let mut bytes = 0;
+        // SAFETY: a live program, and a place for the size.
+        if unsafe { size(program, &mut bytes) } != 0 {
+            return String::new();
+        }
+        let mut buffer = vec![0_u8; bytes.max(1)];
+        // SAFETY: the buffer has as many bytes as the library asked for.
+        if unsafe { fill(program, buffer.as_mut_ptr().cast()) } != 0 {
+            return String::new();
+        }
+        while buffer.last() == Some(&0) {
+            buffer.pop();
+        }
+        String::from_utf8_lossy(&buffer).into_owned()
+    }
+
+    pub fn compile(f: &Functions, source: &str, name: &str, options: &[&str]) -> Result<String, NvrtcError> {
+        let c = |text: &str| CString::new(text).map_err(|_| NvrtcError::Refused("a zero byte in the text".into()));
+        let (source, name) = (c(source)?, c(name)?);
+        let options: Vec<CString> = options.iter().map(|o| c(o)).collect::<Result<_, _>>()?;
+        let pointers: Vec<*const c_char> = options.iter().map(|o| o.as_ptr()).collect();
+        let mut program = null_mut();
+        // SAFETY: texts that end with zero, no headers, a place for the program.
+        let made = unsafe { (f.create)(&mut program, source.as_ptr(), name.as_ptr(), 0, null(), null()) };
+        if made != 0 {
+            return Err(NvrtcError::NotThere(format!("nvrtcCreateProgram gave {made}")));
+        }
+        // SAFETY: a live program and as many options as are said.
+        let outcome = unsafe { (f.compile)(program, pointers.len() as c_int, pointers.as_ptr()) };
+        let result = match outcome {
+            0 => Ok(text(program, f.ptx_size, f.ptx)),
+            _ => Err(NvrtcError::Refused(text(program, f.log_size, f.log))),
+        };
+        // SAFETY: the program is live and not used again.
+        unsafe { (f.destroy)(&mut program) };
+        result
+    }
+}
+
+#[cfg(not(unix))]
+mod library {
+    use super::NvrtcError;
+    use std::path::Path;
+
+    pub struct Functions;
+
+    pub fn load(_: &Path) -> Result<Functions, NvrtcError> {
+        Err(NvrtcError::NotThere("only Unix systems are supported".into()))
+    }
+
+    pub fn compile(_: &Functions, _: &str, _: &str, _: &[&str]) -> Result<String, NvrtcError> {
+        Err(NvrtcError::NotThere("only Unix systems are supported".into()))
+    }
+}
