@@ -78,8 +78,20 @@ fn narrow(x: f64, format: &Format, round: Round) -> u16 {
     let whole = match round {
         Round::Nearest => units.round_ties_even(),
         Round::Zero => units.trunc(),
-        Round::Down => if sign == 0 { units.floor() } else { units.ceil() },
-        Round::Up => if sign == 0 { units.ceil() } else { units.floor() },
+        Round::Down => {
+            if sign == 0 {
+                units.floor()
+            } else {
+                units.ceil()
+            }
+        }
+        Round::Up => {
+            if sign == 0 {
+                units.ceil()
+            } else {
+                units.floor()
+            }
+        }
     };
     // `whole` counts steps from zero at this exponent: adding it to the exponent's base carries by itself.
     let base = (exponent + format.max_exponent - 1) << format.mantissa;
@@ -122,7 +134,11 @@ pub(crate) fn fma_to_odd(a: f64, b: f64, c: f64) -> f64 {
     if lost == 0.0 || sum.to_bits() & 1 == 1 {
         return sum;
     }
-    if (lost > 0.0) == (sum > 0.0) { f64::from_bits(sum.to_bits() + 1) } else { f64::from_bits(sum.to_bits() - 1) }
+    if (lost > 0.0) == (sum > 0.0) {
+        f64::from_bits(sum.to_bits() + 1)
+    } else {
+        f64::from_bits(sum.to_bits() - 1)
+    }
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Device {
         options: &Options,
     ) -> Result<Report, Box<Fault>> {
         let shape = exec::Shape { grid, block };
-        exec::launch(self, module, kernel, shape, shared_bytes, args, options, None).map_err(Box::new)
+        exec::launch(self, module, kernel, shape, shared_bytes, args, options, None)
     }
 
     /// The same, with `observer` called after every instruction of every warp, on one thread.
@@ -76,6 +76,6 @@ impl Device {
         observer: &mut dyn FnMut(&Step),
     ) -> Result<Report, Box<Fault>> {
         let shape = exec::Shape { grid, block };
-        exec::launch(self, module, kernel, shape, shared_bytes, args, options, Some(observer)).map_err(Box::new)
+        exec::launch(self, module, kernel, shape, shared_bytes, args, options, Some(observer))
     }
 }

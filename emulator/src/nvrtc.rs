@@ -59,28 +59,30 @@ impl Nvrtc {
 mod library {
     use super::NvrtcError;
     use std::ffi::{CStr, CString, c_char, c_int, c_void};
+    use std::mem::transmute;
     use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
     use std::ptr::{null, null_mut};
 
     type Program = *mut c_void;
 
+    type Text = *const c_char;
+    type Texts = *const *const c_char;
+    type Create = unsafe extern "C" fn(*mut Program, Text, Text, c_int, Texts, Texts) -> c_int;
+    type Compile = unsafe extern "C" fn(Program, c_int, Texts) -> c_int;
+    type Destroy = unsafe extern "C" fn(*mut Program) -> c_int;
+    type Size = unsafe extern "C" fn(Program, *mut usize) -> c_int;
+    type Fill = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
+
     /// The functions that are called, with their C types.
     pub struct Functions {
-        create: unsafe extern "C" fn(
-            *mut Program,
-            *const c_char,
-            *const c_char,
-            c_int,
-            *const *const c_char,
-            *const *const c_char,
-        ) -> c_int,
-        compile: unsafe extern "C" fn(Program, c_int, *const *const c_char) -> c_int,
-        destroy: unsafe extern "C" fn(*mut Program) -> c_int,
-        log_size: unsafe extern "C" fn(Program, *mut usize) -> c_int,
-        log: unsafe extern "C" fn(Program, *mut c_char) -> c_int,
-        ptx_size: unsafe extern "C" fn(Program, *mut usize) -> c_int,
-        ptx: unsafe extern "C" fn(Program, *mut c_char) -> c_int,
+        create: Create,
+        compile: Compile,
+        destroy: Destroy,
+        log_size: Size,
+        log: Fill,
+        ptx_size: Size,
+        ptx: Fill,
     }
 
     unsafe extern "C" {
@@ -109,19 +111,16 @@ mod library {
         // SAFETY: each pointer is of the function that nvrtc.h declares with this type.
         unsafe {
             Ok(Functions {
-                create: std::mem::transmute::<*mut c_void, _>(find(c"nvrtcCreateProgram")?),
-                compile: std::mem::transmute::<*mut c_void, _>(find(c"nvrtcCompileProgram")?),
-                destroy: std::mem::transmute::<*mut c_void, _>(find(c"nvrtcDestroyProgram")?),
-                log_size: std::mem::transmute::<*mut c_void, _>(find(c"nvrtcGetProgramLogSize")?),
-                log: std::mem::transmute::<*mut c_void, _>(find(c"nvrtcGetProgramLog")?),
-                ptx_size: std::mem::transmute::<*mut c_void, _>(find(c"nvrtcGetPTXSize")?),
-                ptx: std::mem::transmute::<*mut c_void, _>(find(c"nvrtcGetPTX")?),
+                create: transmute::<*mut c_void, Create>(find(c"nvrtcCreateProgram")?),
+                compile: transmute::<*mut c_void, Compile>(find(c"nvrtcCompileProgram")?),
+                destroy: transmute::<*mut c_void, Destroy>(find(c"nvrtcDestroyProgram")?),
+                log_size: transmute::<*mut c_void, Size>(find(c"nvrtcGetProgramLogSize")?),
+                log: transmute::<*mut c_void, Fill>(find(c"nvrtcGetProgramLog")?),
+                ptx_size: transmute::<*mut c_void, Size>(find(c"nvrtcGetPTXSize")?),
+                ptx: transmute::<*mut c_void, Fill>(find(c"nvrtcGetPTX")?),
             })
         }
     }
-
-    type Size = unsafe extern "C" fn(Program, *mut usize) -> c_int;
-    type Fill = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
 
     /// A text of the program, by the two calls that NVRTC has for each: how long, then what.
     fn text(program: Program, size: Size, fill: Fill) -> String {
@@ -142,7 +141,9 @@ mod library {
     }
 
     pub fn compile(f: &Functions, source: &str, name: &str, options: &[&str]) -> Result<String, NvrtcError> {
-        let c = |text: &str| CString::new(text).map_err(|_| NvrtcError::Refused("a zero byte in the text".into()));
+        let c = |text: &str| {
+            CString::new(text).map_err(|_| NvrtcError::Refused("a zero byte in the text".into()))
+        };
         let (source, name) = (c(source)?, c(name)?);
         let options: Vec<CString> = options.iter().map(|o| c(o)).collect::<Result<_, _>>()?;
         let pointers: Vec<*const c_char> = options.iter().map(|o| o.as_ptr()).collect();

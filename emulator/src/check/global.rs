@@ -145,15 +145,28 @@ fn report(a: Run, b: Run, stale: bool) -> Box<Trap> {
     let (first, second) = if a.kind <= b.kind { (a, b) } else { (b, a) };
     let address = first.start.max(second.start);
     let message = if stale {
-        format!("{} of address {address:#x}, which the same launch changes by {}", word(first.kind), word(second.kind))
+        format!(
+            "{} of address {address:#x}, which the same launch changes by {}",
+            word(first.kind),
+            word(second.kind)
+        )
     } else {
-        format!("{} and {} of address {address:#x} by two blocks of one launch", word(first.kind), word(second.kind))
+        format!(
+            "{} and {} of address {address:#x} by two blocks of one launch",
+            word(first.kind),
+            word(second.kind)
+        )
     };
     let kind = if stale { FaultKind::StaleRead } else { FaultKind::GlobalRace };
     // A range may join accesses of many lanes; the lane is exact only where the range begins.
     let lane = |run: &Run| Some(u32::from(run.lane)).filter(|_| run.start == address);
-    let other =
-        Other { action: word(second.kind), block: second.block, warp: second.warp.into(), lane: lane(&second), pc: second.pc };
+    let other = Other {
+        action: word(second.kind),
+        block: second.block,
+        warp: second.warp.into(),
+        lane: lane(&second),
+        pc: second.pc,
+    };
     let mut trap = Trap::new(kind, lane(&first), message).against(other);
     (trap.pc, trap.warp, trap.block) = (first.pc, first.warp.into(), first.block);
     trap

@@ -28,9 +28,11 @@ pub struct Checks {
 
 impl Checks {
     /// Every rule.
-    pub const ALL: Checks = Checks { uninitialized: true, shared_races: true, global_races: true, barriers: true };
+    pub const ALL: Checks =
+        Checks { uninitialized: true, shared_races: true, global_races: true, barriers: true };
     /// Bounds, alignment and launch limits only.
-    pub const NONE: Checks = Checks { uninitialized: false, shared_races: false, global_races: false, barriers: false };
+    pub const NONE: Checks =
+        Checks { uninitialized: false, shared_races: false, global_races: false, barriers: false };
 
     pub(crate) fn any(&self) -> bool {
         *self != Checks::NONE

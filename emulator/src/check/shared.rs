@@ -143,14 +143,16 @@ impl SharedShadow {
         let kind = if same { FaultKind::WarpRace } else { FaultKind::SharedRace };
         let missing = if same { "bar.warp.sync (__syncwarp)" } else { "barrier" };
         let lane = Some(actor.lane).filter(|l| u64::from(*l) != SEVERAL);
-        let message = format!("{} shared memory at offset {offset:#x} with no {missing} after {}", words[0], words[1]);
+        let message =
+            format!("{} shared memory at offset {offset:#x} with no {missing} after {}", words[0], words[1]);
         Trap::new(kind, lane, message).against(before.party(words[1], self.block))
     }
 
     #[cold]
     fn in_flight(&self, flight: Stamp, actor: Actor, what: &str, offset: u64) -> Box<Trap> {
         let lane = Some(actor.lane).filter(|l| u64::from(*l) != SEVERAL);
-        let message = format!("{what} shared memory at offset {offset:#x} while a cp.async into it is still in flight");
+        let message =
+            format!("{what} shared memory at offset {offset:#x} while a cp.async into it is still in flight");
         Trap::new(FaultKind::InFlight, lane, message).against(flight.party("the copy", self.block))
     }
 
@@ -164,7 +166,8 @@ impl SharedShadow {
             }
             if self.uninitialized && !cell.write.is_some() {
                 let lane = Some(actor.lane).filter(|l| u64::from(*l) != SEVERAL);
-                let message = format!("read shared memory at offset {offset:#x} that this block has not written");
+                let message =
+                    format!("read shared memory at offset {offset:#x} that this block has not written");
                 return Err(Trap::new(FaultKind::UninitShared, lane, message));
             }
             if !self.races {
@@ -247,7 +250,8 @@ impl SharedShadow {
                 return Err(self.in_flight(cell.flight, actor, "updated", offset));
             }
             if self.uninitialized && !cell.write.is_some() {
-                let message = format!("updated shared memory at offset {offset:#x} that this block has not written");
+                let message =
+                    format!("updated shared memory at offset {offset:#x} that this block has not written");
                 return Err(Trap::new(FaultKind::UninitShared, Some(actor.lane), message));
             }
             if !self.races {
@@ -372,7 +376,7 @@ mod tests {
         let mut s = shadow();
         write(&mut s, 0, 0);
         barrier(&mut s);
-        let mut update = |s: &mut SharedShadow, warp| s.atomic(8, 4, actor(warp, 0)).err().map(|t| t.kind);
+        let update = |s: &mut SharedShadow, warp| s.atomic(8, 4, actor(warp, 0)).err().map(|t| t.kind);
         assert_eq!(update(&mut s, 0), None);
         assert_eq!(update(&mut s, 1), None);
         assert_eq!(read(&mut s, 0, 0), Some(FaultKind::SharedRace));

@@ -4,12 +4,14 @@
 //! `Double` (`[u64; 32]`), `Pred` (one `u32` as a mask). An operand is a slot number. Constants and special registers are
 //! slots too, filled before the first instruction, so an instruction has one kind of operand only.
 //!
-//! Read next: `op.rs` (the instructions), `visit.rs` (what each reads and writes), then `decode/`.
+//! Read next: `op.rs` (the instructions), `function.rs` (what they compute), `visit.rs` (what each reads and writes), then `decode/`.
 
+mod function;
 mod op;
 mod program;
 mod visit;
 
+pub(crate) use function::*;
 pub(crate) use op::*;
 pub(crate) use program::*;
 pub(crate) use visit::Role;

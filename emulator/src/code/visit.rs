@@ -100,7 +100,13 @@ impl Op {
             }
             Op::Bfi { w, d, a, b, pos, len } => {
                 let bank = bank_of(*w);
-                all(&mut [(bank, Read, a), (bank, Read, b), (Word, Read, pos), (Word, Read, len), (bank, Write, d)]);
+                all(&mut [
+                    (bank, Read, a),
+                    (bank, Read, b),
+                    (Word, Read, pos),
+                    (Word, Read, len),
+                    (bank, Write, d),
+                ]);
             }
             Op::MulWide { f, d, a, b } => {
                 all(&mut [(Word, Read, a), (Word, Read, b), (f.result(), Write, d)]);
@@ -165,7 +171,12 @@ impl Op {
                     see(bank, role, reg);
                 }
             }
-            Op::Bra { .. } | Op::Exit | Op::Fence | Op::CopyCommit | Op::CopyWait { .. } | Op::CopyWaitAll => {}
+            Op::Bra { .. }
+            | Op::Exit
+            | Op::Fence
+            | Op::CopyCommit
+            | Op::CopyWait { .. }
+            | Op::CopyWaitAll => {}
             Op::Bar { id, count, .. } => all(&mut [(Word, Read, id), (Word, Read, count)]),
             Op::BarReduce { f, id, d, p, .. } => {
                 let bank = if *f == super::BarReduce::Popc { Word } else { Pred };

@@ -56,11 +56,19 @@ fn of_float(ty: Float) -> Class {
 /// The class of an instruction.
 pub(crate) fn class(op: &Op) -> Class {
     match op {
-        Op::Int1 { .. } | Op::Int2 { .. } | Op::Count { .. } | Op::Word3 { .. } | Op::Mad { .. } => Class::Integer,
-        Op::Shift { .. } | Op::Bfe { .. } | Op::Bfi { .. } | Op::MulWide { .. } | Op::MadWide { .. } => Class::Integer,
+        Op::Int1 { .. } | Op::Int2 { .. } | Op::Count { .. } | Op::Word3 { .. } | Op::Mad { .. } => {
+            Class::Integer
+        }
+        Op::Shift { .. } | Op::Bfe { .. } | Op::Bfi { .. } | Op::MulWide { .. } | Op::MadWide { .. } => {
+            Class::Integer
+        }
         Op::Float1 { ty, .. } | Op::Float2 { ty, .. } | Op::Fma { ty, .. } => of_float(*ty),
-        Op::Approx { .. } | Op::ApproxDiv { .. } | Op::Convert { .. } | Op::ConvertPair { .. } => Class::Special,
-        Op::Setp { .. } | Op::SetpNan { .. } | Op::Selp { .. } | Op::Pred2 { .. } | Op::PredNot { .. } => Class::Move,
+        Op::Approx { .. } | Op::ApproxDiv { .. } | Op::Convert { .. } | Op::ConvertPair { .. } => {
+            Class::Special
+        }
+        Op::Setp { .. } | Op::SetpNan { .. } | Op::Selp { .. } | Op::Pred2 { .. } | Op::PredNot { .. } => {
+            Class::Move
+        }
         Op::Mov { .. } | Op::Pack { .. } | Op::Unpack { .. } => Class::Move,
         Op::Load(a) => match a.space {
             Space::Global | Space::Generic => Class::GlobalLoad,
@@ -76,9 +84,11 @@ pub(crate) fn class(op: &Op) -> Class {
         Op::Atom { .. } => Class::Atomic,
         Op::Bra { .. } | Op::Exit | Op::Fence => Class::Control,
         Op::Bar { .. } | Op::BarReduce { .. } | Op::WarpSync { .. } => Class::Barrier,
-        Op::Shuffle { .. } | Op::Vote { .. } | Op::Redux { .. } | Op::Match { .. } | Op::ActiveMask { .. } => {
-            Class::Exchange
-        }
+        Op::Shuffle { .. }
+        | Op::Vote { .. }
+        | Op::Redux { .. }
+        | Op::Match { .. }
+        | Op::ActiveMask { .. } => Class::Exchange,
         Op::CopyAsync { .. } | Op::CopyCommit | Op::CopyWait { .. } | Op::CopyWaitAll => Class::AsyncCopy,
         Op::LoadMatrix { .. } => Class::SharedLoad,
         Op::Mma { .. } => Class::Matrix,

@@ -89,7 +89,11 @@ impl fmt::Display for Counters {
         let full = (32 * total.warp_instructions).max(1) as f64;
         writeln!(f, "warp instructions    {:>12}", total.warp_instructions)?;
         let active = 100.0 * total.lane_instructions as f64 / full;
-        writeln!(f, "lane instructions    {:>12}   {active:.1} % of the lanes active", total.lane_instructions)?;
+        writeln!(
+            f,
+            "lane instructions    {:>12}   {active:.1} % of the lanes active",
+            total.lane_instructions
+        )?;
         writeln!(f, "branches that split  {:>12}", total.splits)?;
         writeln!(f, "barriers             {:>12}", self.barriers)?;
         let (loads, stores) = (self.load_sectors, self.store_sectors);

@@ -61,8 +61,11 @@ pub(super) fn allocate(insts: &mut [Inst], constants: &[(Bank, Reg, Source)], co
 
 /// Gives slots from `next` on; returns how many were in use at once.
 fn scan(ranges: &[Option<(u32, u32)>], map: &mut [Reg], next: &mut usize) -> usize {
-    let mut order: Vec<(u32, u32, usize)> =
-        ranges.iter().enumerate().filter_map(|(reg, range)| range.map(|(start, end)| (start, end, reg))).collect();
+    let mut order: Vec<(u32, u32, usize)> = ranges
+        .iter()
+        .enumerate()
+        .filter_map(|(reg, range)| range.map(|(start, end)| (start, end, reg)))
+        .collect();
     order.sort_unstable();
     // (end, slot) of what is alive, the earliest end on top
     let mut alive = std::collections::BinaryHeap::new();

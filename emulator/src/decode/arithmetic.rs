@@ -2,7 +2,9 @@
 
 use super::At;
 use super::types::{Kind, Ty};
-use crate::code::{Approx, Count, Float, Float1, Float2, Int1, Int2, Logic, Mode, Op, Shift, Wide, Width, Word3};
+use crate::code::{
+    Approx, Count, Float, Float1, Float2, Int1, Int2, Logic, Mode, Op, Shift, Wide, Width, Word3,
+};
 use crate::parse::Operand;
 
 const U32: Ty = Ty { kind: Kind::Unsigned, bits: 32, pair: false };
@@ -19,7 +21,9 @@ impl<'a> At<'_, 'a> {
         }
         match (mnemonic, before) {
             ("add" | "sub" | "min" | "max", []) if ty.is_int() => self.int2(mnemonic, ty),
-            ("mul", ["lo" | "hi"]) if ty.is_int() => self.int2(if before == ["lo"] { "mul.lo" } else { "mul.hi" }, ty),
+            ("mul", ["lo" | "hi"]) if ty.is_int() => {
+                self.int2(if before == ["lo"] { "mul.lo" } else { "mul.hi" }, ty)
+            }
             ("div" | "rem", []) if ty.is_int() => self.int2(mnemonic, ty),
             ("and" | "or" | "xor", []) if ty.kind == Kind::Bits => self.int2(mnemonic, ty),
             ("mul" | "mad", ["wide"]) if ty.is_int() => self.wide(mnemonic == "mad", ty),
@@ -195,7 +199,7 @@ impl<'a> At<'_, 'a> {
                 let (d, a, b) = (self.dst(&d, 32)?, self.src(&a, ty)?, self.src(&b, ty)?);
                 Ok(Op::ApproxDiv { ftz: mode.ftz, d, a, b })
             }
-            "min" | "max" if !approx && !full && !rn && !mode.sat && !(nan && float == Float::F64) => {
+            "min" | "max" if !(approx || full || rn || mode.sat || nan && float == Float::F64) => {
                 let f = match (mnemonic, nan) {
                     ("min", false) => Float2::Min,
                     ("min", true) => Float2::MinNan,

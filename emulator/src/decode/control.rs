@@ -13,7 +13,9 @@ impl<'a> At<'_, 'a> {
         match (mnemonic, self.mods) {
             ("bra", [] | ["uni"]) => {
                 let uniform = !self.mods.is_empty();
-                let [Operand::Name(label)] = self.operands()? else { return Err("`bra` needs a label".into()) };
+                let [Operand::Name(label)] = self.operands()? else {
+                    return Err("`bra` needs a label".into());
+                };
                 let target = self.symbols.label(self.statement.scope, label);
                 Ok(Op::Bra { target: target.ok_or(format!("there is no label `{label}`"))?, uniform })
             }
@@ -82,7 +84,13 @@ impl<'a> At<'_, 'a> {
                 let (w, ty) = if *ty == "b32" { (Width::W32, B32) } else { (Width::W64, B64) };
                 let all = *f == "all";
                 let [d, a, mask] = self.operands()?;
-                Ok(Op::Match { all, w, d: self.dst(&d, 32)?, a: self.src(&a, ty)?, mask: self.src(&mask, B32)? })
+                Ok(Op::Match {
+                    all,
+                    w,
+                    d: self.dst(&d, 32)?,
+                    a: self.src(&a, ty)?,
+                    mask: self.src(&mask, B32)?,
+                })
             }
             ("activemask", ["b32"]) => {
                 let [d] = self.operands()?;

@@ -58,7 +58,13 @@ impl<'a> At<'_, 'a> {
                 for (reg, operand) in regs.iter_mut().zip(parts) {
                     *reg = self.src(operand, part)?;
                 }
-                Ok(Op::Pack { halves, parts: regs, count: parts.len() as u8, to: bank, d: self.dst(&d, ty.bits)? })
+                Ok(Op::Pack {
+                    halves,
+                    parts: regs,
+                    count: parts.len() as u8,
+                    to: bank,
+                    d: self.dst(&d, ty.bits)?,
+                })
             }
             _ => Ok(Op::Mov { bank, d: self.dst(&d, ty.bits)?, a: self.src(&a, ty)? }),
         }
@@ -122,11 +128,18 @@ impl<'a> At<'_, 'a> {
         // Integers may come from wider registers (cut first) and go to wider ones (extended).
         let exact = |register: super::symbols::Register, ty: Ty| !ty.is_float() || register.bits == ty.bits;
         if !exact(a, from) || !exact(d, to) {
-            return Err(format!("`{}` needs registers as wide as its floating-point types", self.statement.opcode));
+            return Err(format!(
+                "`{}` needs registers as wide as its floating-point types",
+                self.statement.opcode
+            ));
         }
         let round = round.unwrap_or(Round::Nearest);
         let (to, from, to_bits, from_bank) = (to_num, from_num, d.bits, a.bank);
-        Ok(Op::Convert { how: Convert { to, from, round, whole, mode, to_bits, from_bank }, d: d.id, a: a.id })
+        Ok(Op::Convert {
+            how: Convert { to, from, round, whole, mode, to_bits, from_bank },
+            d: d.id,
+            a: a.id,
+        })
     }
 
     fn cvt_pair(&mut self, to: Ty, from: Ty, round: Option<Round>, rest: &[&str]) -> Result<Op, String> {

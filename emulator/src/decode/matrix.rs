@@ -42,7 +42,9 @@ impl<'a> At<'_, 'a> {
                 let d = self.dst_pack(&d, count)?;
                 Ok(Op::LoadMatrix { count, transposed, d, addr: self.addr(&addr, Space::Shared)? })
             }
-            ("mma", ["sync", "aligned", "m16n8k16", "row", "col", "f32", a @ ("bf16" | "f16"), b, "f32"]) if a == b => {
+            ("mma", ["sync", "aligned", "m16n8k16", "row", "col", "f32", a @ ("bf16" | "f16"), b, "f32"])
+                if a == b =>
+            {
                 let bf16 = *a == "bf16";
                 let [d, a, b, c] = self.operands()?;
                 let mut regs = Box::new([SINK; 14]);

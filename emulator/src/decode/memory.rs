@@ -48,7 +48,8 @@ impl<'a> At<'_, 'a> {
         let space = space.map_or(Some(Space::Generic), space_of).ok_or_else(unknown)?;
         let mut nc = false;
         if order.is_none() {
-            let caches: &[&str] = if load { &["ca", "cg", "cs", "lu", "cv"] } else { &["wb", "cg", "cs", "wt"] };
+            let caches: &[&str] =
+                if load { &["ca", "cg", "cs", "lu", "cv"] } else { &["wb", "cg", "cs", "wt"] };
             any(caches);
             nc = load && any(&["nc"]).is_some();
             any(&["L1::no_allocate", "L1::evict_last", "L1::evict_first", "L1::evict_normal"]);
@@ -85,14 +86,24 @@ impl<'a> At<'_, 'a> {
     }
 
     /// The registers of a load or store; all in one bank.
-    fn transfer(&mut self, operand: &Operand<'a>, ty: Ty, count: u8, load: bool) -> Result<(Bank, [u32; 4]), String> {
+    fn transfer(
+        &mut self,
+        operand: &Operand<'a>,
+        ty: Ty,
+        count: u8,
+        load: bool,
+    ) -> Result<(Bank, [u32; 4]), String> {
         let single = [operand.clone()];
         let parts: &[Operand] = match operand {
             Operand::Pack(parts) => parts,
             _ => &single,
         };
         if parts.len() != usize::from(count) {
-            return Err(format!("`{}` moves {count} elements, here are {}", self.statement.opcode, parts.len()));
+            return Err(format!(
+                "`{}` moves {count} elements, here are {}",
+                self.statement.opcode,
+                parts.len()
+            ));
         }
         let (mut regs, mut bank) = ([SINK; 4], None);
         for (reg, part) in regs.iter_mut().zip(parts) {
@@ -129,7 +140,8 @@ impl<'a> At<'_, 'a> {
         any(&["cta", "gpu", "sys"]);
         let space = any(&["global", "shared", "shared::cta"]);
         let space = space.map_or(Some(Space::Generic), space_of).ok_or_else(unknown)?;
-        let name = any(&["add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec"]).ok_or_else(unknown)?;
+        let name = any(&["add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec"])
+            .ok_or_else(unknown)?;
         let noftz = any(&["noftz"]).is_some();
         if !rest.is_empty() {
             return Err(unknown());

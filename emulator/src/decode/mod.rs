@@ -100,14 +100,16 @@ fn inst<'a>(symbols: &mut Symbols<'a>, statement: &Statement<'a>) -> Result<Inst
         None => None,
     };
     let op = match mnemonic {
-        "add" | "sub" | "mul" | "mad" | "fma" | "div" | "rem" | "min" | "max" | "neg" | "abs" | "and" | "or" | "xor"
-        | "not" | "shl" | "shr" | "popc" | "clz" | "brev" | "bfind" | "bfe" | "bfi" | "lop3" | "prmt" | "shf"
-        | "sqrt" | "rcp" | "rsqrt" | "ex2" | "lg2" | "sin" | "cos" | "tanh" => at.arithmetic(mnemonic),
+        "add" | "sub" | "mul" | "mad" | "fma" | "div" | "rem" | "min" | "max" | "neg" | "abs" | "and"
+        | "or" | "xor" | "not" | "shl" | "shr" | "popc" | "clz" | "brev" | "bfind" | "bfe" | "bfi"
+        | "lop3" | "prmt" | "shf" | "sqrt" | "rcp" | "rsqrt" | "ex2" | "lg2" | "sin" | "cos" | "tanh" => {
+            at.arithmetic(mnemonic)
+        }
         "mov" | "cvt" | "cvta" | "selp" | "setp" => at.data(mnemonic),
         "ld" | "ldu" | "st" | "atom" | "red" => at.memory(mnemonic),
         "cp" | "ldmatrix" | "mma" => at.matrix(mnemonic),
-        "bra" | "ret" | "exit" | "bar" | "barrier" | "membar" | "fence" | "nanosleep" | "shfl" | "vote" | "redux"
-        | "match" | "activemask" => at.control(mnemonic),
+        "bra" | "ret" | "exit" | "bar" | "barrier" | "membar" | "fence" | "nanosleep" | "shfl" | "vote"
+        | "redux" | "match" | "activemask" => at.control(mnemonic),
         _ => Err(at.unknown()),
     }?;
     Ok(Inst { op, guard })

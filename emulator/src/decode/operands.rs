@@ -66,7 +66,10 @@ impl<'a> At<'_, 'a> {
             Operand::Name(name) if special(name).is_some() => {
                 let Some((special, bits)) = special(name) else { return Err(self.unknown()) };
                 if bits != ty.bits {
-                    return Err(format!("`{name}` has {bits} bits, `{}` takes {}", self.statement.opcode, ty.bits));
+                    return Err(format!(
+                        "`{name}` has {bits} bits, `{}` takes {}",
+                        self.statement.opcode, ty.bits
+                    ));
                 }
                 constant(self, Source::Special(special))
             }
@@ -75,7 +78,10 @@ impl<'a> At<'_, 'a> {
                 None => {
                     let source = self.address_of(name, 0)?;
                     if ty.is_float() || ty.bits < 32 {
-                        return Err(format!("the address `{name}` is not of type `{}`", self.statement.opcode));
+                        return Err(format!(
+                            "the address `{name}` is not of type `{}`",
+                            self.statement.opcode
+                        ));
                     }
                     constant(self, source)
                 }

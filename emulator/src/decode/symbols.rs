@@ -122,7 +122,8 @@ impl<'a> Symbols<'a> {
             }
         }
         for variable in &kernel.variables {
-            let end = if variable.space == Space::Local { &mut self.local_bytes } else { &mut self.shared_bytes };
+            let end =
+                if variable.space == Space::Local { &mut self.local_bytes } else { &mut self.shared_bytes };
             let offset = end.next_multiple_of(variable.align);
             *end = offset + variable.bytes;
             self.addresses.insert(variable.name, Address::Fixed(variable.space, offset));

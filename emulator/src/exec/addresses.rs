@@ -88,7 +88,7 @@ impl Addresses {
 
     #[cold]
     fn misaligned(&self, align: u64) -> Box<Trap> {
-        let lane = lanes(self.mask).find(|&l| self.at[l] % align != 0).unwrap_or(0);
+        let lane = lanes(self.mask).find(|&l| !self.at[l].is_multiple_of(align)).unwrap_or(0);
         let message = format!("address {:#x} is not a multiple of {align}", self.at[lane]);
         Trap::new(FaultKind::Misaligned, Some(lane as u32), message)
     }
@@ -96,7 +96,11 @@ impl Addresses {
     /// Every access inside `[0, bytes)` of a window.
     #[inline(always)]
     pub fn within(&self, bytes: u64, what: &str) -> Result<(), Box<Trap>> {
-        if self.high < bytes && bytes - self.high >= self.size { Ok(()) } else { Err(self.outside(bytes, what)) }
+        if self.high < bytes && bytes - self.high >= self.size {
+            Ok(())
+        } else {
+            Err(self.outside(bytes, what))
+        }
     }
 
     #[cold]
@@ -124,11 +128,9 @@ impl Addresses {
             None => {
                 let size = self.size;
                 let message = match found {
-                    Some(a) => format!(
-                        "{size} bytes at byte {} of an allocation of {} bytes",
-                        at - a.base,
-                        a.bytes
-                    ),
+                    Some(a) => {
+                        format!("{size} bytes at byte {} of an allocation of {} bytes", at - a.base, a.bytes)
+                    }
                     None => cx.global.describe(at),
                 };
                 Err(Trap::new(FaultKind::OutOfBounds, Some(lane as u32), message))

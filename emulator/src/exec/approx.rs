@@ -83,7 +83,15 @@ fn moved(y: f64, (relative, absolute): (f64, f64), noise: f64) -> f64 {
 }
 
 #[inline(always)]
-pub(crate) fn approx(r: &mut Registers, f: Approx, ftz: bool, d: Reg, a: Reg, perturb: Option<u64>, mask: u32) {
+pub(crate) fn approx(
+    r: &mut Registers,
+    f: Approx,
+    ftz: bool,
+    d: Reg,
+    a: Reg,
+    perturb: Option<u64>,
+    mask: u32,
+) {
     if let Some(seed) = perturb {
         let bound = bound(f);
         let by = |x: f64| moved(evaluate(f, x), bound, noise(seed, x.to_bits() ^ f as u64));

@@ -30,7 +30,8 @@ pub(crate) struct Copies {
     pending: VecDeque<Box<Copy>>,
     /// The number of each lane's open group.
     group: [u32; 32],
-    /// Buffers to be used again.
+    /// Buffers to be used again; boxed, because they move between the two lists.
+    #[allow(clippy::vec_box)]
     spare: Vec<Box<Copy>>,
 }
 

@@ -17,9 +17,27 @@ pub(crate) fn update32(f: Atomic, old: u32, b: u32, c: u32) -> u32 {
         Atomic::Or => old | b,
         Atomic::Xor => old ^ b,
         Atomic::Exch => b,
-        Atomic::Cas => if old == b { c } else { old },
-        Atomic::Inc => if old >= b { 0 } else { old + 1 },
-        Atomic::Dec => if old == 0 || old > b { b } else { old - 1 },
+        Atomic::Cas => {
+            if old == b {
+                c
+            } else {
+                old
+            }
+        }
+        Atomic::Inc => {
+            if old >= b {
+                0
+            } else {
+                old + 1
+            }
+        }
+        Atomic::Dec => {
+            if old == 0 || old > b {
+                b
+            } else {
+                old - 1
+            }
+        }
     }
 }
 
@@ -33,7 +51,13 @@ fn update64(f: Atomic, old: u64, b: u64, c: u64) -> u64 {
         Atomic::And => old & b,
         Atomic::Or => old | b,
         Atomic::Xor => old ^ b,
-        Atomic::Cas => if old == b { c } else { old },
+        Atomic::Cas => {
+            if old == b {
+                c
+            } else {
+                old
+            }
+        }
         _ => b, // Exch; the decoder lets nothing else through
     }
 }
@@ -42,7 +66,13 @@ fn update64(f: Atomic, old: u64, b: u64, c: u64) -> u64 {
 fn add_f32(old: u32, b: u32, flushes: bool) -> u32 {
     let of = |x: u32| if flushes { super::float::flush(f32::from_bits(x)) } else { f32::from_bits(x) };
     let sum = of(old) + of(b);
-    if sum.is_nan() { super::float::NAN } else if flushes { super::float::flush(sum).to_bits() } else { sum.to_bits() }
+    if sum.is_nan() {
+        super::float::NAN
+    } else if flushes {
+        super::float::flush(sum).to_bits()
+    } else {
+        sum.to_bits()
+    }
 }
 
 fn add_half(brain: bool, old: u16, b: u16) -> u16 {
@@ -72,7 +102,8 @@ pub(crate) fn update(f: Atomic, ty: AtomType, old: u64, b: u64, c: u64, flushes:
         AtomType::F64 => (f64::from_bits(old) + f64::from_bits(b)).to_bits(),
         AtomType::F16 | AtomType::Bf16 => add_half(ty == AtomType::Bf16, old as u16, b as u16).into(),
         AtomType::F16x2 | AtomType::Bf16x2 => {
-            let half = |at: u32| u64::from(add_half(ty == AtomType::Bf16x2, (old >> at) as u16, (b >> at) as u16));
+            let half =
+                |at: u32| u64::from(add_half(ty == AtomType::Bf16x2, (old >> at) as u16, (b >> at) as u16));
             half(16) << 16 | half(0)
         }
     }

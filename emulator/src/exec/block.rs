@@ -147,7 +147,8 @@ impl Block {
             }
             if used >= budget && self.done < self.warps.len() {
                 let pc = self.warps[next as usize].fragments.first().map_or(0, |f| f.pc);
-                let message = format!("the block has executed {budget} instructions: does it wait for something?");
+                let message =
+                    format!("the block has executed {budget} instructions: does it wait for something?");
                 let mut trap = Trap::new(FaultKind::Budget, None, message);
                 (trap.pc, trap.warp) = (pc, next);
                 return Err(trap);
@@ -167,7 +168,8 @@ impl Block {
             let counts = first.at.count != at.count;
             let places = cx.mode.checks.barriers && at.count.is_none() && first.at.pc != at.pc;
             if counts || places {
-                let word = if counts { "with another number of threads" } else { "at another place of the program" };
+                let word =
+                    if counts { "with another number of threads" } else { "at another place of the program" };
                 let message = format!("warps meet at barrier {id} {word}");
                 let action = "a warp that waits";
                 let other = Other { action, block: 0, warp: first.warp, lane: None, pc: first.at.pc };

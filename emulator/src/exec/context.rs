@@ -65,7 +65,11 @@ impl<'m> Context<'m> {
             shadow: SharedShadow::new(watched, granule, warps, checks.shared_races, checks.uninitialized),
             counts: vec![PcCount::default(); program.insts.len()],
             mode,
-            watched: if checks.uninitialized { watch::instructions(program) } else { vec![false; program.insts.len()] },
+            watched: if checks.uninitialized {
+                watch::instructions(program)
+            } else {
+                vec![false; program.insts.len()]
+            },
             observer: None,
         }
     }
@@ -83,7 +87,16 @@ impl<'m> Context<'m> {
     pub fn trace(&mut self, warp: &Warp, pc: u32, mask: u32, here: u32) {
         if let Some(observer) = &mut self.observer {
             let (program, registers, shared) = (self.program, &warp.registers, &self.shared[..]);
-            observer(&Step { program, registers, block: self.log.block, warp: warp.index, pc, mask, here, shared });
+            observer(&Step {
+                program,
+                registers,
+                block: self.log.block,
+                warp: warp.index,
+                pc,
+                mask,
+                here,
+                shared,
+            });
         }
     }
 

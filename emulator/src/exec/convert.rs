@@ -57,9 +57,14 @@ fn canonical(x: f32) -> u32 {
 
 #[inline(never)]
 fn slow(r: &mut Registers, how: Convert, d: Reg, a: Reg, mask: u32) {
-    let source: [u64; 32] = if how.from_bank == Bank::Double { r.double(a) } else { r.word(a).map(u64::from) };
+    let source: [u64; 32] =
+        if how.from_bank == Bank::Double { r.double(a) } else { r.word(a).map(u64::from) };
     let result = source.map(|x| one(&how, x));
-    if how.to_bits == 64 { r.put_double(d, &result, mask) } else { r.put_word(d, &result.map(|x| x as u32), mask) }
+    if how.to_bits == 64 {
+        r.put_double(d, &result, mask)
+    } else {
+        r.put_word(d, &result.map(|x| x as u32), mask)
+    }
 }
 
 /// The value of a source.

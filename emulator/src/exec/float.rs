@@ -33,15 +33,39 @@ fn finish(x: f32, mode: Mode) -> u32 {
 #[inline(always)]
 fn min32(a: f32, b: f32) -> u32 {
     let tie = f32::from_bits(a.to_bits() | b.to_bits());
-    let low = if a < b { a } else if b < a { b } else { tie };
-    bits(if a.is_nan() { b } else if b.is_nan() { a } else { low })
+    let low = if a < b {
+        a
+    } else if b < a {
+        b
+    } else {
+        tie
+    };
+    bits(if a.is_nan() {
+        b
+    } else if b.is_nan() {
+        a
+    } else {
+        low
+    })
 }
 
 #[inline(always)]
 fn max32(a: f32, b: f32) -> u32 {
     let tie = f32::from_bits(a.to_bits() & b.to_bits());
-    let high = if a > b { a } else if b > a { b } else { tie };
-    bits(if a.is_nan() { b } else if b.is_nan() { a } else { high })
+    let high = if a > b {
+        a
+    } else if b > a {
+        b
+    } else {
+        tie
+    };
+    bits(if a.is_nan() {
+        b
+    } else if b.is_nan() {
+        a
+    } else {
+        high
+    })
 }
 
 #[inline(always)]
@@ -153,8 +177,20 @@ fn exact64(f: Float2, a: f64, b: f64) -> f64 {
         Float2::Min | Float2::Max if b.is_nan() => a,
         Float2::Min | Float2::MinNan if a == b => f64::from_bits(a.to_bits() | b.to_bits()),
         Float2::Max | Float2::MaxNan if a == b => f64::from_bits(a.to_bits() & b.to_bits()),
-        Float2::Min | Float2::MinNan => if a < b { a } else { b },
-        Float2::Max | Float2::MaxNan => if a > b { a } else { b },
+        Float2::Min | Float2::MinNan => {
+            if a < b {
+                a
+            } else {
+                b
+            }
+        }
+        Float2::Max | Float2::MaxNan => {
+            if a > b {
+                a
+            } else {
+                b
+            }
+        }
     }
 }
 

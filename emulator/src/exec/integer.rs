@@ -83,11 +83,17 @@ fn int2_32(r: &mut Registers, f: Int2, d: Reg, a: Reg, b: Reg, mask: u32) {
         Int2::Add => r.map2(d, a, b, mask, u32::wrapping_add),
         Int2::Sub => r.map2(d, a, b, mask, u32::wrapping_sub),
         Int2::MulLo => r.map2(d, a, b, mask, u32::wrapping_mul),
-        Int2::MulHiS => r.map2(d, a, b, mask, |a, b| ((i64::from(a as i32) * i64::from(b as i32)) >> 32) as u32),
+        Int2::MulHiS => {
+            r.map2(d, a, b, mask, |a, b| ((i64::from(a as i32) * i64::from(b as i32)) >> 32) as u32)
+        }
         Int2::MulHiU => r.map2(d, a, b, mask, |a, b| ((u64::from(a) * u64::from(b)) >> 32) as u32),
-        Int2::DivS => r.map2(d, a, b, mask, |a, b| (a as i32).wrapping_div(b as i32 | i32::from(b == 0)) as u32),
+        Int2::DivS => {
+            r.map2(d, a, b, mask, |a, b| (a as i32).wrapping_div(b as i32 | i32::from(b == 0)) as u32)
+        }
         Int2::DivU => r.map2(d, a, b, mask, |a, b| a / (b | u32::from(b == 0))),
-        Int2::RemS => r.map2(d, a, b, mask, |a, b| (a as i32).wrapping_rem(b as i32 | i32::from(b == 0)) as u32),
+        Int2::RemS => {
+            r.map2(d, a, b, mask, |a, b| (a as i32).wrapping_rem(b as i32 | i32::from(b == 0)) as u32)
+        }
         Int2::RemU => r.map2(d, a, b, mask, |a, b| a % (b | u32::from(b == 0))),
         Int2::MinS => r.map2(d, a, b, mask, |a, b| (a as i32).min(b as i32) as u32),
         Int2::MinU => r.map2(d, a, b, mask, u32::min),
@@ -228,7 +234,9 @@ pub(crate) fn shift(r: &mut Registers, f: Shift, w: Width, d: Reg, a: Reg, b: Re
         (Width::W32, Shift::Left) => r.map2(d, a, b, mask, |a, b| if b < 32 { a << (b & 31) } else { 0 }),
         (Width::W32, Shift::RightU) => r.map2(d, a, b, mask, |a, b| if b < 32 { a >> (b & 31) } else { 0 }),
         (Width::W32, Shift::RightS) => r.map2(d, a, b, mask, |a, b| (a as i32 >> b.min(31)) as u32),
-        (Width::W16, Shift::Left) => r.map2(d, a, b, mask, |a, b| if b < 16 { a << (b & 15) & 0xffff } else { 0 }),
+        (Width::W16, Shift::Left) => {
+            r.map2(d, a, b, mask, |a, b| if b < 16 { a << (b & 15) & 0xffff } else { 0 })
+        }
         (Width::W16, Shift::RightU) => r.map2(d, a, b, mask, |a, b| if b < 16 { a >> (b & 15) } else { 0 }),
         (Width::W16, Shift::RightS) => r.map2(d, a, b, mask, |a, b| (s16(a) >> b.min(15)) as u32 & 0xffff),
         (Width::W64, _) => {
@@ -237,8 +245,20 @@ pub(crate) fn shift(r: &mut Registers, f: Shift, w: Width, d: Reg, a: Reg, b: Re
             for i in 0..32 {
                 let amount = u64::from(b[i]);
                 out[i] = match f {
-                    Shift::Left => if amount < 64 { a[i] << (amount & 63) } else { 0 },
-                    Shift::RightU => if amount < 64 { a[i] >> (amount & 63) } else { 0 },
+                    Shift::Left => {
+                        if amount < 64 {
+                            a[i] << (amount & 63)
+                        } else {
+                            0
+                        }
+                    }
+                    Shift::RightU => {
+                        if amount < 64 {
+                            a[i] >> (amount & 63)
+                        } else {
+                            0
+                        }
+                    }
                     Shift::RightS => (a[i] as i64 >> amount.min(63)) as u64,
                 };
             }

@@ -90,8 +90,8 @@ pub(crate) fn launch(
     args: &[Arg],
     options: &Options,
     observer: Option<&mut dyn FnMut(&Step)>,
-) -> Result<Report, Fault> {
-    let refuse = |kind, message| Fault::of_launch(kind, kernel, message);
+) -> Result<Report, Box<Fault>> {
+    let refuse = |kind, message| Box::new(Fault::of_launch(kind, kernel, message));
     let program = module.program(kernel).ok_or_else(|| {
         let names: Vec<&str> = module.kernels().collect();
         refuse(FaultKind::Arguments, format!("there is no such kernel; the module has {}", names.join(", ")))
@@ -150,11 +150,15 @@ fn limits(
     }
     let [gx, gy, gz] = shape.grid.map(u64::from);
     if gx == 0 || gy == 0 || gz == 0 || gx > (1 << 31) - 1 || gy > 65535 || gz > 65535 {
-        return limit(format!("a grid of {gx} × {gy} × {gz} blocks: at least 1, at most 2³¹-1, 65535, 65535"));
+        return limit(format!(
+            "a grid of {gx} × {gy} × {gz} blocks: at least 1, at most 2³¹-1, 65535, 65535"
+        ));
     }
     if program.max_threads.is_some_and(|most| threads > most) {
         let most = program.max_threads.unwrap_or(0);
-        return limit(format!("{threads} threads, but the kernel was compiled for at most {most} (__launch_bounds__)"));
+        return limit(format!(
+            "{threads} threads, but the kernel was compiled for at most {most} (__launch_bounds__)"
+        ));
     }
     if program.exact_threads.is_some_and(|exact| exact != [bx, by, bz]) {
         return limit("the block does not have the shape that the kernel requires".into());
@@ -166,7 +170,9 @@ fn limits(
         }
     }
     if dynamic_bytes > (48 << 10) - program.shared_bytes.min(48 << 10) && !options.large_shared {
-        return limit(format!("{shared_bytes} bytes of shared memory: above 48 KiB the kernel's attribute must be set"));
+        return limit(format!(
+            "{shared_bytes} bytes of shared memory: above 48 KiB the kernel's attribute must be set"
+        ));
     }
     let most = device.config.shared_bytes_per_block;
     if shared_bytes > most {
@@ -238,7 +244,8 @@ fn work<L: Level, const WATCH: bool>(
     let mut observer = observer;
     cx.observer = observer.as_mut().map(|o| &mut **o as _);
     let mut warps = Block::new(&cx, job.shape, job.variables, job.dynamic);
-    let mut harvest = Harvest { counts: Vec::new(), runs: Vec::new(), complete: true, instructions: 0, trap: None };
+    let mut harvest =
+        Harvest { counts: Vec::new(), runs: Vec::new(), complete: true, instructions: 0, trap: None };
     loop {
         let turn = job.next.fetch_add(1, Relaxed);
         if turn >= blocks {
@@ -269,7 +276,7 @@ fn work<L: Level, const WATCH: bool>(
     harvest
 }
 
-fn gather(job: &Job, module: &Module, blocks: u64, harvests: Vec<Harvest>) -> Result<Report, Fault> {
+fn gather(job: &Job, module: &Module, blocks: u64, harvests: Vec<Harvest>) -> Result<Report, Box<Fault>> {
     let mut counts = vec![PcCount::default(); job.program.insts.len()];
     let (mut runs, mut complete, mut instructions) = (Vec::new(), true, 0);
     let mut trap: Option<Box<Trap>> = None;
@@ -290,9 +297,10 @@ fn gather(job: &Job, module: &Module, blocks: u64, harvests: Vec<Harvest>) -> Re
         trap = check::conflict(runs);
     }
     if let Some(trap) = trap {
-        return Err(fault(job, module, *trap));
+        return Err(Box::new(fault(job, module, *trap)));
     }
-    let counters = if job.options.counters { Counters::new(job.program, &counts) } else { Counters::default() };
+    let counters =
+        if job.options.counters { Counters::new(job.program, &counts) } else { Counters::default() };
     Ok(Report {
         warp_instructions: instructions,
         lane_instructions: counters.total.lane_instructions,

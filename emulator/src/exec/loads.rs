@@ -54,7 +54,9 @@ pub(crate) fn load<const WATCH: bool>(
         Space::Shared => load_shared::<WATCH>(cx, r, access, &a, here),
         Space::Local => load_local(cx, r, access, &a, here),
         Space::Param => load_param(cx, r, access, &a),
-        Space::Generic if a.all_global() => global_access::load::<WATCH>(cx, r, access, &a, here.pc, here.warp),
+        Space::Generic if a.all_global() => {
+            global_access::load::<WATCH>(cx, r, access, &a, here.pc, here.warp)
+        }
         Space::Generic => {
             for space in [Space::Global, Space::Shared, Space::Local] {
                 let part = a.in_window(space);
@@ -185,9 +187,13 @@ fn store_shared<const WATCH: bool>(
                 let actor = Actor { warp: here.warp, lane: lane as u32, pc: here.pc };
                 let same = |other: u32| {
                     let equal = |reg: &Reg| {
-                        value_of(r, access.bank, *reg, lane) == value_of(r, access.bank, *reg, other as usize & 31)
+                        value_of(r, access.bank, *reg, lane)
+                            == value_of(r, access.bank, *reg, other as usize & 31)
                     };
-                    other < 32 && a.mask >> other & 1 == 1 && a.at[other as usize] == a.at[lane] && regs.iter().all(equal)
+                    other < 32
+                        && a.mask >> other & 1 == 1
+                        && a.at[other as usize] == a.at[lane]
+                        && regs.iter().all(equal)
                 };
                 cx.shadow.write(a.at[lane], a.size, actor, &same)?;
             }
@@ -277,7 +283,9 @@ pub(crate) fn atom(
     let size = atomics::bytes_of(args.ty);
     let all = Addresses::new(r, &args.addr, mask, size);
     let parts = match args.space {
-        Space::Generic if !all.all_global() => [Space::Global, Space::Shared].map(|s| (s, all.in_window(s))).into(),
+        Space::Generic if !all.all_global() => {
+            [Space::Global, Space::Shared].map(|s| (s, all.in_window(s))).into()
+        }
         Space::Generic => vec![(Space::Global, all)],
         space => vec![(space, all)],
     };
@@ -309,7 +317,11 @@ pub(crate) fn atom(
                 _ => {
                     let at = a.allocation(cx, lane)?;
                     if at.read_only {
-                        return Err(Trap::new(FaultKind::ReadOnly, Some(lane as u32), "this is constant memory"));
+                        return Err(Trap::new(
+                            FaultKind::ReadOnly,
+                            Some(lane as u32),
+                            "this is constant memory",
+                        ));
                     }
                     if cx.mode.checks.uninitialized {
                         global_access::written(at, &a, 1 << lane)?;

@@ -16,7 +16,10 @@ pub(crate) enum Flow {
     Next,
     Jump(u32),
     /// Some lanes jump, the others go on.
-    Split { taken: u32, target: u32 },
+    Split {
+        taken: u32,
+        target: u32,
+    },
     Exit(u32),
     Hold(Hold),
     Barrier(AtBarrier),
@@ -36,51 +39,102 @@ pub(crate) fn step<L: Level, const WATCH: bool>(
     let r = &mut warp.registers;
     let at = Here { warp: warp.index, pc };
     match *op {
-        Op::Int1 { f, w, d, a } => level.call(#[inline(always)] || integer::int1(r, f, w, d, a, mask)),
-        Op::Count { f, w, d, a } => level.call(#[inline(always)] || integer::count(r, f, w, d, a, mask)),
+        Op::Int1 { f, w, d, a } => level.call(
+            #[inline(always)]
+            || integer::int1(r, f, w, d, a, mask),
+        ),
+        Op::Count { f, w, d, a } => level.call(
+            #[inline(always)]
+            || integer::count(r, f, w, d, a, mask),
+        ),
         Op::Int2 { f, w, d, a, b } => {
             if matches!(f, Int2::DivS | Int2::DivU | Int2::RemS | Int2::RemU) {
                 divisors(warp, w, b, mask)?;
             }
             let r = &mut warp.registers;
-            level.call(#[inline(always)] || integer::int2(r, f, w, d, a, b, mask));
+            level.call(
+                #[inline(always)]
+                || integer::int2(r, f, w, d, a, b, mask),
+            );
         }
-        Op::Word3 { f, d, a, b, c } => level.call(#[inline(always)] || integer::word3(r, f, d, [a, b, c], mask)),
+        Op::Word3 { f, d, a, b, c } => level.call(
+            #[inline(always)]
+            || integer::word3(r, f, d, [a, b, c], mask),
+        ),
         Op::Mad { hi, signed, w, d, a, b, c } => {
-            level.call(#[inline(always)] || integer::mad(r, hi, signed, w, d, [a, b, c], mask));
+            level.call(
+                #[inline(always)]
+                || integer::mad(r, hi, signed, w, d, [a, b, c], mask),
+            );
         }
-        Op::Shift { f, w, d, a, b } => level.call(#[inline(always)] || integer::shift(r, f, w, d, a, b, mask)),
+        Op::Shift { f, w, d, a, b } => level.call(
+            #[inline(always)]
+            || integer::shift(r, f, w, d, a, b, mask),
+        ),
         Op::Bfe { signed, w, d, a, pos, len } => integer::bfe(r, signed, w, d, a, [pos, len], mask),
         Op::Bfi { w, d, a, b, pos, len } => {
-            level.call(#[inline(always)] || integer::bfi(r, w, d, [a, b], [pos, len], mask));
+            level.call(
+                #[inline(always)]
+                || integer::bfi(r, w, d, [a, b], [pos, len], mask),
+            );
         }
-        Op::MulWide { f, d, a, b } => level.call(#[inline(always)] || integer::mul_wide(r, f, d, a, b, mask)),
+        Op::MulWide { f, d, a, b } => level.call(
+            #[inline(always)]
+            || integer::mul_wide(r, f, d, a, b, mask),
+        ),
         Op::MadWide { f, d, a, b, c } => {
-            level.call(#[inline(always)] || integer::mad_wide(r, f, d, [a, b, c], mask));
+            level.call(
+                #[inline(always)]
+                || integer::mad_wide(r, f, d, [a, b, c], mask),
+            );
         }
         Op::Float1 { f, ty, mode, d, a } => {
-            level.call(#[inline(always)] || float::float1(r, f, ty, mode, d, a, mask));
+            level.call(
+                #[inline(always)]
+                || float::float1(r, f, ty, mode, d, a, mask),
+            );
         }
         Op::Float2 { f, ty, mode, d, a, b } => {
-            level.call(#[inline(always)] || float::float2(r, f, ty, mode, d, [a, b], mask));
+            level.call(
+                #[inline(always)]
+                || float::float2(r, f, ty, mode, d, [a, b], mask),
+            );
         }
         Op::Fma { ty, mode, d, a, b, c } => {
-            level.call(#[inline(always)] || float::fma(r, ty, mode, d, [a, b, c], mask));
+            level.call(
+                #[inline(always)]
+                || float::fma(r, ty, mode, d, [a, b, c], mask),
+            );
         }
         Op::Approx { f, ftz, d, a } => {
             let perturb = cx.mode.perturb;
-            level.call(#[inline(always)] || approx::approx(r, f, ftz, d, a, perturb, mask));
+            level.call(
+                #[inline(always)]
+                || approx::approx(r, f, ftz, d, a, perturb, mask),
+            );
         }
         Op::ApproxDiv { ftz, d, a, b } => {
             let perturb = cx.mode.perturb;
-            level.call(#[inline(always)] || approx::div(r, ftz, d, [a, b], perturb, mask));
+            level.call(
+                #[inline(always)]
+                || approx::div(r, ftz, d, [a, b], perturb, mask),
+            );
         }
-        Op::Convert { how, d, a } => level.call(#[inline(always)] || convert::convert(r, how, d, a, mask)),
+        Op::Convert { how, d, a } => level.call(
+            #[inline(always)]
+            || convert::convert(r, how, d, a, mask),
+        ),
         Op::ConvertPair { bf16, round, relu, d, a, b } => {
-            level.call(#[inline(always)] || convert::pair(r, bf16, round, relu, d, [a, b], mask));
+            level.call(
+                #[inline(always)]
+                || convert::pair(r, bf16, round, relu, d, [a, b], mask),
+            );
         }
         Op::Setp { f, ty, ordered, ftz, d, not_d, with, a, b } => {
-            let holds = level.call(#[inline(always)] || float::compare(r, f, ty, ordered, ftz, a, b));
+            let holds = level.call(
+                #[inline(always)]
+                || float::compare(r, f, ty, ordered, ftz, a, b),
+            );
             let (mut yes, mut no) = (holds, !holds);
             if let Some((logic, p, negate)) = with {
                 let p = if negate { !r.pred(p) } else { r.pred(p) };
@@ -97,7 +151,10 @@ pub(crate) fn step<L: Level, const WATCH: bool>(
         }
         Op::Selp { w, d, a, b, p, negate } => {
             let p = if negate { !r.pred(p) } else { r.pred(p) };
-            level.call(#[inline(always)] || select(r, w, d, a, b, p, mask));
+            level.call(
+                #[inline(always)]
+                || select(r, w, d, a, b, p, mask),
+            );
         }
         Op::Pred2 { f, d, a, b } => {
             let value = float::join(f, r.pred(a), r.pred(b));
@@ -107,20 +164,38 @@ pub(crate) fn step<L: Level, const WATCH: bool>(
             let value = !r.pred(a);
             r.put_pred(d, value, mask);
         }
-        Op::Mov { bank: Bank::Word, d, a } => level.call(#[inline(always)] || r.map1(d, a, mask, |x| x)),
-        Op::Mov { bank: Bank::Double, d, a } => level.call(#[inline(always)] || r.map1_double(d, a, mask, |x| x)),
+        Op::Mov { bank: Bank::Word, d, a } => level.call(
+            #[inline(always)]
+            || r.map1(d, a, mask, |x| x),
+        ),
+        Op::Mov { bank: Bank::Double, d, a } => level.call(
+            #[inline(always)]
+            || r.map1_double(d, a, mask, |x| x),
+        ),
         Op::Mov { bank: Bank::Pred, d, a } => {
             let value = r.pred(a);
             r.put_pred(d, value, mask);
         }
         Op::Pack { halves, parts, count, to, d } => {
-            level.call(#[inline(always)] || pack(r, halves, &parts[..count.into()], to, d, mask));
+            level.call(
+                #[inline(always)]
+                || pack(r, halves, &parts[..count.into()], to, d, mask),
+            );
         }
         Op::Unpack { halves, parts, count, from, a } => {
-            level.call(#[inline(always)] || unpack(r, halves, &parts[..count.into()], from, a, mask));
+            level.call(
+                #[inline(always)]
+                || unpack(r, halves, &parts[..count.into()], from, a, mask),
+            );
         }
-        Op::Load(ref access) => level.call(#[inline(always)] || load::<WATCH>(cx, r, access, mask, at))?,
-        Op::Store(ref access) => level.call(#[inline(always)] || store::<WATCH>(cx, r, access, mask, at))?,
+        Op::Load(ref access) => level.call(
+            #[inline(always)]
+            || load::<WATCH>(cx, r, access, mask, at),
+        )?,
+        Op::Store(ref access) => level.call(
+            #[inline(always)]
+            || store::<WATCH>(cx, r, access, mask, at),
+        )?,
         Op::Atom { f, ty, space, addr, d, b, c } => {
             atom(cx, r, &AtomArgs { f, ty, space, addr, d, b, c }, mask, at)?;
         }
@@ -129,7 +204,11 @@ pub(crate) fn step<L: Level, const WATCH: bool>(
                 return Ok(Flow::Jump(target));
             }
             if uniform {
-                return Err(Trap::new(FaultKind::MemberMask, None, "`bra.uni` is taken by a part of the warp only"));
+                return Err(Trap::new(
+                    FaultKind::MemberMask,
+                    None,
+                    "`bra.uni` is taken by a part of the warp only",
+                ));
             }
             return Ok(Flow::Split { taken: mask, target });
         }
@@ -192,14 +271,20 @@ pub(crate) fn step<L: Level, const WATCH: bool>(
                 return Ok(Flow::Hold(hold));
             }
             let (r, d) = (&mut warp.registers, &d[..count.into()]);
-            level.call(#[inline(always)] || load_matrix::<WATCH>(cx, r, transposed, d, addr, at))?;
+            level.call(
+                #[inline(always)]
+                || load_matrix::<WATCH>(cx, r, transposed, d, addr, at),
+            )?;
         }
         Op::Mma { bf16, ref regs } => {
             if let Some(hold) = whole_warp(warp, mask, here)? {
                 return Ok(Flow::Hold(hold));
             }
             let (r, truncate) = (&mut warp.registers, cx.mode.truncate_mma);
-            level.call(#[inline(always)] || matrix::mma(r, bf16, regs, truncate));
+            level.call(
+                #[inline(always)]
+                || matrix::mma(r, bf16, regs, truncate),
+            );
         }
     }
     Ok(Flow::Next)
@@ -213,7 +298,9 @@ fn divisors(warp: &Warp, w: Width, b: Reg, mask: u32) -> Result<(), Box<Trap>> {
     };
     match lanes(mask).find(zero) {
         None => Ok(()),
-        Some(lane) => Err(Trap::new(FaultKind::DivisionByZero, Some(lane as u32), "an integer is divided by zero")),
+        Some(lane) => {
+            Err(Trap::new(FaultKind::DivisionByZero, Some(lane as u32), "an integer is divided by zero"))
+        }
     }
 }
 
@@ -255,7 +342,11 @@ fn whole_warp(warp: &Warp, mask: u32, here: u32) -> Result<Option<Hold>, Box<Tra
         return Ok(Some(Hold::Lanes));
     }
     let missing = (!mask).trailing_zeros();
-    Err(Trap::new(FaultKind::MemberMask, Some(missing), "all 32 lanes must execute this together; this one does not"))
+    Err(Trap::new(
+        FaultKind::MemberMask,
+        Some(missing),
+        "all 32 lanes must execute this together; this one does not",
+    ))
 }
 
 fn barrier(
@@ -321,7 +412,8 @@ fn unpack(r: &mut super::registers::Registers, halves: bool, parts: &[Reg], from
     for (k, part) in parts.iter().enumerate().filter(|(_, part)| **part != SINK) {
         let mut out = [0; 32];
         for i in 0..32 {
-            out[i] = if halves { (source[i] >> (16 * k)) as u32 & 0xffff } else { (source[i] >> (32 * k)) as u32 };
+            out[i] =
+                if halves { (source[i] >> (16 * k)) as u32 & 0xffff } else { (source[i] >> (32 * k)) as u32 };
         }
         r.put_word(*part, &out, mask);
     }

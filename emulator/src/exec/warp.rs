@@ -120,7 +120,9 @@ impl Warp {
         let lane = Some(first.mask.trailing_zeros());
         let message = match barrier {
             true => format!("only lanes {:#010x} of {:#010x} reach the barrier", first.mask, self.alive),
-            false => format!("lanes {:#010x} wait here for others that wait elsewhere or never come", first.mask),
+            false => {
+                format!("lanes {:#010x} wait here for others that wait elsewhere or never come", first.mask)
+            }
         };
         let mut trap = Trap::new(kind, lane, message);
         (trap.pc, trap.warp) = (first.pc, self.index);
@@ -233,7 +235,8 @@ impl Warp {
                 watch::check(program, inst, &mut self.written, mask, here)?;
             }
         }
-        let flow = if mask == 0 { Flow::Next } else { step::<L, WATCH>(level, cx, self, &inst.op, mask, here, pc)? };
+        let flow =
+            if mask == 0 { Flow::Next } else { step::<L, WATCH>(level, cx, self, &inst.op, mask, here, pc)? };
         if WATCH {
             if matches!(flow, Flow::Split { .. }) {
                 cx.counts[pc as usize].splits += 1;

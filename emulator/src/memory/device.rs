@@ -62,11 +62,19 @@ impl fmt::Display for MemoryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MemoryError::OutOfMemory { bytes, free } => {
-                write!(f, "{bytes} bytes do not fit into the {free} that are left: free buffers, or raise Config::memory_bytes")
+                write!(
+                    f,
+                    "{bytes} bytes do not fit into the {free} that are left: free buffers, or raise Config::memory_bytes"
+                )
             }
-            MemoryError::NoBuffer { address } => write!(f, "no buffer begins at {address:#x}: it was freed, or is another device's"),
+            MemoryError::NoBuffer { address } => {
+                write!(f, "no buffer begins at {address:#x}: it was freed, or is another device's")
+            }
             MemoryError::TooLong { bytes, buffer } => {
-                write!(f, "a copy reaches to byte {bytes} of a buffer of {buffer}: shorten it, or allocate more")
+                write!(
+                    f,
+                    "a copy reaches to byte {bytes} of a buffer of {buffer}: shorten it, or allocate more"
+                )
             }
         }
     }
@@ -95,7 +103,12 @@ impl Device {
         self.alloc_aligned(bytes, 256, false)
     }
 
-    pub(crate) fn alloc_aligned(&mut self, bytes: u64, align: u64, read_only: bool) -> Result<Buffer, MemoryError> {
+    pub(crate) fn alloc_aligned(
+        &mut self,
+        bytes: u64,
+        align: u64,
+        read_only: bool,
+    ) -> Result<Buffer, MemoryError> {
         let free = self.config.memory_bytes - self.used;
         if bytes > free {
             return Err(MemoryError::OutOfMemory { bytes, free });
@@ -126,7 +139,7 @@ impl Device {
         if end > allocation.bytes {
             return Err(MemoryError::TooLong { bytes: end, buffer: allocation.bytes });
         }
-        if offset % 8 == 0 {
+        if offset.is_multiple_of(8) {
             let (whole, tail) = bytes.as_chunks::<8>();
             for (i, chunk) in whole.iter().enumerate() {
                 allocation.double_any(offset + 8 * i as u64).store(u64::from_le_bytes(*chunk), Relaxed);

@@ -57,7 +57,8 @@ impl Allocation {
         debug_assert!(offset + bytes <= self.bytes);
         for i in 0..bytes {
             // SAFETY: the offset is below `self.bytes`, which the caller has checked; one byte needs no alignment.
-            unsafe { AtomicU8::from_ptr(words.cast_mut().cast::<u8>().add((offset + i) as usize)) }.store(1, Relaxed);
+            unsafe { AtomicU8::from_ptr(words.cast_mut().cast::<u8>().add((offset + i) as usize)) }
+                .store(1, Relaxed);
         }
     }
 
@@ -160,7 +161,11 @@ impl<'m> GlobalMemory<'m> {
                 a.bytes
             ),
             (_, Some(a)) if a.base - address <= super::GAP => {
-                format!("address {address:#x} is {} bytes before an allocation of {} bytes", a.base - address, a.bytes)
+                format!(
+                    "address {address:#x} is {} bytes before an allocation of {} bytes",
+                    a.base - address,
+                    a.bytes
+                )
             }
             _ => format!("address {address:#x} is in no allocation"),
         }

@@ -219,7 +219,9 @@ mod tests {
     use super::super::{Base, Number, Operand, parse};
 
     fn wrap(body: &str) -> String {
-        format!(".version 8.8\n.target sm_80\n.address_size 64\n.visible .entry k(.param .u32 p)\n{{\n{body}\n}}\n")
+        format!(
+            ".version 8.8\n.target sm_80\n.address_size 64\n.visible .entry k(.param .u32 p)\n{{\n{body}\n}}\n"
+        )
     }
 
     #[test]
@@ -245,7 +247,7 @@ mod tests {
             (".pragma \"unroll\";", "unroll"),
             (".loc 1 2 3, what 4", "what"),
             ("add.s32 %r1, %r2", "`;`"),
-            ("ret", "`;`"),
+            ("ret", "operand"),
             ("mov.u32 %r1, -0f3F800000;", "sign"),
             ("{{", "instruction"),
         ] {

@@ -90,8 +90,8 @@ pub(crate) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Refusal> {
                 }
                 Kind::Name
             }
-            c @ (b'{' | b'}' | b'[' | b']' | b'(' | b')' | b'<' | b'>' | b',' | b';' | b':' | b'@' | b'!' | b'|'
-            | b'+' | b'-' | b'=') => {
+            c @ (b'{' | b'}' | b'[' | b']' | b'(' | b')' | b'<' | b'>' | b',' | b';' | b':' | b'@' | b'!'
+            | b'|' | b'+' | b'-' | b'=') => {
                 at += 1;
                 Kind::Mark(c)
             }

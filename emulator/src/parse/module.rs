@@ -70,7 +70,8 @@ fn target(cursor: &mut Cursor) -> Result<u32, Refusal> {
             return Err((line, format!("the target option `{option}` is not supported")));
         }
     }
-    target.ok_or((line, format!("the target `{name}` is not supported: compile for compute_80 to compute_90")))
+    target
+        .ok_or((line, format!("the target `{name}` is not supported: compile for compute_80 to compute_90")))
 }
 
 fn file<'a>(cursor: &mut Cursor<'a, '_>) -> Result<(u32, &'a str), Refusal> {
