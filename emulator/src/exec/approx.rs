@@ -77,8 +77,8 @@ fn moved(y: f64, (relative, absolute): (f64, f64), noise: f64) -> f64 {
     if !y.is_finite() || y == 0.0 {
         return y;
     }
-    // Half an ulp is lost by rounding to f32.
-    let room = (relative * y.abs()).max(absolute) - y.abs() * 2_f64.powi(-25);
+    // Rounding to f32 may lose half an ulp, at most 2⁻²⁴ of the value.
+    let room = (relative * y.abs()).max(absolute) - y.abs() * 2_f64.powi(-24);
     y + room.max(0.0) * noise
 }
 
