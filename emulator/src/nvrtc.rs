@@ -53,6 +53,26 @@ impl Nvrtc {
     pub fn compile(&self, source: &str, name: &str, options: &[&str]) -> Result<String, NvrtcError> {
         library::compile(&self.functions, source, name, options)
     }
+
+    /// The text that is committed beside `source`: compiled for compute_80 with line numbers, `header` in front.
+    ///
+    /// # Errors
+    /// As for `compile`.
+    pub fn committed(&self, source: &str, name: &str) -> Result<String, NvrtcError> {
+        // an absolute name, or the compiler would put the current folder before it
+        let ptx =
+            self.compile(source, &format!("/{name}"), &["--gpu-architecture=compute_80", "-lineinfo"])?;
+        let lines: Vec<&str> = ptx.lines().map(str::trim_end).collect();
+        Ok(format!("{}\n{}\n", header(source, name), lines.join("\n").trim_end()))
+    }
+}
+
+/// The first line of a committed text: which source it is of, and that source's FNV-1a hash, so that a text that is older
+/// than its source is noticed without a compiler.
+pub fn header(source: &str, name: &str) -> String {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    let hash = source.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, step);
+    format!("// made by `cargo xtask nvrtc` from {name}, hash {hash:016x}")
 }
 
 #[cfg(unix)]

@@ -199,6 +199,9 @@ impl Block {
         if !complete {
             return Ok(());
         }
+        if last.at.count.is_none() && cx.mode.checks.barriers {
+            self.all_there(last)?;
+        }
         let list = std::mem::take(&mut self.arrivals[id]);
         let waiting: Vec<u32> = list.iter().filter(|a| !a.at.arrive).map(|a| a.warp).collect();
         let brought: Vec<Vec<u32>> = list.iter().map(|a| a.brought.clone()).collect();
@@ -217,6 +220,22 @@ impl Block {
         }
         self.ready.extend(waiting);
         Ok(())
+    }
+
+    /// A barrier of the whole block opens although threads have exited. Hardware no longer waits for those; CUDA's rule is
+    /// that every thread of the block comes to it.
+    fn all_there(&self, arrival: &Arrival) -> Result<(), Box<Trap>> {
+        let threads = self.shape.threads();
+        let all = |warp: &Warp| (threads - warp.index * 32).min(32);
+        let Some(short) = self.warps.iter().find(|warp| warp.alive.count_ones() < all(warp)) else {
+            return Ok(());
+        };
+        let lane = (!short.alive).trailing_zeros();
+        let message =
+            format!("threads have exited that should come here, too: lane {lane} of warp {}", short.index);
+        let mut trap = Trap::new(FaultKind::DivergentBarrier, None, message);
+        (trap.pc, trap.warp) = (arrival.at.pc, arrival.warp);
+        Err(trap)
     }
 
     /// Nobody can run: some wait at barriers that others do not come to.

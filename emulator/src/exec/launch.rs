@@ -178,6 +178,12 @@ fn limits(
     if shared_bytes > most {
         return limit(format!("{shared_bytes} bytes of shared memory, of {most}"));
     }
+    let local = program.local_bytes;
+    if local > 512 << 10 || local.saturating_mul(threads) > device.config.memory_bytes {
+        return limit(format!(
+            "{local} bytes of local memory for each of {threads} threads: at most 512 KiB each"
+        ));
+    }
     if module.target() > device.config.compute_capability {
         let message = format!("the module is for sm_{}, the device is older", module.target());
         return Err((FaultKind::Unsupported, message));

@@ -228,7 +228,7 @@ pub(crate) fn step<L: Level, const WATCH: bool>(
         }
         Op::WarpSync { mask: member } => {
             if let Some(hold) = members(warp, member, mask, here)? {
-                debug_assert!(hold == Hold::Lanes);
+                debug_assert!(matches!(hold, Hold::Lanes(_)));
                 return Ok(Flow::Hold(Hold::Warp(uniform(warp, member, mask)?)));
             }
             cx.shadow.tick(warp.index);
@@ -330,7 +330,7 @@ fn members(warp: &Warp, member: Reg, mask: u32, here: u32) -> Result<Option<Hold
         let message = format!("the member mask {member:#010x} names a lane whose guard is false");
         return Err(Trap::new(FaultKind::MemberMask, Some((missing & here).trailing_zeros()), message));
     }
-    Ok((missing != 0).then_some(Hold::Lanes))
+    Ok((missing != 0).then_some(Hold::Lanes(missing)))
 }
 
 /// Instructions that all 32 lanes execute together.
@@ -339,7 +339,7 @@ fn whole_warp(warp: &Warp, mask: u32, here: u32) -> Result<Option<Hold>, Box<Tra
         return Ok(None);
     }
     if here != warp.alive && mask == here {
-        return Ok(Some(Hold::Lanes));
+        return Ok(Some(Hold::Lanes(!mask)));
     }
     let missing = (!mask).trailing_zeros();
     Err(Trap::new(

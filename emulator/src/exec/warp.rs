@@ -8,15 +8,15 @@ use super::registers::Registers;
 use super::simd::Level;
 use super::step::{Flow, step};
 use super::watch;
-use crate::check::Trap;
+use crate::check::{Other, Trap};
 use crate::code::{BarReduce, Reg};
 use crate::error::FaultKind;
 
 /// Why a fragment waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hold {
-    /// At a `.sync` instruction or an aligned one, for the other lanes to come to the same place.
-    Lanes,
+    /// At a `.sync` instruction or an aligned one, for these lanes to come to the same place.
+    Lanes(u32),
     /// At `bar.warp.sync` with this mask, which lanes may execute at different places.
     Warp(u32),
     /// At a barrier.
@@ -129,9 +129,31 @@ impl Warp {
         if let Some(other) = self.fragments.get(1) {
             let lane = Some(other.mask.trailing_zeros());
             let action = "lanes that wait";
-            trap.other = Some(crate::check::Other { action, block: 0, warp: self.index, lane, pc: other.pc });
+            trap.other = Some(Other { action, block: 0, warp: self.index, lane, pc: other.pc });
         }
         trap
+    }
+
+    /// Lanes exit that others wait for. Hardware lets those pass then; but which came first was chance.
+    fn waited_for(&self, gone: u32, pc: u32) -> Result<(), Box<Trap>> {
+        for f in &self.fragments {
+            let missing = gone
+                & match f.hold {
+                    Some(Hold::Lanes(missing)) => missing,
+                    Some(Hold::Warp(mask)) => mask & !f.mask,
+                    _ => 0,
+                };
+            if missing != 0 {
+                let lane = Some(f.mask.trailing_zeros());
+                let message = format!("lanes {:#010x} wait here for lanes that exit without coming", f.mask);
+                let (action, warp) = ("a lane that exits", self.index);
+                let other = Other { action, block: 0, warp, lane: Some(missing.trailing_zeros()), pc };
+                let mut trap = Trap::new(FaultKind::MemberMask, lane, message).against(other);
+                (trap.pc, trap.warp) = (f.pc, warp);
+                return Err(trap);
+            }
+        }
+        Ok(())
     }
 
     /// Runs until something outside the warp is needed, or `steps` are used up.
@@ -184,6 +206,9 @@ impl Warp {
                         break None;
                     }
                     Flow::Exit(gone) => {
+                        if cx.mode.checks.barriers {
+                            self.waited_for(gone, pc)?;
+                        }
                         self.alive &= !gone;
                         self.fragments.iter_mut().for_each(|f| f.hold = None); // fewer lanes to wait for
                         self.fragments[index].mask = mask & !gone;
