@@ -32,6 +32,7 @@ mod memory;
 mod module;
 pub mod nvrtc;
 mod parse;
+mod step;
 
 pub use check::Checks;
 pub use count::{Class, Counters, Gpu, LineCount, Occupancy, occupancy};
@@ -39,6 +40,7 @@ pub use error::{Fault, FaultKind, LoadError, Party, Place};
 pub use exec::{Arg, Options, Report, Step};
 pub use memory::{Buffer, Config, Device, MemoryError, Plain};
 pub use module::Module;
+pub use step::{Story, line_table, narrate};
 
 impl Device {
     /// Runs a kernel: `grid` blocks of `block` threads with `shared_bytes` of dynamic shared memory.

@@ -103,12 +103,12 @@ pub(crate) fn issue(
         let one = from.one_allocation(cx);
         for lane in lanes(reads) {
             let take = u64::from(sizes[lane]);
-            let part = Addresses::of([from.at[lane]; 32], 1 << lane, take);
             let at = match one {
                 Some(at) => at,
-                None => part.allocation(cx, lane)?,
+                None => Addresses::of([from.at[lane]; 32], 1 << lane, take).allocation(cx, lane)?,
             };
-            if cx.mode.checks.uninitialized {
+            if cx.mode.checks.uninitialized && !at.is_full() {
+                let part = Addresses::of([from.at[lane]; 32], 1 << lane, take);
                 super::global_access::written(at, &part, 1 << lane)?;
             }
             let offset = from.at[lane] - at.base;

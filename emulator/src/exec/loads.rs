@@ -122,7 +122,9 @@ fn value_of(r: &Registers, bank: Bank, reg: Reg, lane: usize) -> u64 {
 
 fn count_shared(cx: &mut Context, a: &Addresses, pc: u32) {
     if cx.mode.counters {
-        let (waves, requests) = wavefronts(&a.at, a.mask, a.size);
+        // 32 neighbours fill all banks in every request
+        let all = a.size.max(4) / 4;
+        let (waves, requests) = if a.contiguous { (all, all) } else { wavefronts(&a.at, a.mask, a.size) };
         let count = &mut cx.counts[pc as usize];
         count.wavefronts += waves;
         count.requests += requests;

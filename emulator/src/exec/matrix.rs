@@ -63,32 +63,39 @@ pub(crate) fn mma(r: &mut Registers, bf16: bool, regs: &[Reg; 14], truncating: b
     }
     for half in 0..2 {
         let (even, odd) = (r.word(regs[10 + 2 * half]), r.word(regs[11 + 2 * half]));
-        let (mut even_out, mut odd_out) = ([0; 32], [0; 32]);
+        let mut c = [[0.0; 8]; 8];
         for row in 0..8 {
-            let mut c = [0.0; 8];
             for i in 0..4 {
-                c[2 * i] = f32::from_bits(even[row * 4 + i]);
-                c[2 * i + 1] = f32::from_bits(odd[row * 4 + i]);
+                c[row][2 * i] = f32::from_bits(even[row * 4 + i]);
+                c[row][2 * i + 1] = f32::from_bits(odd[row * 4 + i]);
             }
-            let mut of_row = [0.0; 16];
-            for k in 0..8 {
-                (of_row[k], of_row[8 + k]) = (a[half][row * 8 + k], a[2 + half][row * 8 + k]);
+        }
+        if truncating {
+            for (row, c) in c.iter_mut().enumerate() {
+                let of_row = std::array::from_fn(|k| a[k / 8 * 2 + half][row * 8 + k % 8]);
+                row_truncating(&of_row, &b, c);
             }
-            if truncating {
-                row_truncating(&of_row, &b, &mut c);
-            } else {
-                for k in 0..16 {
+        } else {
+            // Eight rows of eight sums stay in registers while k goes on.
+            for k in 0..16 {
+                let tile = &a[k / 8 * 2 + half];
+                for row in 0..8 {
+                    let factor = tile[row * 8 + k % 8];
                     for n in 0..8 {
-                        c[n] = of_row[k].mul_add(b[k][n], c[n]);
+                        c[row][n] = factor.mul_add(b[k][n], c[row][n]);
                     }
                 }
             }
+        }
+        let (mut even, mut odd) = ([0; 32], [0; 32]);
+        for row in 0..8 {
             for i in 0..4 {
-                (even_out[row * 4 + i], odd_out[row * 4 + i]) = (c[2 * i].to_bits(), c[2 * i + 1].to_bits());
+                (even[row * 4 + i], odd[row * 4 + i]) =
+                    (c[row][2 * i].to_bits(), c[row][2 * i + 1].to_bits());
             }
         }
-        r.put_word(regs[2 * half], &even_out, u32::MAX);
-        r.put_word(regs[2 * half + 1], &odd_out, u32::MAX);
+        r.put_word(regs[2 * half], &even, u32::MAX);
+        r.put_word(regs[2 * half + 1], &odd, u32::MAX);
     }
 }
 

@@ -408,12 +408,16 @@ fn pack(r: &mut super::registers::Registers, halves: bool, parts: &[Reg], to: Ba
 
 #[inline(always)]
 fn unpack(r: &mut super::registers::Registers, halves: bool, parts: &[Reg], from: Bank, a: Reg, mask: u32) {
-    let source: [u64; 32] = if from == Bank::Double { r.double(a) } else { r.word(a).map(u64::from) };
     for (k, part) in parts.iter().enumerate().filter(|(_, part)| **part != SINK) {
-        let mut out = [0; 32];
+        let width = if halves { 16 } else { 32 };
+        let shift = width * k as u32;
+        if from == Bank::Word {
+            r.map1(*part, a, mask, |x| x >> shift & 0xffff);
+            continue;
+        }
+        let (source, mut out) = (r.double(a), [0; 32]);
         for i in 0..32 {
-            out[i] =
-                if halves { (source[i] >> (16 * k)) as u32 & 0xffff } else { (source[i] >> (32 * k)) as u32 };
+            out[i] = (source[i] >> shift) as u32 & if halves { 0xffff } else { u32::MAX };
         }
         r.put_word(*part, &out, mask);
     }

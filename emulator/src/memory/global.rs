@@ -18,6 +18,9 @@ pub(crate) struct Allocation {
     written: Box<[AtomicU64]>,
 }
 
+/// Eight bytes that were written.
+const ALL: u64 = 0x0101_0101_0101_0101;
+
 fn zeroed(bytes: u64) -> Box<[AtomicU64]> {
     (0..bytes.div_ceil(8)).map(|_| AtomicU64::new(0)).collect()
 }
@@ -37,10 +40,20 @@ impl Allocation {
         self.base + self.bytes
     }
 
-    /// Does the host's or a kernel's write cover these bytes?
+    /// Does the host's or a kernel's write cover these bytes? An access of 1, 2, 4, 8 or 16, aligned to its size, or any range.
     pub fn is_written(&self, offset: u64, bytes: u64) -> bool {
-        let byte = |at: u64| self.written[at as usize / 8].load(Relaxed) >> (at % 8 * 8) & 0xff != 0;
-        self.written.is_empty() || (offset..offset + bytes).all(byte)
+        if self.written.is_empty() {
+            return true;
+        }
+        let word = |at: u64| self.written[at as usize / 8].load(Relaxed);
+        match bytes {
+            8 | 16 if offset.is_multiple_of(8) => (0..bytes / 8).all(|i| word(offset + 8 * i) == ALL),
+            1 | 2 | 4 if offset.is_multiple_of(bytes) => {
+                let wanted = ALL >> (64 - 8 * bytes) << (offset % 8 * 8);
+                word(offset) & wanted == wanted
+            }
+            _ => (offset..offset + bytes).all(|at| word(at) >> (at % 8 * 8) & 0xff != 0),
+        }
     }
 
     /// Is it sure without looking that everything is written?
@@ -53,12 +66,20 @@ impl Allocation {
         if self.written.is_empty() {
             return;
         }
-        let words = self.written.as_ptr();
-        debug_assert!(offset + bytes <= self.bytes);
-        for i in 0..bytes {
-            // SAFETY: the offset is below `self.bytes`, which the caller has checked; one byte needs no alignment.
-            unsafe { AtomicU8::from_ptr(words.cast_mut().cast::<u8>().add((offset + i) as usize)) }
-                .store(1, Relaxed);
+        assert!(offset + bytes <= self.bytes, "a write was not checked");
+        let at = |i: u64| self.written.as_ptr().cast_mut().cast::<u8>().wrapping_add((offset + i) as usize);
+        // SAFETY: each pointer is inside `written`, which has a byte for each of `self.bytes`, rounded up to 8, and is
+        // aligned for the width used: `written` begins at a multiple of 8, and the arms ask for the offset's alignment.
+        unsafe {
+            match bytes {
+                4 if offset.is_multiple_of(4) => AtomicU32::from_ptr(at(0).cast()).store(ALL as u32, Relaxed),
+                8 | 16 if offset.is_multiple_of(8) => {
+                    for i in (0..bytes).step_by(8) {
+                        AtomicU64::from_ptr(at(i).cast()).store(ALL, Relaxed);
+                    }
+                }
+                _ => (0..bytes).for_each(|i| AtomicU8::from_ptr(at(i)).store(1, Relaxed)),
+            }
         }
     }
 
