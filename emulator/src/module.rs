@@ -102,7 +102,7 @@ impl Module {
         Place {
             ptx_line: place.line,
             cuda: file.map(|file| (file.to_string(), place.cuda_line)),
-            text: self.line(place.line).into(),
+            text: self.line(place.line).split_whitespace().collect::<Vec<_>>().join(" "),
         }
     }
 }

@@ -143,8 +143,10 @@ impl SharedShadow {
         let kind = if same { FaultKind::WarpRace } else { FaultKind::SharedRace };
         let missing = if same { "bar.warp.sync (__syncwarp)" } else { "barrier" };
         let lane = Some(actor.lane).filter(|l| u64::from(*l) != SEVERAL);
-        let message =
-            format!("{} shared memory at offset {offset:#x} with no {missing} after {}", words[0], words[1]);
+        let message = format!(
+            "{} shared memory at offset {offset:#x}, with no {missing} between that and {} there",
+            words[0], words[1]
+        );
         Trap::new(kind, lane, message).against(before.party(words[1], self.block))
     }
 
