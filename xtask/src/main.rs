@@ -18,6 +18,7 @@ mod goldens;
 mod lint;
 mod mutants;
 mod new_op;
+mod nvrtc;
 mod planted;
 mod python;
 mod results;
@@ -40,6 +41,7 @@ const COMMANDS: &[Command] = &[
     mutants::COMMAND,
     soak::COMMAND,
     book::COMMAND,
+    nvrtc::COMMAND,
     new_op::COMMAND,
     results::COMMAND,
     bench_vs_torch::COMMAND,
