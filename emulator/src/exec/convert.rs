@@ -29,7 +29,7 @@ pub(crate) fn convert(r: &mut Registers, how: Convert, d: Reg, a: Reg, mask: u32
             }
             r.put_word(d, &out, mask);
         }
-        (Num::F32, Num::Bf16, ..) => r.map1(d, a, mask, |x| canonical(bf16_to_f32(x as u16))),
+        (Num::F32, Num::Bf16, ..) => r.map1(d, a, mask, |x| x << 16), // NaN with its payload
         (Num::Bf16, Num::F32, Round::Nearest, _) => {
             r.map1(d, a, mask, |x| f32_to_bf16(f32::from_bits(x)).into());
         }

@@ -107,8 +107,6 @@ fn halves(ty: Float, f: impl Fn(u32) -> u32) -> u32 {
 #[inline(always)]
 pub(crate) fn float1(r: &mut Registers, f: Float1, ty: Float, mode: Mode, d: Reg, a: Reg, mask: u32) {
     match (ty, f) {
-        (Float::F32, Float1::Neg) if !mode.ftz => r.map1(d, a, mask, |a| a ^ 0x8000_0000),
-        (Float::F32, Float1::Abs) if !mode.ftz => r.map1(d, a, mask, |a| a & 0x7fff_ffff),
         (Float::F32, Float1::Neg) => map1_f32(r, d, a, mode, mask, |a| -a),
         (Float::F32, Float1::Abs) => map1_f32(r, d, a, mode, mask, f32::abs),
         (Float::F32, Float1::Sqrt) => map1_f32(r, d, a, mode, mask, f32::sqrt),
@@ -123,9 +121,19 @@ pub(crate) fn float1(r: &mut Registers, f: Float1, ty: Float, mode: Mode, d: Reg
             }
             .to_bits()
         }),
-        // neg and abs of the 16-bit formats change the sign bit only
-        (_, Float1::Neg) => r.map1(d, a, mask, |a| halves(ty, |at| (a >> at & 0xffff) ^ 0x8000)),
-        (_, _) => r.map1(d, a, mask, |a| halves(ty, |at| a >> at & 0x7fff)),
+        // neg and abs of the 16-bit formats change the sign bit, but there is one NaN
+        (_, _) => {
+            let (infinity, sign) = (
+                if matches!(ty, Float::F16 | Float::F16x2) { 0x7c00 } else { 0x7f80 },
+                if f == Float1::Neg { 0x8000 } else { 0 },
+            );
+            r.map1(d, a, mask, |a| {
+                halves(ty, |at| {
+                    let (x, size) = (a >> at & 0xffff, a >> at & 0x7fff);
+                    if size > infinity { 0x7fff } else { (if sign == 0 { size } else { x }) ^ sign }
+                })
+            })
+        }
     }
 }
 

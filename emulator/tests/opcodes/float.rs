@@ -117,8 +117,8 @@ fn minimum_and_maximum_know_nan_and_signed_zeros() {
 #[test]
 fn signs() {
     let edges = float_bits();
-    check("neg.f32 %r0, %r1;", 'r', &edges, |a, _, _| a ^ 0x8000_0000);
-    check("abs.f32 %r0, %r1;", 'r', &edges, |a, _, _| a & 0x7fff_ffff);
+    check("neg.f32 %r0, %r1;", 'r', &edges, |a, _, _| bits(-f(a)));
+    check("abs.f32 %r0, %r1;", 'r', &edges, |a, _, _| bits(f(a).abs()));
     check("neg.ftz.f32 %r0, %r1;", 'r', &edges, |a, _, _| bits(-flush(f(a))));
     check("abs.ftz.f32 %r0, %r1;", 'r', &edges, |a, _, _| bits(flush(f(a)).abs()));
 }

@@ -78,8 +78,9 @@ fn scalar_arithmetic_rounds_once() {
         check(&format!("add.{name} %h0, %h1, %h2;"), 'h', &edges, |a, b, _| format.round(v(a) + v(b)));
         check(&format!("sub.rn.{name} %h0, %h1, %h2;"), 'h', &edges, |a, b, _| format.round(v(a) - v(b)));
         check(&format!("mul.{name} %h0, %h1, %h2;"), 'h', &edges, |a, b, _| format.round(v(a) * v(b)));
-        check(&format!("neg.{name} %h0, %h1;"), 'h', &edges, |a, _, _| a ^ 0x8000);
-        check(&format!("abs.{name} %h0, %h1;"), 'h', &edges, |a, _, _| a & 0x7fff);
+        let one_nan = |x: u64| if v(x).is_nan() { 0x7fff } else { x };
+        check(&format!("neg.{name} %h0, %h1;"), 'h', &edges, |a, _, _| one_nan(a ^ 0x8000));
+        check(&format!("abs.{name} %h0, %h1;"), 'h', &edges, |a, _, _| one_nan(a & 0x7fff));
         let min = |a: u64, b: u64, _: u64| match (v(a), v(b)) {
             (x, y) if x.is_nan() && y.is_nan() => 0x7fff,
             (x, _) if x.is_nan() => b,

@@ -1,5 +1,6 @@
 //! A kernel of a few lines, written down in the test, and what it leaves in its output buffer.
 
+use crate::hardware;
 use emulator::{Arg, Checks, Config, Device, Fault, Module, Options, Plain};
 
 /// The text of a module with one kernel `k(out, in)` and plenty of registers.
@@ -35,9 +36,14 @@ pub fn try_run<I: Plain, O: Plain + Default>(
     let mut device = Device::new(Config::default());
     let inputs = device.upload(input).unwrap();
     let out = device.upload(&vec![O::default(); outputs * threads as usize]).unwrap();
+    let before: Vec<u8> = device.download(inputs).unwrap();
     let args: [Arg; 2] = [out.into(), inputs.into()];
     device.launch(&module, "k", [1, 1, 1], [threads, 1, 1], 256, &args, options)?;
-    Ok(device.download(out).unwrap())
+    let found: Vec<O> = device.download(out).unwrap();
+    if options.perturb.is_none() && !options.truncate_mma {
+        hardware::compare(&text(body), threads, 256, &before, &device.download(out).unwrap(), O::BYTES);
+    }
+    Ok(found)
 }
 
 /// Bounds only.

@@ -11,6 +11,7 @@ mod data;
 mod exchange;
 mod float;
 mod half;
+mod hardware;
 mod integer;
 mod kernel;
 mod matrix;
