@@ -57,9 +57,10 @@ fn driver() -> &'static Driver {
             let library = dlopen(c"libcuda.so.1".as_ptr(), 2);
             assert!(!library.is_null(), "NANOCHAT_PTX_HARDWARE is set, but there is no libcuda.so.1");
             fn find<F>(library: Pointer, name: &CStr) -> F {
-                // SAFETY: as above; a function pointer has the size of a pointer.
+                // SAFETY: the handle is of a loaded library, the name ends with zero.
                 let found = unsafe { dlsym(library, name.as_ptr()) };
                 assert!(!found.is_null(), "the driver has no {name:?}");
+                // SAFETY: a function pointer has the size of a pointer, and the caller names the function's type.
                 unsafe { transmute_copy(&found) }
             }
             let init: unsafe extern "C" fn(c_uint) -> c_int = find(library, c"cuInit");
