@@ -51,7 +51,10 @@ fn row_truncating(a: &[f32; 16], b: &[[f32; 8]; 16], c: &mut [f32; 8]) {
 
 #[inline(always)]
 pub(crate) fn mma(r: &mut Registers, bf16: bool, regs: &[Reg; 14], truncating: bool) {
-    let a: [[f32; 64]; 4] = std::array::from_fn(|t| tile(&r.word(regs[4 + t]), bf16));
+    let mut a = [[0.0; 64]; 4];
+    for t in 0..4 {
+        a[t] = tile(&r.word(regs[4 + t]), bf16);
+    }
     let mut b = [[0.0; 8]; 16];
     for half in 0..2 {
         let bt = tile(&r.word(regs[8 + half]), bf16);
