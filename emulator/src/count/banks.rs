@@ -12,6 +12,13 @@ pub(crate) fn wavefronts(offsets: &[u64; 32], mask: u32, size: u64) -> (u64, u64
             continue;
         }
         requests += 1;
+        // All in different groups of banks: nothing to count.
+        let group = |lane: usize| 1_u32 << ((offsets[start + lane] >> log2) as usize % groups);
+        let hit = crate::exec::lanes(members).fold(0, |all, lane| all | group(lane));
+        if hit.count_ones() == members.count_ones() {
+            waves += 1;
+            continue;
+        }
         let mut seen = [0; 32];
         let (mut count, mut per_group, mut worst) = (0, [0_u8; 32], 1);
         for lane in crate::exec::lanes(members) {

@@ -33,8 +33,8 @@ pub(crate) struct Context<'m> {
     pub shadow: SharedShadow,
     pub counts: Vec<PcCount>,
     pub mode: Mode,
-    /// Instructions that name a register which may be read before it is written.
-    pub watched: Vec<bool>,
+    /// By instruction: the registers it names which may be read before they are written. Empty where nobody asks.
+    pub watched: Vec<Vec<watch::Named>>,
     /// Called after every instruction of a traced launch.
     pub observer: Option<&'m mut dyn FnMut(&Step)>,
 }
@@ -65,11 +65,7 @@ impl<'m> Context<'m> {
             shadow: SharedShadow::new(watched, granule, warps, checks.shared_races, checks.uninitialized),
             counts: vec![PcCount::default(); program.insts.len()],
             mode,
-            watched: if checks.uninitialized {
-                watch::instructions(program)
-            } else {
-                vec![false; program.insts.len()]
-            },
+            watched: if checks.uninitialized { watch::instructions(program) } else { Vec::new() },
             observer: None,
         }
     }

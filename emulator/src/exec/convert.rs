@@ -20,6 +20,16 @@ pub(crate) fn convert(r: &mut Registers, how: Convert, d: Reg, a: Reg, mask: u32
         return slow(r, how, d, a, mask);
     }
     match (how.to, how.from, how.round, how.whole) {
+        (Num::Int(to, to_signed), Num::Int(from, from_signed), ..)
+            if to < 64 && from < 64 && how.to_bits < 64 =>
+        {
+            let fit = |x: u32, bits: u8, signed: bool| {
+                let up = 32 - u32::from(bits);
+                if signed { ((x << up) as i32 >> up) as u32 } else { x << up >> up }
+            };
+            let register = u32::MAX >> (32 - u32::from(how.to_bits));
+            r.map1(d, a, mask, |x| fit(fit(x, from, from_signed), to, to_signed) & register);
+        }
         (I64, I32, ..) => widen(r, d, a, mask, |x| i64::from(x as i32) as u64),
         (U64 | I64, U32, ..) => widen(r, d, a, mask, u64::from),
         (U32 | I32, U64 | I64, ..) => {

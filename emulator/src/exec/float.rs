@@ -1,7 +1,7 @@
 //! Floating-point instructions whose result is defined to the last bit. f32 and f64 round once, to nearest even; the 16-bit
 //! formats are computed in f64 and rounded once. A NaN result of f32 is 0x7fffffff, as on the hardware.
 
-use super::registers::Registers;
+use super::registers::{Registers, each};
 use crate::code::{Compare, Float, Float1, Float2, Logic, Mode, Num, Reg};
 use crate::half::{Round, bf16_to_f32, f16_to_f32, f64_to_bf16, f64_to_f16, fma_to_odd};
 
@@ -252,23 +252,25 @@ fn compare_by<T: PartialOrd + Copy>(a: &[T; 32], b: &[T; 32], f: Compare) -> u32
 pub(crate) fn compare(r: &Registers, f: Compare, ty: Num, ordered: bool, ftz: bool, a: Reg, b: Reg) -> u32 {
     match ty {
         Num::Int(64, true) => {
-            let (a, b) = (r.double(a).map(|x| x as i64), r.double(b).map(|x| x as i64));
+            let (a, b) = (each(&r.double(a), |x| x as i64), each(&r.double(b), |x| x as i64));
             compare_by(&a, &b, f)
         }
         Num::Int(64, false) => compare_by(&r.double(a), &r.double(b), f),
         Num::Int(16, true) => {
-            compare_by(&r.word(a).map(|x| x as u16 as i16), &r.word(b).map(|x| x as u16 as i16), f)
+            compare_by(&each(&r.word(a), |x| x as u16 as i16), &each(&r.word(b), |x| x as u16 as i16), f)
         }
-        Num::Int(_, true) => compare_by(&r.word(a).map(|x| x as i32), &r.word(b).map(|x| x as i32), f),
+        Num::Int(_, true) => compare_by(&each(&r.word(a), |x| x as i32), &each(&r.word(b), |x| x as i32), f),
         Num::Int(_, false) => compare_by(&r.word(a), &r.word(b), f),
         Num::F32 => {
             let of = |x| if ftz { flush(f32::from_bits(x)) } else { f32::from_bits(x) };
-            floats(&r.word(a).map(of), &r.word(b).map(of), f, ordered)
+            floats(&each(&r.word(a), of), &each(&r.word(b), of), f, ordered)
         }
-        Num::F64 => floats(&r.double(a).map(f64::from_bits), &r.double(b).map(f64::from_bits), f, ordered),
+        Num::F64 => {
+            floats(&each(&r.double(a), f64::from_bits), &each(&r.double(b), f64::from_bits), f, ordered)
+        }
         Num::F16 | Num::Bf16 => {
             let of = |x| widen(ty == Num::Bf16, x);
-            floats(&r.word(a).map(of), &r.word(b).map(of), f, ordered)
+            floats(&each(&r.word(a), of), &each(&r.word(b), of), f, ordered)
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::addresses::Addresses;
 use super::context::Context;
-use super::registers::{Registers, lanes};
+use super::registers::{Registers, each, lanes};
 use super::{atomics, global_access};
 use crate::check::{Actor, LogKind, Trap};
 use crate::code::{Access, Addr, AtomType, Atomic, Bank, Reg, SINK};
@@ -24,10 +24,10 @@ pub(super) fn put_lanes(r: &mut Registers, access: &Access, reg: Reg, values: La
     let extend = |x: u64| if access.signed { ((x << up) as i64 >> up) as u64 } else { x };
     match (values, access.bank) {
         (Lanes::Word(x), Bank::Word) if access.bytes == 4 || !access.signed => r.put_word(reg, &x, mask),
-        (Lanes::Word(x), Bank::Word) => r.put_word(reg, &x.map(|x| extend(x.into()) as u32), mask),
-        (Lanes::Word(x), _) => r.put_double(reg, &x.map(|x| extend(x.into())), mask),
-        (Lanes::Double(x), Bank::Double) => r.put_double(reg, &x.map(extend), mask),
-        (Lanes::Double(x), _) => r.put_word(reg, &x.map(|x| extend(x) as u32), mask),
+        (Lanes::Word(x), Bank::Word) => r.put_word(reg, &each(&x, |x| extend(x.into()) as u32), mask),
+        (Lanes::Word(x), _) => r.put_double(reg, &each(&x, |x| extend(x.into())), mask),
+        (Lanes::Double(x), Bank::Double) => r.put_double(reg, &each(&x, extend), mask),
+        (Lanes::Double(x), _) => r.put_word(reg, &each(&x, |x| extend(x) as u32), mask),
     }
 }
 
@@ -139,11 +139,19 @@ fn take(r: &mut Registers, access: &Access, a: &Addresses, memory: &[u8], start:
         if reg == SINK {
             continue;
         }
-        let values = match bytes {
-            4 => Lanes::Word(std::array::from_fn(|l| peek(memory, start(l) + 4 * i, 4) as u32)),
-            2 => Lanes::Word(std::array::from_fn(|l| peek(memory, start(l) + 2 * i, 2) as u32)),
-            1 => Lanes::Word(std::array::from_fn(|l| peek(memory, start(l) + i, 1) as u32)),
-            _ => Lanes::Double(std::array::from_fn(|l| peek(memory, start(l) + 8 * i, 8))),
+        let place = |l: usize| start(l) + bytes * i;
+        let values = if bytes == 8 {
+            let mut out = [0; 32];
+            (0..32).for_each(|l| out[l] = peek(memory, place(l), 8));
+            Lanes::Double(out)
+        } else {
+            let mut out = [0; 32];
+            match bytes {
+                4 => (0..32).for_each(|l| out[l] = peek(memory, place(l), 4) as u32),
+                2 => (0..32).for_each(|l| out[l] = peek(memory, place(l), 2) as u32),
+                _ => (0..32).for_each(|l| out[l] = peek(memory, place(l), 1) as u32),
+            }
+            Lanes::Word(out)
         };
         put_lanes(r, access, reg, values, a.mask);
     }
@@ -259,6 +267,12 @@ fn store_local(
 fn load_param(cx: &Context, r: &mut Registers, access: &Access, a: &Addresses) -> Result<(), Box<Trap>> {
     a.aligned(u64::from(access.bytes))?;
     a.within(cx.params.len() as u64, "parameter memory")?;
+    if a.low == a.high && access.count == 1 {
+        // as nearly always: one parameter for all lanes
+        let value = peek(cx.params, a.low as usize, access.bytes.into());
+        put_lanes(r, access, access.regs[0], Lanes::Double([value; 32]), a.mask);
+        return Ok(());
+    }
     take(r, access, a, cx.params, |l| a.at[l] as usize);
     Ok(())
 }

@@ -10,6 +10,7 @@
 //! than any GPU measured.
 
 use super::registers::Registers;
+use super::simd::Level;
 use crate::code::Reg;
 use crate::half::f16_to_f32;
 
@@ -50,16 +51,15 @@ fn row_truncating(a: &[f32; 16], b: &[[f32; 8]; 16], c: &mut [f32; 8]) {
 }
 
 #[inline(always)]
-pub(crate) fn mma(r: &mut Registers, bf16: bool, regs: &[Reg; 14], truncating: bool) {
-    let a: [[f32; 64]; 4] = std::array::from_fn(|t| tile(&r.word(regs[4 + t]), bf16));
+pub(crate) fn mma<L: Level>(level: L, r: &mut Registers, bf16: bool, regs: &[Reg; 14], truncating: bool) {
+    let mut a = [[0.0; 64]; 4];
+    for t in 0..4 {
+        a[t] = tile(&r.word(regs[4 + t]), bf16);
+    }
     let mut b = [[0.0; 8]; 16];
     for half in 0..2 {
-        let bt = tile(&r.word(regs[8 + half]), bf16);
-        for k in 0..8 {
-            for n in 0..8 {
-                b[half * 8 + k][n] = bt[n * 8 + k];
-            }
-        }
+        let columns = tile(&r.word(regs[8 + half]), bf16);
+        b[half * 8..][..8].copy_from_slice(&level.transpose(&columns));
     }
     for half in 0..2 {
         let (even, odd) = (r.word(regs[10 + 2 * half]), r.word(regs[11 + 2 * half]));

@@ -138,6 +138,17 @@ impl Registers {
     }
 }
 
+/// Applies a function to every lane. (The array's own `map` is not always inlined, and is then compiled without the vector
+/// instructions of the function that calls it.)
+#[inline(always)]
+pub(crate) fn each<T: Copy, U: Copy + Default>(x: &[T; 32], f: impl Fn(T) -> U) -> [U; 32] {
+    let mut out = [U::default(); 32];
+    for i in 0..32 {
+        out[i] = f(x[i]);
+    }
+    out
+}
+
 /// The lanes of a mask, lowest first.
 #[inline(always)]
 pub(crate) fn lanes(mut mask: u32) -> impl Iterator<Item = usize> {

@@ -283,7 +283,7 @@ pub(crate) fn step<L: Level, const WATCH: bool>(
             let (r, truncate) = (&mut warp.registers, cx.mode.truncate_mma);
             level.call(
                 #[inline(always)]
-                || matrix::mma(r, bf16, regs, truncate),
+                || matrix::mma(level, r, bf16, regs, truncate),
             );
         }
     }

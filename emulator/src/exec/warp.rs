@@ -256,8 +256,10 @@ impl Warp {
             let count = &mut cx.counts[pc as usize];
             count.warps += 1;
             count.lanes += u64::from(mask.count_ones());
-            if cx.watched[pc as usize] {
-                watch::check(program, inst, &mut self.written, mask, here)?;
+            if let Some(named) = cx.watched.get(pc as usize)
+                && !named.is_empty()
+            {
+                watch::check(named, &mut self.written, mask, here)?;
             }
         }
         let flow =

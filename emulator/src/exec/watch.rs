@@ -4,48 +4,54 @@
 use crate::check::Trap;
 use crate::code::{Bank, Inst, Program, Reg, Role};
 use crate::error::FaultKind;
+use std::collections::HashMap;
 
-/// Which instructions name a watched register.
-pub(crate) fn instructions(program: &Program) -> Vec<bool> {
-    let names = |inst: &Inst| {
-        let mut found = false;
-        inst.clone().visit(&mut |bank, _, reg| found |= program.watched.contains(&(bank, *reg)));
+/// A watched register that an instruction names.
+#[derive(Clone, Copy)]
+pub(crate) struct Named {
+    /// Its place in `Program::watched`.
+    at: usize,
+    role: Role,
+    /// It is the guard, which all lanes of the fragment read.
+    guard: bool,
+}
+
+/// For each instruction the watched registers that it names, reads first.
+pub(crate) fn instructions(program: &Program) -> Vec<Vec<Named>> {
+    let places: HashMap<(Bank, Reg), usize> =
+        program.watched.iter().enumerate().map(|(at, register)| (*register, at)).collect();
+    let of_inst = |inst: &Inst| {
+        let mut found = Vec::new();
+        if places.is_empty() {
+            return found;
+        }
+        let guard = inst.guard.map(|g| g.0);
+        inst.clone().visit(&mut |bank, role, reg| {
+            if let Some(&at) = places.get(&(bank, *reg)) {
+                let guard = bank == Bank::Pred && role == Role::Read && guard == Some(*reg);
+                found.push(Named { at, role, guard });
+            }
+        });
+        found.sort_by_key(|named| named.role == Role::Write);
         found
     };
-    let any = !program.watched.is_empty();
-    program.insts.iter().map(|inst| any && names(inst)).collect()
+    program.insts.iter().map(of_inst).collect()
 }
 
 /// Checks the reads of an instruction and notes its writes. `written` has a mask of lanes per watched register; `mask` is
 /// the lanes that execute, `here` those that evaluate the guard.
-pub(crate) fn check(
-    program: &Program,
-    inst: &Inst,
-    written: &mut [u32],
-    mask: u32,
-    here: u32,
-) -> Result<(), Box<Trap>> {
-    let place = |bank: Bank, reg: Reg| program.watched.iter().position(|w| *w == (bank, reg));
-    let mut bad = None;
-    let guard = inst.guard.map(|g| g.0);
-    inst.clone().visit(&mut |bank, role, reg| {
-        let Some(at) = place(bank, *reg) else { return };
-        match role {
-            Role::Read => {
-                let lanes = if bank == Bank::Pred && guard == Some(*reg) { here } else { mask };
-                let missing = lanes & !written[at];
-                if missing != 0 && bad.is_none() {
-                    bad = Some(missing.trailing_zeros());
-                }
-            }
-            Role::Write => written[at] |= mask,
+pub(crate) fn check(named: &[Named], written: &mut [u32], mask: u32, here: u32) -> Result<(), Box<Trap>> {
+    for named in named {
+        let written = &mut written[named.at];
+        if named.role == Role::Write {
+            *written |= mask;
+            continue;
         }
-    });
-    match bad {
-        None => Ok(()),
-        Some(lane) => {
+        let missing = if named.guard { here } else { mask } & !*written;
+        if missing != 0 {
             let message = "a register is read that this thread has not written";
-            Err(Trap::new(FaultKind::UninitRegister, Some(lane), message))
+            return Err(Trap::new(FaultKind::UninitRegister, Some(missing.trailing_zeros()), message));
         }
     }
+    Ok(())
 }
