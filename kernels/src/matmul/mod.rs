@@ -19,16 +19,22 @@ mod kernel;
 mod kernel_avx2;
 #[cfg(target_arch = "x86_64")]
 mod kernel_avx512;
+#[cfg(target_arch = "x86_64")]
+mod kernel_avx512_bf16;
 mod kernel_scalar;
 mod pack;
 #[cfg(target_arch = "x86_64")]
 mod pack_avx2;
 #[cfg(target_arch = "x86_64")]
 mod pack_avx512;
+#[cfg(target_arch = "x86_64")]
+mod pack_avx512_bf16;
 mod pool;
 mod real;
 mod reference;
 mod skinny;
+#[cfg(target_arch = "x86_64")]
+mod stream_avx512;
 mod strided;
 #[cfg(test)]
 mod tests;
