@@ -96,9 +96,9 @@ pub(super) fn run(mut p: Product<'_>, micro: &Micro, parallel: bool) {
         return skinny::run(&p, (micro, stream), c, &blocks, parallel);
     }
     // Sums that wait for the next panel do so in f32.
-    let mut waiting = pool::take(if c.narrow && panels > 1 { m * n } else { 0 });
+    let mut waiting = pool::take(if c.is_narrow() && panels > 1 { m * n } else { 0 });
     let waiting =
-        if c.narrow { Place { address: waiting.as_mut_ptr().cast(), row: n, narrow: false } } else { c };
+        if c.is_narrow() { Place { address: waiting.as_mut_ptr().cast(), row: n, bytes: 4 } } else { c };
     let (rows, cols) = (Side::rows(p.a, micro), Side::cols(p.b, micro));
     let rows_are_shared = m < n;
     let shared = if rows_are_shared { rows } else { cols };
@@ -135,16 +135,18 @@ pub(super) fn chain(
     mut run: impl FnMut(&Tile, usize),
 ) {
     let mut waiting = std::mem::MaybeUninit::<Waiting>::uninit();
-    let waiting = Place { address: waiting.as_mut_ptr().cast(), row: 32, narrow: false };
+    let waiting = Place { address: waiting.as_mut_ptr().cast(), row: 32, bytes: 4 };
     assert!(tile.rows <= 16 && tile.cols <= waiting.row);
-    let (last, new) = (blocks.len() - 1, tile.new);
+    let (last, new, beta) = (blocks.len() - 1, tile.new, tile.beta);
     for (index, units) in blocks.enumerate() {
         tile.units = units;
         tile.new = if index == last { new } else { waiting };
         run(&tile, index);
         tile.a = tile.a.wrapping_add(units * micro.lanes);
         tile.b = tile.b.wrapping_add(units * micro.cols);
-        (tile.old, tile.beta) = (waiting, planted!("matmul.block_of_k_lost", 1.0 => 0.0));
+        tile.old = waiting;
+        tile.beta =
+            planted!("matmul.block_of_k_lost", planted!("matmul.beta_at_every_block", 1.0 => beta) => 0.0);
     }
 }
 
@@ -172,7 +174,6 @@ impl Panel<'_> {
             true => (&self.rows, &self.cols),
             false => (&self.cols, &self.rows),
         };
-        // A vector more, since a strip of A is wider than a tile.
         let mut packed = pool::take(self.shared.len() * shared.distance(units));
         let groups = Cut::new(self.shared.len(), (packed.len() / PACK_WORK).clamp(1, self.shared.len()));
         let all = SharedPtr::new(&mut packed);

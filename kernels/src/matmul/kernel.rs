@@ -20,8 +20,8 @@ pub(super) struct Place {
     pub address: *mut u8,
     /// Distance between rows, in elements.
     pub row: usize,
-    /// bf16?
-    pub narrow: bool,
+    /// Bytes of an element: 4, or 2 for bf16.
+    pub bytes: usize,
 }
 
 // SAFETY: an address is harmless; who writes there is up to those who use it.
@@ -33,7 +33,12 @@ impl Place {
     /// The element `rows` below and `cols` to the right of the first one.
     #[inline(always)]
     pub fn at(&self, rows: usize, cols: usize) -> *mut u8 {
-        self.address.wrapping_add((rows * self.row + cols) * if self.narrow { 2 } else { 4 })
+        self.address.wrapping_add((rows * self.row + cols) * self.bytes)
+    }
+    /// bf16?
+    #[inline(always)]
+    pub fn is_narrow(&self) -> bool {
+        self.bytes == 2
     }
     /// The part that begins there.
     pub fn from(self, rows: usize, cols: usize) -> Place {

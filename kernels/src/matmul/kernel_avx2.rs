@@ -86,10 +86,10 @@ unsafe fn store<const R: usize, const V: usize>(t: &Tile, acc: &[[__m256; V]; R]
                 _mm256_mul_ps(alpha, acc[r][v])
             } else {
                 // SAFETY: the tile has this row and so many columns from there on.
-                let old = unsafe { load(old, t.old.narrow, lanes) };
+                let old = unsafe { load(old, t.old.is_narrow(), lanes) };
                 _mm256_fmadd_ps(alpha, acc[r][v], _mm256_mul_ps(beta, old))
             };
-            if lanes == LANES && !t.new.narrow {
+            if lanes == LANES && !t.new.is_narrow() {
                 // SAFETY: as above.
                 unsafe { _mm256_storeu_ps(new.cast(), sum) };
                 continue;
@@ -98,7 +98,7 @@ unsafe fn store<const R: usize, const V: usize>(t: &Tile, acc: &[[__m256; V]; R]
             // SAFETY: `sums` is a vector long; the tile has so many columns.
             unsafe {
                 _mm256_storeu_ps(sums.as_mut_ptr(), sum);
-                if t.new.narrow {
+                if t.new.is_narrow() {
                     let rounded = sums.map(Bf16::from_f32);
                     std::ptr::copy_nonoverlapping(rounded.as_ptr(), new.cast(), lanes);
                 } else {

@@ -41,9 +41,9 @@ pub(super) fn multiply_add(sum: __m512, x: __m512, row: __m512) -> __m512 {
     _mm512_fmadd_ps(x, row, sum)
 }
 
-/// The kernel, given the features it needs, the multiply-add, and the numbers of rows.
+/// The kernel, given the features it needs, the multiply-add, the way to store sums, and the numbers of rows.
 macro_rules! kernel {
-    ($features:literal, $multiply_add:path, $($rows:literal)*) => {
+    ($features:literal, $multiply_add:path, $store:path, $($rows:literal)*) => {
         /// # Safety
         /// See [`Micro::run`].
         #[target_feature(enable = $features)]
@@ -87,41 +87,43 @@ macro_rules! kernel {
                 a = a.wrapping_add(LANES);
                 b = b.wrapping_add(COLS);
             }
+            // Into memory only now: an array that is passed on by address from the start would stay there.
+            let mut sums = [[_mm512_setzero_ps(); V]; R];
+            for r in 0..R {
+                for v in 0..V {
+                    sums[r][v] = _mm512_mul_ps(acc[r][v], _mm512_set1_ps(t.alpha));
+                }
+            }
             // SAFETY: passed on.
-            unsafe { store(t, &acc) };
+            unsafe { $store(t, &sums) };
         }
     };
 }
 pub(super) use kernel;
 
-kernel!("avx512f,avx512bw,avx512vl", multiply_add, 14 13 12 11 10 9 8 7 6 5 4 3 2 1);
+kernel!("avx512f,avx512bw,avx512vl", multiply_add, store, 14 13 12 11 10 9 8 7 6 5 4 3 2 1);
 
-/// `new = alpha · acc + beta · old`.
+/// `new = sums + beta · old`.
 ///
 /// # Safety
 /// See [`Micro::run`].
-#[inline]
+#[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-pub(super) unsafe fn store<const R: usize, const V: usize>(t: &Tile, acc: &[[__m512; V]; R]) {
-    let (alpha, beta) = (_mm512_set1_ps(t.alpha), _mm512_set1_ps(t.beta));
-    for v in 0..V {
-        let lanes = t.cols.saturating_sub(v * LANES).min(LANES);
-        let mask = ((1u32 << lanes) - 1) as __mmask16;
-        for r in 0..R {
-            let sum = if t.beta == 0.0 {
-                _mm512_mul_ps(alpha, acc[r][v])
-            } else {
-                // SAFETY: the mask keeps the read within the tile.
-                let old = unsafe { load(t.old, r, v, mask) };
-                _mm512_fmadd_ps(alpha, acc[r][v], _mm512_mul_ps(beta, old))
-            };
-            let to = t.new.at(r, v * LANES);
-            // SAFETY: the mask keeps the write within the tile.
+pub(super) unsafe fn store<const V: usize>(t: &Tile, sums: &[[__m512; V]]) {
+    let beta = _mm512_set1_ps(t.beta);
+    let masks = [0, 1].map(|v| ((1u32 << t.cols.saturating_sub(v * LANES).min(LANES)) - 1) as __mmask16);
+    for (r, sums) in sums.iter().enumerate() {
+        for v in 0..V {
+            let (mut sum, to) = (sums[v], t.new.at(r, v * LANES));
+            // SAFETY: the mask keeps reads and writes within the tile.
             unsafe {
-                if t.new.narrow {
-                    _mm256_mask_storeu_epi16(to.cast(), mask, narrow(sum));
+                if t.beta != 0.0 {
+                    sum = _mm512_fmadd_ps(beta, load(t.old, r, v, masks[v]), sum);
+                }
+                if t.new.is_narrow() {
+                    _mm256_mask_storeu_epi16(to.cast(), masks[v], narrow(sum));
                 } else {
-                    _mm512_mask_storeu_ps(to.cast(), mask, sum);
+                    _mm512_mask_storeu_ps(to.cast(), masks[v], sum);
                 }
             }
         }
@@ -138,7 +140,7 @@ unsafe fn load(old: Place, r: usize, v: usize, mask: __mmask16) -> __m512 {
     let from = old.at(r, v * LANES);
     // SAFETY: the caller's promise.
     unsafe {
-        if old.narrow {
+        if old.is_narrow() {
             let narrow = _mm256_maskz_loadu_epi16(mask, from.cast());
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(narrow)))
         } else {

@@ -54,7 +54,7 @@ unsafe fn tile(t: &Tile) {
 unsafe fn load(from: Place, r: usize, c: usize) -> f32 {
     let at = from.at(r, c);
     // SAFETY: the caller's promise; an element's type is what the place says.
-    unsafe { if from.narrow { (*at.cast::<Bf16>()).to_f32() } else { *at.cast() } }
+    unsafe { if from.is_narrow() { (*at.cast::<Bf16>()).to_f32() } else { *at.cast() } }
 }
 
 /// # Safety
@@ -62,5 +62,5 @@ unsafe fn load(from: Place, r: usize, c: usize) -> f32 {
 unsafe fn store(to: Place, r: usize, c: usize, sum: f32) {
     let at = to.at(r, c);
     // SAFETY: as above.
-    unsafe { if to.narrow { *at.cast() = Bf16::from_f32(sum) } else { *at.cast() = sum } }
+    unsafe { if to.is_narrow() { *at.cast() = Bf16::from_f32(sum) } else { *at.cast() = sum } }
 }

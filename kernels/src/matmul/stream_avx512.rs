@@ -25,11 +25,11 @@ fn ask(b: *const u8, lane: usize, step: usize) {
     }
 }
 
-/// A module with the kernel for one sort of columns: the features it needs; the multiply-add; the bytes of a term; the units
+/// A module with the kernel for one sort of columns: the features it needs; the multiply-add; the way to store sums; the bytes of a term; the units
 /// in four transposed vectors; the function that finds one of them; one that reads a single unit, given the address of a
 /// column, the unit's number and the terms of the sum.
 macro_rules! stream {
-    ($name:ident, $features:literal, $multiply_add:path, $bytes:literal, $units:literal, $unit:path, $single:path, $($rows:literal)*) => {
+    ($name:ident, $features:literal, $multiply_add:path, $store:path, $bytes:literal, $units:literal, $unit:path, $single:path, $($rows:literal)*) => {
         pub(super) mod $name {
             use super::*;
 
@@ -88,16 +88,23 @@ macro_rules! stream {
                         }
                     }
                 }
+                // Into memory only now, as in the kernel.
+                let mut sums = [[_mm512_setzero_ps(); 2]; R];
+                for r in 0..R {
+                    for v in 0..2 {
+                        sums[r][v] = _mm512_mul_ps(acc[r][v], _mm512_set1_ps(t.alpha));
+                    }
+                }
                 // SAFETY: passed on.
-                unsafe { store(t, &acc) };
+                unsafe { $store(t, &sums) };
             }
         }
     };
 }
 
-stream!(f32, "avx512f,avx512bw,avx512vl", kernel_avx512::multiply_add, 4, 4, whole, f32_at, 8 7 6 5 4 3 2 1);
-stream!(widened, "avx512f,avx512bw,avx512vl", kernel_avx512::multiply_add, 2, 8, half, widened_at, 8 7 6 5 4 3 2 1);
-stream!(pairs, "avx512f,avx512bw,avx512vl,avx512bf16", kernel_avx512_bf16::multiply_add, 2, 4, whole, pair_at, 8 7 6 5 4 3 2 1);
+stream!(f32, "avx512f,avx512bw,avx512vl", kernel_avx512::multiply_add, store, 4, 4, whole, f32_at, 8 7 6 5 4 3 2 1);
+stream!(widened, "avx512f,avx512bw,avx512vl", kernel_avx512::multiply_add, store, 2, 8, half, widened_at, 8 7 6 5 4 3 2 1);
+stream!(pairs, "avx512f,avx512bw,avx512vl,avx512bf16", kernel_avx512_bf16::multiply_add, kernel_avx512_bf16::store_pairs, 2, 4, whole, pair_at, 8 7 6 5 4 3 2 1);
 
 /// The unit is a whole vector.
 #[inline]

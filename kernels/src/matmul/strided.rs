@@ -85,7 +85,7 @@ impl<'a> Target<'a> {
     }
     /// Where the innermost kernel can write C itself: if neighbours of a row are adjacent.
     pub fn place(&self) -> Option<Place> {
-        let place = Place { address: self.address, row: self.row, narrow: self.dtype == DType::Bf16 };
+        let place = Place { address: self.address, row: self.row, bytes: self.dtype.size() };
         (self.col == 1 || self.size.1 == 1).then_some(place)
     }
     /// The same memory as the transposed matrix.
