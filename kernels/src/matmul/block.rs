@@ -187,7 +187,7 @@ impl Panel<'_> {
         });
         let chunks = Cut::new(private.tiles(), self.tasks(private, units, parallel));
         each(parallel, chunks.parts, |task| {
-            let pair = |i: usize| if i % 2 == 0 { i / 2 } else { chunks.parts - 1 - i / 2 };
+            let pair = |i: usize| if i.is_multiple_of(2) { i / 2 } else { chunks.parts - 1 - i / 2 };
             // Of a symmetric product the first tasks are the longest.
             let chunk = chunks.part(if self.p.symmetric { pair(task) } else { task });
             let mut own = pool::take(chunk.len() * private.distance(units));
