@@ -1,46 +1,41 @@
 //! Blocking: cutting the product so that what the innermost kernel reads is packed and close by.
 //!
-//! The scheme is that of Goto & van de Geijn 2008 ("Anatomy of high-performance matrix multiplication"), in the form of
-//! BLIS (Van Zee & van de Geijn 2015):
+//! The scheme goes back to Goto & van de Geijn 2008 ("Anatomy of high-performance matrix multiplication"):
 //!
-//! - a *panel* of B, up to 1024 of K × a thousand columns or so, is packed once, by all threads, and read by all;
-//! - a *task* is a block of rows times a chunk of those columns. For each block of k it runs the kernel over its tiles,
-//!   row after row of tiles: a strip of A (at most 14 rows) stays in the first-level cache, the chunk of B streams from
-//!   the second-level cache again and again, and C is written along its rows;
-//! - a strip of A is packed just before it is used. Where the rows of A are neighbours in memory (a transposed operand), a
-//!   strip alone would use a part of each cache line, and all strips are packed beforehand, together with B;
-//! - sums over a block of k are formed in registers, and added to C in ascending order of blocks.
+//! - the operand with fewer lanes is *shared*: a panel of it, up to four megabytes, is packed once, by all threads, into
+//!   the third-level cache, and read by all;
+//! - the lanes of the other one are *private*: a task packs some of them just before it uses them, so many that they fill a
+//!   part of its second-level cache. The panel then streams past them, tile after tile, and each tile that comes from afar
+//!   meets all private ones. While one thread packs, waiting for memory, the other one may compute;
+//! - a panel is up to four blocks of K deep. Sums over a block are formed in registers, and added to the blocks before in
+//!   ascending order. Between the blocks of a panel they wait in the first-level cache; C is seen once per panel.
 //!
-//! Only the blocks of k influence the bits, and they depend on K alone. Everything else may be cut as is fastest.
+//! Only the blocks of K influence the bits, and they depend on K alone. Everything else may be cut as is fastest.
 
-use super::kernel::{Micro, Tile};
-use super::pack::{Cut, a_strip, a_strips, b_panels};
+use super::kernel::{Micro, Place, Tile};
+use super::pack::{Cut, Side};
 use super::strided::{Lanes, Target};
 use super::{pool, skinny};
 use crate::par::{self, SharedPtr};
 use crate::planted;
 use std::ops::Range;
 
-/// Longest block of k.
+/// Longest block of K, in units.
 const K_BLOCK: usize = 256;
-/// Blocks of k in a panel.
+/// Blocks in a panel.
 const PANEL_BLOCKS: usize = 4;
-/// Floats in a packed panel: 4 MiB.
+/// Units in a packed panel, about: 4 MiB.
 const PANEL: usize = 1 << 20;
-/// Columns of B, or rows of A, in a panel, at least: each number of the other operand is used that many times.
-const MIN_PANEL: usize = 512;
-/// Rows of a task, at most.
-const TASK_ROWS: usize = 140;
-/// Columns of a task, at most: so many times a block of k fit the second-level cache.
-const TASK_COLS: usize = 1024;
-/// Tasks to cut a panel into, if there is enough to do for each.
-const TASKS: usize = 8;
+/// Units in what a task packs for itself, at most: 384 KiB.
+const PRIVATE: usize = 96 << 10;
+/// Tasks per thread to cut a panel into, if there is enough to do for each.
+const TASKS: usize = 4;
 /// Multiply-adds worth a task of their own.
 const TASK_WORK: usize = 1 << 21;
 /// Multiply-adds below which threads are not worth waking.
 const SERIAL_WORK: usize = 1 << 18;
-/// Numbers that one task packs, about.
-const PACK_WORK: usize = 1 << 17;
+/// Units that one task packs of a panel, about.
+const PACK_WORK: usize = 1 << 16;
 
 /// `C = alpha · A·B + beta · C` for one pair of matrices.
 #[derive(Clone, Copy)]
@@ -59,10 +54,10 @@ pub(super) struct Product<'a> {
     pub symmetric: bool,
 }
 
-/// The blocks in which sums over K are formed: nearly equal, whole multiples of 16 but for the last.
-pub(super) fn k_blocks(k: usize) -> impl Iterator<Item = Range<usize>> {
-    let longest = planted!("matmul.blocks_follow_the_threads", K_BLOCK => K_BLOCK / par::threads());
-    let block = k.div_ceil(k.div_ceil(longest).max(1)).next_multiple_of(16).max(16);
+/// The blocks in which sums over K are formed: nearly equal, whole multiples of 16 units but for the last.
+pub(super) fn k_blocks(k: usize, terms: usize) -> impl Iterator<Item = Range<usize>> {
+    let longest = planted!("matmul.blocks_follow_the_threads", K_BLOCK => K_BLOCK / par::threads()) * terms;
+    let block = k.div_ceil(k.div_ceil(longest).max(1)).next_multiple_of(16 * terms).max(16 * terms);
     (0..k).step_by(block).map(move |first| first..(first + block).min(k))
 }
 
@@ -86,22 +81,35 @@ pub(super) fn run(mut p: Product<'_>, micro: &Micro, parallel: bool) {
     }
     let (m, n) = p.c.size;
     let parallel = parallel && m * n * p.a.k >= SERIAL_WORK;
-    if m <= micro.rows {
-        return skinny::run(&p, micro, parallel);
+    let blocks: Vec<_> = k_blocks(p.a.k, micro.terms).collect();
+    let panels = blocks.len().div_ceil(PANEL_BLOCKS);
+    let Some(c) = p.c.place() else {
+        // The kernel cannot write there.
+        let mut sums = pool::take(m * n);
+        // SAFETY: nobody else knows the buffer.
+        let c = unsafe { Target::from_raw(sums.as_mut_ptr(), m * n, (m, n), n, 1) };
+        run(Product { c, beta: 0.0, ..p }, micro, parallel);
+        // SAFETY: nobody else has the target.
+        return unsafe { p.c.put((0, 0), (m, n), &sums, n, p.beta) };
+    };
+    if let Some(stream) = skinny::stream(&p, micro) {
+        return skinny::run(&p, (micro, stream), c, &blocks, parallel);
     }
-    let blocks: Vec<_> = k_blocks(p.a.k).collect();
-    // Sums that the kernel cannot leave in C must be complete when a task ends.
-    let depth = if p.c.is_direct() { PANEL_BLOCKS } else { blocks.len() };
-    let most = (PANEL / (depth * K_BLOCK).min(p.a.k)).max(MIN_PANEL);
-    let a_is_packed = p.a.lane == 1 && p.a.step != 1;
-    let columns = Cut::new(n.div_ceil(micro.cols), n.div_ceil(most));
-    let rows = Cut::new(m, if a_is_packed { m.div_ceil(most) } else { 1 });
-    for part in 0..columns.parts * rows.parts {
-        let tiles = columns.part(part / rows.parts);
-        let cols = tiles.start * micro.cols..(tiles.end * micro.cols).min(n);
-        for blocks in blocks.chunks(depth) {
-            Panel::new(&p, micro, rows.part(part % rows.parts), cols.clone(), blocks)
-                .run(a_is_packed, parallel);
+    // Sums that wait for the next panel do so in f32.
+    let mut waiting = pool::take(if c.is_narrow() && panels > 1 { m * n } else { 0 });
+    let waiting =
+        if c.is_narrow() { Place { address: waiting.as_mut_ptr().cast(), row: n, bytes: 4 } } else { c };
+    let (rows, cols) = (Side::rows(p.a, micro), Side::cols(p.b, micro));
+    let rows_are_shared = m < n;
+    let shared = if rows_are_shared { rows } else { cols };
+    let units = p.a.k.div_ceil(micro.terms).min(PANEL_BLOCKS * K_BLOCK);
+    let parts = Cut::new(shared.tiles(), (shared.tiles() * shared.distance(units)).div_ceil(PANEL));
+    for part in 0..parts.parts {
+        for (index, blocks) in blocks.chunks(PANEL_BLOCKS).enumerate() {
+            let old = if index == 0 { (c, p.beta) } else { (waiting, 1.0) };
+            let new = if index + 1 == panels { c } else { waiting };
+            let shared = parts.part(part);
+            Panel { p: &p, micro, rows, cols, rows_are_shared, shared, blocks, old, new }.run(parallel);
         }
     }
 }
@@ -115,171 +123,131 @@ fn scale(p: &Product<'_>) {
     (0..m).for_each(|i| unsafe { p.c.put((i, 0), (1, n), &zeros, n, p.beta) });
 }
 
-/// Some rows times some columns, over some blocks of k: what is packed at one time.
+/// Sums between two blocks of K.
+#[repr(C, align(64))]
+struct Waiting([f32; 512]);
+
+/// One tile over several blocks of K, given by their units: `new = alpha · sum + beta · old`. `run` is called for each block.
+pub(super) fn chain(
+    micro: &Micro,
+    mut tile: Tile,
+    blocks: impl ExactSizeIterator<Item = usize>,
+    mut run: impl FnMut(&Tile, usize),
+) {
+    let mut waiting = std::mem::MaybeUninit::<Waiting>::uninit();
+    let waiting = Place { address: waiting.as_mut_ptr().cast(), row: 32, bytes: 4 };
+    assert!(tile.rows <= 16 && tile.cols <= waiting.row);
+    let (last, new, beta) = (blocks.len() - 1, tile.new, tile.beta);
+    for (index, units) in blocks.enumerate() {
+        tile.units = units;
+        tile.new = if index == last { new } else { waiting };
+        run(&tile, index);
+        tile.a = tile.a.wrapping_add(units * micro.lanes);
+        tile.b = tile.b.wrapping_add(units * micro.cols);
+        tile.old = waiting;
+        tile.beta =
+            planted!("matmul.block_of_k_lost", planted!("matmul.beta_at_every_block", 1.0 => beta) => 0.0);
+    }
+}
+
+/// Some lanes of the shared operand over some blocks of K, times all lanes of the other one: what is packed at one time.
 struct Panel<'a> {
     p: &'a Product<'a>,
     micro: &'a Micro,
-    rows: Range<usize>,
-    cols: Range<usize>,
+    rows: Side<'a>,
+    cols: Side<'a>,
+    rows_are_shared: bool,
+    /// Tiles of the shared side.
+    shared: Range<usize>,
     blocks: &'a [Range<usize>],
-    /// Cuts the rows into strips of at most `micro.rows`.
-    strips: Cut,
-    /// How the strips are shared out to tasks.
-    tall: Cut,
-    /// How the tiles of `micro.cols` columns are shared out.
-    wide: Cut,
+    /// All of C before, and its factor.
+    old: (Place, f32),
+    /// All of C after.
+    new: Place,
 }
 
-impl<'a> Panel<'a> {
-    fn new(
-        p: &'a Product<'a>,
-        micro: &'a Micro,
-        rows: Range<usize>,
-        cols: Range<usize>,
-        blocks: &'a [Range<usize>],
-    ) -> Self {
-        let (m, n) = (rows.len(), cols.len());
-        let work: usize = blocks.iter().map(|k| k.len() * m * n).sum();
-        let want = (work / TASK_WORK).clamp(1, TASKS);
-        let (mut tall, mut wide) = (m.div_ceil(TASK_ROWS), n.div_ceil(TASK_COLS));
-        while tall * wide < want && n.div_ceil(wide) > 4 * micro.cols {
-            wide += 1;
-        }
-        while tall * wide < want && m.div_ceil(tall) > 4 * micro.rows {
-            tall += 1;
-        }
-        let strips = tall * m.div_ceil(tall).div_ceil(micro.rows);
-        let tiles = n.div_ceil(micro.cols);
-        let strips_of = Cut::new(m, strips);
-        Panel {
-            p,
-            micro,
-            rows,
-            cols,
-            blocks,
-            strips: strips_of,
-            tall: Cut::new(strips, tall),
-            wide: Cut::new(tiles, wide),
-        }
-    }
-
-    fn run(&self, a_is_packed: bool, parallel: bool) {
-        let lanes = self.micro.lanes;
-        let a_len: usize = self.blocks.iter().map(|k| self.strips.parts * a_strip(lanes, k.len())).sum();
-        let mut a = pool::take(if a_is_packed { a_len } else { 0 });
-        let mut b = pool::take(self.k().len() * self.padded());
-        self.pack(a_is_packed, &mut a, &mut b, parallel);
-        let a = a_is_packed.then_some(&a[..]);
-        each(parallel, self.tall.parts * self.wide.parts, |task| {
-            self.task(a, &b, self.tall.part(task / self.wide.parts), self.wide.part(task % self.wide.parts));
+impl Panel<'_> {
+    fn run(&self, parallel: bool) {
+        let k = self.blocks[0].start..self.blocks[self.blocks.len() - 1].end;
+        let units = k.len().div_ceil(self.micro.terms);
+        let (shared, private) = match self.rows_are_shared {
+            true => (&self.rows, &self.cols),
+            false => (&self.cols, &self.rows),
+        };
+        let mut packed = pool::take(self.shared.len() * shared.distance(units));
+        let groups = Cut::new(self.shared.len(), (packed.len() / PACK_WORK).clamp(1, self.shared.len()));
+        let all = SharedPtr::new(&mut packed);
+        each(parallel, groups.parts, |task| {
+            let group = groups.part(task);
+            let (at, len) = (group.start * shared.distance(units), group.len() * shared.distance(units));
+            // SAFETY: each group of tiles has its own part of the buffer, and one task.
+            let dst = unsafe { std::slice::from_raw_parts_mut(all.get().add(at), len) };
+            let tiles = self.shared.start + group.start..self.shared.start + group.end;
+            shared.pack(self.micro, tiles, k.clone(), dst);
+        });
+        let chunks = Cut::new(private.tiles(), self.tasks(private, units, parallel));
+        each(parallel, chunks.parts, |task| {
+            let pair = |i: usize| if i.is_multiple_of(2) { i / 2 } else { chunks.parts - 1 - i / 2 };
+            // Of a symmetric product the first tasks are the longest.
+            let chunk = chunks.part(if self.p.symmetric { pair(task) } else { task });
+            let mut own = pool::take(chunk.len() * private.distance(units));
+            private.pack(self.micro, chunk.clone(), k.clone(), &mut own);
+            self.tiles(&packed, &own, chunk, units);
         });
     }
 
-    /// All terms.
-    fn k(&self) -> Range<usize> {
-        self.blocks[0].start..self.blocks[self.blocks.len() - 1].end
-    }
-    /// Columns of packed B, counting those that fill the last tile.
-    fn padded(&self) -> usize {
-        self.cols.len().next_multiple_of(self.micro.cols)
-    }
-    /// Where block `index` of packed A and of packed B begins.
-    fn block_at(&self, index: usize) -> (usize, usize) {
-        let before = self.blocks[index].start - self.blocks[0].start;
-        ((before + index) * self.micro.lanes * self.strips.parts, before * self.padded())
-    }
-
-    /// Pack B, and A if asked to, in parallel: by blocks of k, and by groups of columns of B.
-    fn pack(&self, a_is_packed: bool, a: &mut [f32], b: &mut [f32], parallel: bool) {
-        let (micro, tiles) = (self.micro, self.padded() / self.micro.cols);
-        let size = self.blocks[0].len() * self.padded();
-        let groups = Cut::new(tiles, (size / PACK_WORK + 1).max(TASKS / self.blocks.len()).min(tiles));
-        let (a, b) = (SharedPtr::new(a), SharedPtr::new(b));
-        each(parallel, self.blocks.len() * (groups.parts + usize::from(a_is_packed)), |task| {
-            let index = task % self.blocks.len();
-            let k = self.blocks[index].clone();
-            let (a_at, b_at) = self.block_at(index);
-            let group = task / self.blocks.len();
-            if group == groups.parts {
-                let len = self.strips.parts * a_strip(micro.lanes, k.len());
-                // SAFETY: each block of k has its own part of the buffer, and one task.
-                let dst = unsafe { std::slice::from_raw_parts_mut(a.get().add(a_at), len) };
-                a_strips(micro, &self.p.a, self.rows.start, &self.strips, 0..self.strips.parts, k, dst);
-            } else {
-                let group = groups.part(group);
-                let (at, len) = (group.start * k.len() * micro.cols, group.len() * k.len() * micro.cols);
-                // SAFETY: each group of columns of each block of k has its own part of the buffer, and one task.
-                let dst = unsafe { std::slice::from_raw_parts_mut(b.get().add(b_at + at), len) };
-                let first = self.cols.start + group.start * micro.cols;
-                let end = (self.cols.start + group.end * micro.cols).min(self.cols.end);
-                b_panels(micro, &self.p.b, first..end, k, dst);
-            }
-        });
+    /// How many tasks to make of the private side.
+    fn tasks(&self, private: &Side<'_>, units: usize, parallel: bool) -> usize {
+        let tiles = private.tiles();
+        let fit = tiles.div_ceil((PRIVATE / private.distance(units)).max(1));
+        if !parallel {
+            return fit;
+        }
+        let threads = par::threads();
+        let lanes = self.shared.len() * if self.rows_are_shared { self.rows.width } else { self.cols.width };
+        let work = lanes * private.lanes.count * units;
+        // As many for each thread, so that all are done at the same time.
+        fit.max((work / TASK_WORK).min(TASKS * threads)).max(1).next_multiple_of(threads).min(tiles)
     }
 
-    /// One task: some strips of rows times some tiles of columns. `a` is packed A, if it has been packed.
-    fn task(&self, a: Option<&[f32]>, b: &[f32], strips: Range<usize>, tiles: Range<usize>) {
-        let (p, micro) = (self.p, self.micro);
-        let first = (
-            self.rows.start + self.strips.part(strips.start).start,
-            self.cols.start + tiles.start * micro.cols,
-        );
-        let size = (
-            self.rows.start + self.strips.part(strips.end - 1).end - first.0,
-            (self.cols.start + tiles.end * micro.cols).min(self.cols.end) - first.1,
-        );
-        let mut own = pool::take(a_strip(micro.lanes, K_BLOCK));
-        // C that the kernel cannot write itself is collected here, and stored at the end.
-        let width = tiles.len() * micro.cols;
-        let mut sums = (!p.c.is_direct()).then(|| pool::take(size.0 * width));
-        for (index, k) in self.blocks.iter().enumerate() {
-            let (a_at, b_at) = self.block_at(index);
-            let b = &b[b_at + tiles.start * k.len() * micro.cols..];
-            let (c, c_row, beta) = match &mut sums {
-                None => (p.c.at::<f32>(first.0, first.1), p.c.row, if k.start == 0 { p.beta } else { 1.0 }),
-                Some(sums) => (sums.as_mut_ptr(), width, if k.start == 0 { 0.0 } else { 1.0 }),
-            };
-            let beta = planted!("matmul.block_of_k_lost", beta => 0.0);
-            for strip in strips.clone() {
-                let a = match a {
-                    Some(a) => &a[a_at + strip * a_strip(micro.lanes, k.len())..],
-                    None => {
-                        a_strips(
-                            micro,
-                            &p.a,
-                            self.rows.start,
-                            &self.strips,
-                            strip..strip + 1,
-                            k.clone(),
-                            &mut own,
-                        );
-                        &own[..]
-                    }
+    /// The tiles where packed panel and packed private lanes meet.
+    fn tiles(&self, shared: &[f32], private: &[f32], chunk: Range<usize>, units: usize) {
+        let (rows, cols) = (&self.rows, &self.cols);
+        for s in 0..self.shared.len() {
+            for t in 0..chunk.len() {
+                let (i, j, a, b) = match self.rows_are_shared {
+                    true => (
+                        self.shared.start + s,
+                        chunk.start + t,
+                        &shared[s * rows.distance(units)..],
+                        &private[t * cols.distance(units)..],
+                    ),
+                    false => (
+                        chunk.start + t,
+                        self.shared.start + s,
+                        &private[t * rows.distance(units)..],
+                        &shared[s * cols.distance(units)..],
+                    ),
                 };
-                let rows = self.strips.part(strip);
-                for j in 0..tiles.len() {
-                    if p.symmetric && self.rows.start + rows.start >= first.1 + (j + 1) * micro.cols {
-                        continue;
-                    }
-                    let tile = Tile {
-                        rows: rows.len(),
-                        cols: micro.cols.min(size.1 - j * micro.cols),
-                        k: k.len(),
-                        a: a.as_ptr(),
-                        b: b[j * k.len() * micro.cols..].as_ptr(),
-                        c: c.wrapping_add((self.rows.start + rows.start - first.0) * c_row + j * micro.cols),
-                        c_row,
-                        alpha: p.alpha,
-                        beta,
-                    };
-                    // SAFETY: what is packed has k.len() steps; the tile lies in this task's part of C, or in `sums`.
-                    unsafe { (micro.run)(&tile) };
+                let (r, c) = (rows.of_tiles(&(i..i + 1)), cols.of_tiles(&(j..j + 1)));
+                if self.p.symmetric && r.start >= c.end {
+                    continue;
                 }
+                let tile = Tile {
+                    rows: r.len(),
+                    cols: c.len(),
+                    units: 0,
+                    a: a.as_ptr(),
+                    b: b.as_ptr(),
+                    old: self.old.0.from(r.start, c.start),
+                    new: self.new.from(r.start, c.start),
+                    alpha: self.p.alpha,
+                    beta: self.old.1,
+                };
+                let blocks = self.blocks.iter().map(|k| k.len().div_ceil(self.micro.terms));
+                // SAFETY: what is packed has so many units; this part of C belongs to this task.
+                chain(self.micro, tile, blocks, |tile, _| unsafe { (self.micro.run)(tile) });
             }
-        }
-        if let Some(sums) = sums {
-            // SAFETY: this part of C belongs to this task.
-            unsafe { p.c.put(first, size, &sums, width, p.beta) };
         }
     }
 }

@@ -100,7 +100,7 @@ fn product<T: Float, U: Float>(a: &View, b: &View, c: &mut ViewMut, alpha: f32, 
             beta: planted!("matmul.beta_ignored", beta => 0.0),
             symmetric: false,
         };
-        block::run(product, kernel::micro(), parallel);
+        block::run(product, kernel::micro(T::DTYPE), parallel);
     };
     if batch.count() == 1 || batch.m * batch.k * batch.n >= SHARE {
         (0..batch.count()).for_each(|index| one(index, true));
@@ -139,7 +139,7 @@ pub(crate) fn matmul_symmetric(a: View, b: View, mut c: ViewMut, alpha: f32, bet
         beta,
         symmetric: true,
     };
-    block::run(product, kernel::micro(), true);
+    block::run(product, kernel::micro(DType::F32), true);
     let squares = n.div_ceil(SQUARE);
     par::for_each_task(squares, |task| {
         for j0 in (0..=task * SQUARE).step_by(SQUARE) {

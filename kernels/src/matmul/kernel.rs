@@ -1,12 +1,50 @@
 //! The innermost kernel, seen from outside: one entry per instruction set.
 //!
-//! A *tile* of C, small enough to live in registers, is the sum of K outer products of a column of packed A and a row of
+//! A *tile* of C, small enough to live in registers, is the sum of outer products of a column of packed A and a row of
 //! packed B. All the arithmetic of the product happens here, and always in the same way: starting from zero, one
-//! multiply-add per k in ascending order, then `c = alpha · sum + beta · c`. What differs between instruction sets is
-//! only the size of the tile, and whether a multiply-add rounds once (fused) or twice (scalar).
+//! multiply-add per unit of K in ascending order, then `new = alpha · sum + beta · old`.
+//!
+//! A *unit* is 32 bits: an f32, into which bf16 is widened; or, where the machine multiplies bf16 itself, a pair of bf16
+//! that are neighbours in the sum, so that one multiply-add takes two terms. What differs between instruction sets is the
+//! size of the tile, what a unit is, and whether a multiply-add rounds once (fused) or twice (scalar). All of this is the
+//! same for every element of every product of one dtype.
 
 use super::{kernel_scalar, pack};
+use crate::DType;
 use crate::simd::{self, Simd};
+
+/// Sums in memory: rows of f32 or bf16, neighbours in a row adjacent.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// First element.
+    pub address: *mut u8,
+    /// Distance between rows, in elements.
+    pub row: usize,
+    /// Bytes of an element: 4, or 2 for bf16.
+    pub bytes: usize,
+}
+
+// SAFETY: an address is harmless; who writes there is up to those who use it.
+unsafe impl Send for Place {}
+// SAFETY: as above.
+unsafe impl Sync for Place {}
+
+impl Place {
+    /// The element `rows` below and `cols` to the right of the first one.
+    #[inline(always)]
+    pub fn at(&self, rows: usize, cols: usize) -> *mut u8 {
+        self.address.wrapping_add((rows * self.row + cols) * self.bytes)
+    }
+    /// bf16?
+    #[inline(always)]
+    pub fn is_narrow(&self) -> bool {
+        self.bytes == 2
+    }
+    /// The part that begins there.
+    pub fn from(self, rows: usize, cols: usize) -> Place {
+        Place { address: self.at(rows, cols), ..self }
+    }
+}
 
 /// One call of the kernel.
 pub(super) struct Tile {
@@ -14,21 +52,25 @@ pub(super) struct Tile {
     pub rows: usize,
     /// Columns of C, at most [`Micro::cols`].
     pub cols: usize,
-    /// Terms of the sum.
-    pub k: usize,
-    /// Packed A: [`Micro::lanes`] numbers per k, of which `rows` are read.
+    /// Units of the sum.
+    pub units: usize,
+    /// Packed A: [`Micro::lanes`] units per step, of which `rows` are read.
     pub a: *const f32,
-    /// Packed B: [`Micro::cols`] numbers per k, of which `cols` matter.
+    /// Packed B: [`Micro::cols`] units per step, of which `cols` matter.
     pub b: *const f32,
-    /// First element of the tile of C.
-    pub c: *mut f32,
-    /// Distance between rows of C; neighbours in a row are adjacent.
-    pub c_row: usize,
+    /// What the sum is added to.
+    pub old: Place,
+    /// Where the result goes; may be `old`.
+    pub new: Place,
     /// Factor of the sum.
     pub alpha: f32,
-    /// Factor of the old C; 0 means that C is not read.
+    /// Factor of `old`; 0 means that it is not read.
     pub beta: f32,
 }
+
+/// Few rows times unpacked columns: the tile (its `b` is not used), the first column, the bytes between columns, the terms of
+/// the sum.
+pub(super) type Stream = unsafe fn(&Tile, *const u8, usize, usize);
 
 /// What one instruction set brings.
 pub(super) struct Micro {
@@ -36,40 +78,50 @@ pub(super) struct Micro {
     pub rows: usize,
     /// Most columns of a tile: a whole number of vectors.
     pub cols: usize,
-    /// f32 in a vector, which is also the distance between k and k + 1 in packed A (at least `rows`).
+    /// Units in a vector, which is also the distance between steps in packed A (at least `rows`).
     pub lanes: usize,
-    /// Most rows for which `stream` exists.
-    pub stream_rows: usize,
-    /// The kernel for few rows on unpacked B whose terms are adjacent: the tile (its `b` is not used), the first column, the
-    /// distance between columns, and whether it is f32 (else bf16). Unsafe like `run`.
-    pub stream: Option<unsafe fn(&Tile, *const u8, usize, bool)>,
+    /// Terms of the sum in a unit: 1, or 2 for pairs of bf16.
+    pub terms: usize,
     /// The kernel. Unsafe: the pointers of the tile must be good for its sizes, and the machine must have the instructions.
     pub run: unsafe fn(&Tile),
-    /// Packs up to `lanes` lanes of f32.
-    pub strip_f32: pack::Strip<f32>,
-    /// Packs up to `lanes` lanes of bf16, widened.
+    /// Most rows for which the two kernels below exist.
+    pub stream_rows: usize,
+    /// The kernel for few rows and columns of f32 whose terms are adjacent. Unsafe like `run`.
+    pub stream_f32: Option<Stream>,
+    /// The same for columns of bf16.
+    pub stream_bf16: Option<Stream>,
+    /// Packs up to `lanes` lanes of f32. Not there where a unit is a pair of bf16.
+    pub strip_f32: Option<pack::Strip<f32>>,
+    /// Packs up to `lanes` lanes of bf16.
     pub strip_bf16: pack::Strip<crate::Bf16>,
 }
 
-/// The kernel of the level in use.
-pub(super) fn micro() -> &'static Micro {
+/// The kernel of the level in use for operands of this dtype.
+pub(super) fn micro(dtype: DType) -> &'static Micro {
     #[cfg(target_arch = "x86_64")]
     match simd::level() {
+        Simd::Avx512 if dtype == DType::Bf16 && super::kernel_avx512_bf16::is_there() => {
+            return &super::kernel_avx512_bf16::MICRO;
+        }
         Simd::Avx512 => return &super::kernel_avx512::MICRO,
         Simd::Avx2 => return &super::kernel_avx2::MICRO,
         Simd::Scalar => {}
     }
+    let _ = dtype;
     &kernel_scalar::MICRO
 }
 
-/// The kernels this machine can run, for tests that compare them.
+/// The kernels this machine can run on operands of this dtype, for tests that compare them.
 #[cfg(test)]
-pub(super) fn all() -> Vec<&'static Micro> {
+pub(super) fn all(dtype: DType) -> Vec<&'static Micro> {
     let mut all = vec![&kernel_scalar::MICRO];
     #[cfg(target_arch = "x86_64")]
     {
         all.extend((simd::detected() >= Simd::Avx2).then_some(&super::kernel_avx2::MICRO));
         all.extend((simd::detected() >= Simd::Avx512).then_some(&super::kernel_avx512::MICRO));
+        let pairs = dtype == DType::Bf16 && super::kernel_avx512_bf16::is_there();
+        all.extend(pairs.then_some(&super::kernel_avx512_bf16::MICRO));
     }
+    let _ = dtype;
     all
 }

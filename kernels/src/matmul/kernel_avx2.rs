@@ -3,6 +3,7 @@
 
 use super::kernel::{Micro, Tile};
 use super::pack_avx2 as pack;
+use crate::Bf16;
 use std::arch::x86_64::*;
 
 const ROWS: usize = 6;
@@ -14,10 +15,12 @@ pub(super) static MICRO: Micro = Micro {
     rows: ROWS,
     cols: COLS,
     lanes: LANES,
-    stream_rows: 0,
-    stream: None,
+    terms: 1,
     run: dispatch,
-    strip_f32: pack::strip_f32,
+    stream_rows: 0,
+    stream_f32: None,
+    stream_bf16: None,
+    strip_f32: Some(pack::strip_f32),
     strip_bf16: pack::strip_bf16,
 };
 
@@ -47,14 +50,14 @@ unsafe fn dispatch(t: &Tile) {
 unsafe fn tile<const R: usize, const V: usize>(t: &Tile) {
     let mut acc = [[_mm256_setzero_ps(); V]; R];
     let (mut a, mut b) = (t.a, t.b);
-    for _ in 0..t.k {
+    for _ in 0..t.units {
         let mut row = [_mm256_setzero_ps(); V];
         for v in 0..V {
-            // SAFETY: packed B holds COLS numbers for each k.
+            // SAFETY: packed B holds COLS units per step.
             row[v] = unsafe { _mm256_loadu_ps(b.add(v * LANES)) };
         }
         for r in 0..R {
-            // SAFETY: packed A holds LANES numbers for each k.
+            // SAFETY: packed A holds LANES units per step.
             let x = _mm256_set1_ps(unsafe { *a.add(r) });
             for v in 0..V {
                 acc[r][v] = _mm256_fmadd_ps(x, row[v], acc[r][v]);
@@ -63,24 +66,66 @@ unsafe fn tile<const R: usize, const V: usize>(t: &Tile) {
         a = a.wrapping_add(LANES);
         b = b.wrapping_add(COLS);
     }
+    // SAFETY: passed on.
+    unsafe { store(t, &acc) }
+}
+
+/// `new = alpha · acc + beta · old`.
+///
+/// # Safety
+/// See [`Micro::run`].
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn store<const R: usize, const V: usize>(t: &Tile, acc: &[[__m256; V]; R]) {
     let (alpha, beta) = (_mm256_set1_ps(t.alpha), _mm256_set1_ps(t.beta));
     for v in 0..V {
         let lanes = t.cols.saturating_sub(v * LANES).min(LANES);
-        let full = lanes == LANES;
-        let mask =
-            _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
         for r in 0..R {
-            let c = t.c.wrapping_add(r * t.c_row + v * LANES);
-            // SAFETY: the mask keeps reads and writes within the tile of C.
+            let (old, new) = (t.old.at(r, v * LANES), t.new.at(r, v * LANES));
+            let sum = if t.beta == 0.0 {
+                _mm256_mul_ps(alpha, acc[r][v])
+            } else {
+                // SAFETY: the tile has this row and so many columns from there on.
+                let old = unsafe { load(old, t.old.is_narrow(), lanes) };
+                _mm256_fmadd_ps(alpha, acc[r][v], _mm256_mul_ps(beta, old))
+            };
+            if lanes == LANES && !t.new.is_narrow() {
+                // SAFETY: as above.
+                unsafe { _mm256_storeu_ps(new.cast(), sum) };
+                continue;
+            }
+            let mut sums = [0.0f32; LANES];
+            // SAFETY: `sums` is a vector long; the tile has so many columns.
             unsafe {
-                let new = if t.beta == 0.0 {
-                    _mm256_mul_ps(alpha, acc[r][v])
+                _mm256_storeu_ps(sums.as_mut_ptr(), sum);
+                if t.new.is_narrow() {
+                    let rounded = sums.map(Bf16::from_f32);
+                    std::ptr::copy_nonoverlapping(rounded.as_ptr(), new.cast(), lanes);
                 } else {
-                    let old = if full { _mm256_loadu_ps(c) } else { _mm256_maskload_ps(c, mask) };
-                    _mm256_fmadd_ps(alpha, acc[r][v], _mm256_mul_ps(beta, old))
-                };
-                if full { _mm256_storeu_ps(c, new) } else { _mm256_maskstore_ps(c, mask, new) }
+                    std::ptr::copy_nonoverlapping(sums.as_ptr(), new.cast(), lanes);
+                }
             }
         }
+    }
+}
+
+/// The first `lanes` of 8 old sums.
+///
+/// # Safety
+/// So many must be there.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn load(from: *const u8, narrow: bool, lanes: usize) -> __m256 {
+    let mut sums = [0.0f32; LANES];
+    // SAFETY: the caller's promise; `sums` and `bits` are a vector long.
+    unsafe {
+        if narrow {
+            let mut bits = [Bf16(0); LANES];
+            std::ptr::copy_nonoverlapping(from.cast(), bits.as_mut_ptr(), lanes);
+            sums = bits.map(Bf16::to_f32);
+        } else {
+            std::ptr::copy_nonoverlapping(from.cast(), sums.as_mut_ptr(), lanes);
+        }
+        _mm256_loadu_ps(sums.as_ptr())
     }
 }

@@ -1,20 +1,23 @@
 //! The innermost kernel for AVX-512: up to 14 × 32 elements of C in 28 of the 32 vector registers.
 //!
-//! Per k: two vectors of B are loaded, then for each row one number of A is broadcast and multiplied into both, 28 fused
-//! multiply-adds for 16 loads. With two multiply-adds per cycle and a latency of four cycles, eight independent sums
-//! would do to hide the latency; the rest of the registers saves loads. Any number of rows from 1 to 14 has its own copy
-//! of the loop, so that a short tile costs what it should; columns beyond the tile are masked when C is written.
+//! Per unit of K: two vectors of B are loaded, then for each row one number of A is broadcast and multiplied into both, 28
+//! multiply-adds for 16 loads. With at most two multiply-adds per cycle and a latency of four to six cycles, a dozen
+//! independent sums would do to hide the latency; the rest of the registers saves loads. Any number of rows from 1 to 14
+//! has its own copy of the loop, so that a short tile costs what it should; columns beyond the tile are masked when C is
+//! written.
+//!
+//! The loop is the same for f32 and for pairs of bf16 but for one instruction, so it is a macro, which `kernel_avx512_bf16.rs`
+//! uses again.
 
-use super::kernel::{Micro, Tile};
-use super::pack_avx512 as pack;
-use crate::Bf16;
+use super::kernel::{Micro, Place, Tile};
+use super::{pack_avx512 as pack, stream_avx512 as stream};
 use std::arch::x86_64::*;
 
-const ROWS: usize = 14;
-const LANES: usize = 16;
-const COLS: usize = 2 * LANES;
+pub(super) const ROWS: usize = 14;
+pub(super) const LANES: usize = 16;
+pub(super) const COLS: usize = 2 * LANES;
 
-/// How many k ahead B is asked for: the hardware stops looking ahead at the end of a page.
+/// How many units ahead B is asked for: the hardware stops looking ahead at the end of a page.
 const AHEAD: usize = 32;
 
 /// The entry for machines with AVX-512.
@@ -22,19 +25,29 @@ pub(super) static MICRO: Micro = Micro {
     rows: ROWS,
     cols: COLS,
     lanes: LANES,
-    stream_rows: 8,
-    stream: Some(stream),
+    terms: 1,
     run: dispatch,
-    strip_f32: pack::strip_f32,
+    stream_rows: stream::ROWS,
+    stream_f32: Some(stream::f32::stream),
+    stream_bf16: Some(stream::widened::stream),
+    strip_f32: Some(pack::strip_f32),
     strip_bf16: pack::strip_bf16,
 };
 
-/// # Safety
-/// See [`Micro::run`].
+/// `sum + x · row`.
+#[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn dispatch(t: &Tile) {
-    macro_rules! by_rows {
-        ($($rows:literal)*) => {
+pub(super) fn multiply_add(sum: __m512, x: __m512, row: __m512) -> __m512 {
+    _mm512_fmadd_ps(x, row, sum)
+}
+
+/// The kernel, given the features it needs, the multiply-add, the way to store sums, and the numbers of rows.
+macro_rules! kernel {
+    ($features:literal, $multiply_add:path, $store:path, $($rows:literal)*) => {
+        /// # Safety
+        /// See [`Micro::run`].
+        #[target_feature(enable = $features)]
+        unsafe fn dispatch(t: &Tile) {
             match (t.rows, t.cols > LANES) {
                 // SAFETY: the caller's promise, passed on.
                 $(($rows, true) => unsafe { tile::<$rows, 2>(t) },
@@ -42,181 +55,109 @@ unsafe fn dispatch(t: &Tile) {
                 ($rows, false) => unsafe { tile::<$rows, 1>(t) },)*
                 _ => {}
             }
-        };
-    }
-    by_rows!(14 13 12 11 10 9 8 7 6 5 4 3 2 1);
-}
+        }
 
-/// R rows, V vectors of columns.
-///
-/// # Safety
-/// See [`Micro::run`].
-#[target_feature(enable = "avx512f")]
-unsafe fn tile<const R: usize, const V: usize>(t: &Tile) {
-    let mut acc = [[_mm512_setzero_ps(); V]; R];
-    let (mut a, mut b) = (t.a, t.b);
-    for r in 0..R {
-        for v in 0..V {
-            _mm_prefetch::<_MM_HINT_T0>(t.c.wrapping_add(r * t.c_row + v * LANES).cast());
-        }
-    }
-    for _ in 0..t.k {
-        let mut row = [_mm512_setzero_ps(); V];
-        for v in 0..V {
-            // SAFETY: packed B holds COLS numbers for each k.
-            row[v] = unsafe { _mm512_loadu_ps(b.add(v * LANES)) };
-            _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(v * LANES + AHEAD * COLS).cast());
-        }
-        for r in 0..R {
-            // SAFETY: packed A holds LANES numbers for each k.
-            let x = _mm512_set1_ps(unsafe { *a.add(r) });
-            for v in 0..V {
-                acc[r][v] = _mm512_fmadd_ps(x, row[v], acc[r][v]);
+        /// R rows, V vectors of columns.
+        ///
+        /// # Safety
+        /// See [`Micro::run`].
+        #[target_feature(enable = $features)]
+        unsafe fn tile<const R: usize, const V: usize>(t: &Tile) {
+            let mut acc = [[_mm512_setzero_ps(); V]; R];
+            let (mut a, mut b) = (t.a, t.b);
+            for r in 0..R {
+                for v in 0..V {
+                    _mm_prefetch::<_MM_HINT_T0>(t.new.at(r, v * LANES).cast());
+                }
             }
+            for _ in 0..t.units {
+                let mut row = [_mm512_setzero_ps(); V];
+                for v in 0..V {
+                    // SAFETY: packed B holds COLS units per step.
+                    row[v] = unsafe { _mm512_loadu_ps(b.add(v * LANES)) };
+                    _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(v * LANES + AHEAD * COLS).cast());
+                }
+                for r in 0..R {
+                    // SAFETY: packed A holds LANES units per step.
+                    let x = _mm512_set1_ps(unsafe { *a.add(r) });
+                    for v in 0..V {
+                        acc[r][v] = $multiply_add(acc[r][v], x, row[v]);
+                    }
+                }
+                a = a.wrapping_add(LANES);
+                b = b.wrapping_add(COLS);
+            }
+            // Into memory only now: an array that is passed on by address from the start would stay there.
+            let mut sums = [[_mm512_setzero_ps(); V]; R];
+            for r in 0..R {
+                for v in 0..V {
+                    sums[r][v] = _mm512_mul_ps(acc[r][v], _mm512_set1_ps(t.alpha));
+                }
+            }
+            // SAFETY: passed on.
+            unsafe { $store(t, &sums) };
         }
-        a = a.wrapping_add(LANES);
-        b = b.wrapping_add(COLS);
-    }
-    // SAFETY: passed on.
-    unsafe { store(t, &acc) };
+    };
 }
+pub(super) use kernel;
 
-/// `c = alpha · acc + beta · c`.
+kernel!("avx512f,avx512bw,avx512vl", multiply_add, store, 14 13 12 11 10 9 8 7 6 5 4 3 2 1);
+
+/// `new = sums + beta · old`.
 ///
 /// # Safety
 /// See [`Micro::run`].
-#[inline]
-#[target_feature(enable = "avx512f")]
-unsafe fn store<const R: usize, const V: usize>(t: &Tile, acc: &[[__m512; V]; R]) {
-    let (alpha, beta) = (_mm512_set1_ps(t.alpha), _mm512_set1_ps(t.beta));
-    for v in 0..V {
-        let lanes = t.cols.saturating_sub(v * LANES).min(LANES);
-        let mask = ((1u32 << lanes) - 1) as __mmask16;
-        for r in 0..R {
-            let c = t.c.wrapping_add(r * t.c_row + v * LANES);
-            // SAFETY: the mask keeps reads and writes within the tile of C.
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+pub(super) unsafe fn store<const V: usize>(t: &Tile, sums: &[[__m512; V]]) {
+    let beta = _mm512_set1_ps(t.beta);
+    let masks = [0, 1].map(|v| ((1u32 << t.cols.saturating_sub(v * LANES).min(LANES)) - 1) as __mmask16);
+    for (r, sums) in sums.iter().enumerate() {
+        for v in 0..V {
+            let (mut sum, to) = (sums[v], t.new.at(r, v * LANES));
+            // SAFETY: the mask keeps reads and writes within the tile.
             unsafe {
-                let new = if t.beta == 0.0 {
-                    _mm512_mul_ps(alpha, acc[r][v])
+                if t.beta != 0.0 {
+                    sum = _mm512_fmadd_ps(beta, load(t.old, r, v, masks[v]), sum);
+                }
+                if t.new.is_narrow() {
+                    _mm256_mask_storeu_epi16(to.cast(), masks[v], narrow(sum));
                 } else {
-                    _mm512_fmadd_ps(alpha, acc[r][v], _mm512_mul_ps(beta, _mm512_maskz_loadu_ps(mask, c)))
-                };
-                _mm512_mask_storeu_ps(c, mask, new);
+                    _mm512_mask_storeu_ps(to.cast(), masks[v], sum);
+                }
             }
         }
     }
 }
 
-/// Few rows on unpacked B: see [`Micro::stream`].
+/// Some of 16 old sums.
 ///
 /// # Safety
-/// See [`Micro::run`]; `b` must be good for `t.cols` columns of `t.k` numbers, `lane` apart.
-#[target_feature(enable = "avx512f")]
-unsafe fn stream(t: &Tile, b: *const u8, lane: usize, wide: bool) {
-    macro_rules! by_rows {
-        ($($rows:literal)*) => {
-            match (t.rows, wide) {
-                // SAFETY: the caller's promise, passed on.
-                $(($rows, true) => unsafe { stream_f32::<$rows>(t, b.cast(), lane) },
-                // SAFETY: as above.
-                ($rows, false) => unsafe { stream_bf16::<$rows>(t, b.cast(), lane) },)*
-                _ => {}
-            }
-        };
+/// The place must have row `r` and the columns that `mask` selects from vector `v`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+unsafe fn load(old: Place, r: usize, v: usize, mask: __mmask16) -> __m512 {
+    let from = old.at(r, v * LANES);
+    // SAFETY: the caller's promise.
+    unsafe {
+        if old.is_narrow() {
+            let narrow = _mm256_maskz_loadu_epi16(mask, from.cast());
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(narrow)))
+        } else {
+            _mm512_maskz_loadu_ps(mask, from.cast())
+        }
     }
-    by_rows!(1 2 3 4 5 6 7 8);
 }
 
-/// One multiply-add per row and vector: term `k` of B is `row`.
-///
-/// # Safety
-/// Packed A must have more than `k` terms.
+/// Sixteen [`crate::Bf16::from_f32`].
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn add<const R: usize>(acc: &mut [[__m512; 2]; R], t: &Tile, k: usize, row: [__m512; 2]) {
-    for r in 0..R {
-        // SAFETY: packed A holds LANES numbers for each k.
-        let x = _mm512_set1_ps(unsafe { *t.a.add(k * LANES + r) });
-        for v in 0..2 {
-            acc[r][v] = _mm512_fmadd_ps(x, row[v], acc[r][v]);
-        }
-    }
-}
-
-/// Ask for a quarter of the 32 cache lines from `b` on, `lane` apart: so many streams are too many for the hardware to
-/// look ahead in. Four steps use up one line of each.
-#[inline]
-fn ask<T>(b: *const T, lane: usize, step: usize) {
-    for c in 0..COLS / 4 {
-        // SAFETY: asking has no effect but on time, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add((step % 4 * COLS / 4 + c) * lane).cast()) };
-    }
-}
-
-/// # Safety
-/// See [`stream`].
-#[target_feature(enable = "avx512f")]
-unsafe fn stream_f32<const R: usize>(t: &Tile, b: *const f32, lane: usize) {
-    let mut acc = [[_mm512_setzero_ps(); 2]; R];
-    let columns = [b, b.wrapping_add(LANES.min(t.cols - 1) * lane)];
-    let lanes = [t.cols.min(LANES), t.cols.saturating_sub(LANES).max(1)];
-    let whole = t.k / 4 * 4;
-    for k in (0..whole).step_by(4) {
-        ask(b.wrapping_add(k + 4 * LANES), lane, k / 4);
-        // SAFETY: four k from k on exist in each column.
-        let left = unsafe { pack::transpose(columns[0].add(k).cast(), 4 * lane, lanes[0]) };
-        // SAFETY: as above.
-        let right = unsafe { pack::transpose(columns[1].add(k).cast(), 4 * lane, lanes[1]) };
-        for i in 0..4 {
-            // SAFETY: k + i < t.k.
-            unsafe { add(&mut acc, t, k + i, [_mm512_castsi512_ps(left[i]), _mm512_castsi512_ps(right[i])]) };
-        }
-    }
-    for k in whole..t.k {
-        let mut row = [0.0f32; COLS];
-        // SAFETY: term k of each column exists.
-        (0..t.cols).for_each(|c| row[c] = unsafe { *b.add(c * lane + k) });
-        // SAFETY: `row` has two vectors; k < t.k.
-        unsafe {
-            add(&mut acc, t, k, [_mm512_loadu_ps(row.as_ptr()), _mm512_loadu_ps(row[LANES..].as_ptr())])
-        };
-    }
-    // SAFETY: passed on.
-    unsafe { store(t, &acc) };
-}
-
-/// # Safety
-/// See [`stream`].
-#[target_feature(enable = "avx512f")]
-unsafe fn stream_bf16<const R: usize>(t: &Tile, b: *const Bf16, lane: usize) {
-    let mut acc = [[_mm512_setzero_ps(); 2]; R];
-    let columns = [b, b.wrapping_add(LANES.min(t.cols - 1) * lane)];
-    let lanes = [t.cols.min(LANES), t.cols.saturating_sub(LANES).max(1)];
-    let whole = t.k / 8 * 8;
-    for k in (0..whole).step_by(8) {
-        ask(b.wrapping_add(k + 8 * LANES), lane, k / 8);
-        // SAFETY: eight k from k on exist in each column.
-        let left = unsafe { pack::transpose(columns[0].add(k).cast(), 2 * lane, lanes[0]) };
-        // SAFETY: as above.
-        let right = unsafe { pack::transpose(columns[1].add(k).cast(), 2 * lane, lanes[1]) };
-        for i in 0..4 {
-            let ([l0, l1], [r0, r1]) = (pack::halves(left[i]), pack::halves(right[i]));
-            // SAFETY: k + 2i + 1 < t.k.
-            unsafe {
-                add(&mut acc, t, k + 2 * i, [l0, r0]);
-                add(&mut acc, t, k + 2 * i + 1, [l1, r1]);
-            }
-        }
-    }
-    for k in whole..t.k {
-        let mut row = [0.0f32; COLS];
-        // SAFETY: term k of each column exists.
-        (0..t.cols).for_each(|c| row[c] = unsafe { *b.add(c * lane + k) }.to_f32());
-        // SAFETY: `row` has two vectors; k < t.k.
-        unsafe {
-            add(&mut acc, t, k, [_mm512_loadu_ps(row.as_ptr()), _mm512_loadu_ps(row[LANES..].as_ptr())])
-        };
-    }
-    // SAFETY: passed on.
-    unsafe { store(t, &acc) };
+fn narrow(v: __m512) -> __m256i {
+    let bits = _mm512_castps_si512(v);
+    let high = _mm512_srli_epi32::<16>(bits);
+    let even = _mm512_and_si512(high, _mm512_set1_epi32(1));
+    let rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), even);
+    let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(v, v);
+    let quiet = _mm512_or_si512(high, _mm512_set1_epi32(0x40));
+    _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(_mm512_srli_epi32::<16>(rounded), nan, quiet))
 }

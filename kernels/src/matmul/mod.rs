@@ -2,7 +2,8 @@
 //!
 //! `A`: (…, M, K), `B`: (…, K, N), `C`: (…, M, N). A and B may have any strides, so a transposed operand is a view and
 //! costs nothing; a leading stride of 0 broadcasts. Sums are kept in f32 over the whole of K (also where everything is
-//! stored in bf16) and rounded once. `beta = 0` means the old C is not read. The blocking follows Goto & van de Geijn 2008,
+//! stored in bf16) and rounded once. Where the processor multiplies pairs of bf16 (`vdpbf16ps`), bf16 operands are not
+//! widened; that instruction takes denormal terms and sums for zeros. `beta = 0` means the old C is not read. The blocking follows Goto & van de Geijn 2008,
 //! "Anatomy of high-performance matrix multiplication".
 //!
 //! Every element of C is computed by one fixed chain of operations that depends on K alone: not on M, not on which rows
@@ -10,7 +11,7 @@
 //! decoding one token at a time agrees exactly with processing the whole text.
 //!
 //! Where to read next: `reference.rs` for the three loops; `cpu.rs` for the way from views to blocks; `block.rs` for the
-//! blocking; `kernel_avx512.rs` for the innermost loop.
+//! blocking; `kernel_avx512.rs` for the innermost loop; `skinny.rs` for few rows.
 
 mod block;
 mod cpu;
@@ -19,16 +20,22 @@ mod kernel;
 mod kernel_avx2;
 #[cfg(target_arch = "x86_64")]
 mod kernel_avx512;
+#[cfg(target_arch = "x86_64")]
+mod kernel_avx512_bf16;
 mod kernel_scalar;
 mod pack;
 #[cfg(target_arch = "x86_64")]
 mod pack_avx2;
 #[cfg(target_arch = "x86_64")]
 mod pack_avx512;
+#[cfg(target_arch = "x86_64")]
+mod pack_avx512_bf16;
 mod pool;
 mod real;
 mod reference;
 mod skinny;
+#[cfg(target_arch = "x86_64")]
+mod stream_avx512;
 mod strided;
 #[cfg(test)]
 mod tests;

@@ -1,19 +1,21 @@
 //! Packing: copying a block of A or B into the order in which the innermost kernel reads it.
 //!
-//! The kernel wants, for each k, the numbers of a few lanes side by side (lanes: rows of A, columns of B). Whatever the
+//! The kernel wants, for each unit of K, the units of a few lanes side by side (lanes: rows of A, columns of B). Whatever the
 //! strides of the matrix, packing makes that of it, once per block, and everything after it reads memory in a straight
-//! line. bf16 is widened to f32 on the way. The unit of work is a *strip*: as many lanes as a vector has.
+//! line. Units are f32, to which bf16 is widened on the way, or pairs of bf16, of which an odd last one is filled up with
+//! zero. The unit of work is a *strip*: as many lanes as a vector has.
 
 use super::kernel::Micro;
 use super::strided::Lanes;
-use crate::{Bf16, DType, Float};
+use crate::{Bf16, DType, Float, planted};
 use std::ops::Range;
 
-/// Packs one strip: for each k, `dst[k · dst_step + lane] = src[lane · lane_stride + k · k_stride]`.
+/// Packs one strip: for each unit k, `dst[k · dst_step + lane] = src[lane · lane_stride + k · k_stride]`; where units are pairs,
+/// terms 2k and 2k + 1 of the source.
 ///
-/// Arguments: source, lane stride, k stride, lanes (1 to the vector's width W), k, destination, its step. Lanes from
+/// Arguments: source, lane stride, k stride, lanes (1 to the vector's width W), terms, destination, its step. Lanes from
 /// `lanes` to W are written with anything finite or taken from the strip itself. Unsafe: the source must be good for these
-/// strides, the destination for `(k − 1) · dst_step + W` writes, and the machine must have the instructions.
+/// strides, the destination for `(units − 1) · dst_step + W` writes, and the machine must have the instructions.
 pub(super) type Strip<T> = unsafe fn(*const T, usize, usize, usize, usize, *mut f32, usize);
 
 /// A strip of W lanes with any strides, in plain Rust.
@@ -40,47 +42,118 @@ pub(super) unsafe fn strip_any<T: Float, const W: usize>(
     }
 }
 
-/// k handled at a time when lanes are neighbours in memory: a few whole rows, so that all of a cache line is used while
+/// A strip of W lanes of pairs with any strides, in plain Rust.
+///
+/// # Safety
+/// See [`Strip`].
+pub(super) unsafe fn strip_pairs_any<const W: usize>(
+    src: *const Bf16,
+    lane: usize,
+    step: usize,
+    lanes: usize,
+    k: usize,
+    dst: *mut f32,
+    dst_step: usize,
+) {
+    // SAFETY: only lanes and terms that exist are read.
+    let term = |i: usize, k_at: usize| unsafe {
+        if i < lanes && k_at < k { (*src.add(i * lane + k_at * step)).0 as u32 } else { 0 }
+    };
+    for unit in 0..k.div_ceil(2) {
+        for i in 0..W {
+            let second = planted!("matmul.odd_term_lost", term(i, 2 * unit + 1) => 0);
+            // SAFETY: the caller's promise.
+            unsafe { *dst.add(unit * dst_step + i).cast::<u32>() = term(i, 2 * unit) | second << 16 };
+        }
+    }
+}
+
+/// Terms handled at a time when lanes are neighbours in memory: a few whole rows, so that all of a cache line is used while
 /// it is there, and not so many that rows a power of two apart push each other out of the cache.
 pub(super) const ROWS_AT_A_TIME: usize = 16;
 
-/// Packs `strips` strips. `place(s)` gives the first lane, the number of lanes and the offset in `dst` of strip `s`.
-fn strips(
+/// One operand as tiles: `width` lanes each, of which the packed form has `step` units side by side.
+#[derive(Clone, Copy)]
+pub(super) struct Side<'a> {
+    /// The operand.
+    pub lanes: Lanes<'a>,
+    /// Lanes of a tile, at most.
+    pub width: usize,
+    /// Units from one step of the sum to the next in a packed tile.
+    pub step: usize,
+}
+
+impl<'a> Side<'a> {
+    /// A, cut into rows of tiles.
+    pub fn rows(lanes: Lanes<'a>, micro: &Micro) -> Self {
+        Side { lanes, width: micro.rows, step: micro.lanes }
+    }
+    /// B, cut into columns of tiles.
+    pub fn cols(lanes: Lanes<'a>, micro: &Micro) -> Self {
+        Side { lanes, width: micro.cols, step: micro.cols }
+    }
+    /// Number of tiles.
+    pub fn tiles(&self) -> usize {
+        self.lanes.count.div_ceil(self.width)
+    }
+    /// The lanes of some tiles.
+    pub fn of_tiles(&self, tiles: &Range<usize>) -> Range<usize> {
+        tiles.start * self.width..(tiles.end * self.width).min(self.lanes.count)
+    }
+    /// Distance between packed tiles of so many units. The extra line keeps the same place in all tiles from mapping to the
+    /// same set of the cache when the number of units is a power of two.
+    pub fn distance(&self, units: usize) -> usize {
+        units * self.step + 16
+    }
+
+    /// Pack terms `k` of some tiles, [`Self::distance`] apart.
+    pub fn pack(&self, micro: &Micro, tiles: Range<usize>, k: Range<usize>, dst: &mut [f32]) {
+        let src = &self.lanes;
+        let per_tile = self.step / micro.lanes;
+        let distance = self.distance(k.len().div_ceil(micro.terms));
+        let rows = if src.lane == 1 && src.step != 1 { ROWS_AT_A_TIME * micro.terms } else { k.len().max(1) };
+        for first in k.clone().step_by(rows) {
+            let count = rows.min(k.end - first);
+            for s in 0..tiles.len() * per_tile {
+                let (tile, part) = (s / per_tile, s % per_tile * micro.lanes);
+                let whole = self.of_tiles(&(tiles.start + tile..tiles.start + tile + 1));
+                let lane = whole.start + part;
+                if lane >= whole.end {
+                    continue;
+                }
+                // Lanes that are transposed come in whole vectors; those beyond the tile do no harm.
+                let end = if src.step == 1 { src.count } else { whole.end };
+                let lanes = micro.lanes.min(end - lane);
+                let at = tile * distance + part + (first - k.start) / micro.terms * self.step;
+                strip(micro, src, (lane, lanes), (first, count), &mut dst[at..], self.step);
+            }
+        }
+    }
+}
+
+/// One strip: lanes and terms as first and count.
+fn strip(
     micro: &Micro,
     src: &Lanes<'_>,
-    k: Range<usize>,
-    strips: usize,
-    place: impl Fn(usize) -> (usize, usize, usize),
+    (lane, lanes): (usize, usize),
+    (first, count): (usize, usize),
     dst: &mut [f32],
-    dst_step: usize,
+    step: usize,
 ) {
-    let rows = if src.lane == 1 && src.step != 1 { ROWS_AT_A_TIME } else { k.len().max(1) };
-    for first in k.clone().step_by(rows) {
-        let count = rows.min(k.end - first);
-        for s in 0..strips {
-            let (lane, lanes, offset) = place(s);
-            if lanes == 0 {
-                continue;
+    assert!(lanes <= micro.lanes && lane + lanes <= src.count && first + count <= src.k);
+    let room = (count.div_ceil(micro.terms) - 1) * step + micro.lanes;
+    assert!(dst.len() >= room, "matmul: packing buffer too small");
+    let dst = dst.as_mut_ptr();
+    // SAFETY: all lanes and terms are within the operand, the destination was just measured, and `micro` is only handed out
+    // on machines that have its instructions.
+    unsafe {
+        match (src.dtype, micro.strip_f32) {
+            (DType::F32, Some(pack)) => {
+                pack(src.at::<f32>(lane, first), src.lane, src.step, lanes, count, dst, step)
             }
-            // Lanes that are transposed come in whole vectors; those beyond the strip do no harm.
-            let lanes = if src.step == 1 { micro.lanes.min(src.count - lane) } else { lanes };
-            let dst = &mut dst[offset + (first - k.start) * dst_step..];
-            assert!(lanes <= micro.lanes && lane + lanes <= src.count && first + count <= src.k);
-            assert!(dst.len() >= (count - 1) * dst_step + micro.lanes, "matmul: packing buffer too small");
-            let dst = dst.as_mut_ptr();
-            // SAFETY: all lanes and k are within the operand, the destination was just measured, and `micro` is only
-            // handed out on machines that have its instructions.
-            unsafe {
-                match src.dtype {
-                    DType::Bf16 => {
-                        let from = src.at::<Bf16>(lane, first);
-                        (micro.strip_bf16)(from, src.lane, src.step, lanes, count, dst, dst_step)
-                    }
-                    _ => {
-                        let from = src.at::<f32>(lane, first);
-                        (micro.strip_f32)(from, src.lane, src.step, lanes, count, dst, dst_step)
-                    }
-                }
+            _ => {
+                let from = src.at::<Bf16>(lane, first);
+                (micro.strip_bf16)(from, src.lane, src.step, lanes, count, dst, step)
             }
         }
     }
@@ -106,41 +179,4 @@ impl Cut {
         let start = i * self.base + i.min(self.longer);
         start..start + self.base + usize::from(i < self.longer)
     }
-}
-
-/// Distance between strips of packed A, for `k` terms. The extra line keeps the same place in all strips from mapping to
-/// the same set of the cache when k is a power of two.
-pub(super) fn a_strip(lanes: usize, k: usize) -> usize {
-    (k + 1) * lanes
-}
-
-/// Packs terms `k` of the strips `which` of A, one after the other, [`a_strip`] apart. Strip i has the rows
-/// `first + cut.part(i)`, at most `micro.rows` of them.
-pub(super) fn a_strips(
-    micro: &Micro,
-    a: &Lanes<'_>,
-    first: usize,
-    cut: &Cut,
-    which: Range<usize>,
-    k: Range<usize>,
-    dst: &mut [f32],
-) {
-    let step = a_strip(micro.lanes, k.len());
-    let place = |i: usize| {
-        let rows = cut.part(which.start + i);
-        (first + rows.start, rows.len(), i * step)
-    };
-    strips(micro, a, k, which.len(), place, dst, micro.lanes);
-}
-
-/// Packs columns `cols` and terms `k` of B into panels of `micro.cols`. Panel j is at `j · k.len() · micro.cols`.
-pub(super) fn b_panels(micro: &Micro, b: &Lanes<'_>, cols: Range<usize>, k: Range<usize>, dst: &mut [f32]) {
-    let per_panel = micro.cols / micro.lanes;
-    let panel = k.len() * micro.cols;
-    let place = |s: usize| {
-        let first = s * micro.lanes;
-        let lanes = micro.lanes.min(cols.len() - first);
-        (cols.start + first, lanes, s / per_panel * panel + s % per_panel * micro.lanes)
-    };
-    strips(micro, b, k, cols.len().div_ceil(micro.lanes), place, dst, micro.cols);
 }

@@ -1,5 +1,6 @@
 //! Matrices inside slices: what the CPU product works on once views, batches and dtypes are dealt with.
 
+use super::kernel::Place;
 use crate::{Bf16, DType, Float, planted, simd};
 use std::marker::PhantomData;
 
@@ -82,9 +83,10 @@ impl<'a> Target<'a> {
         assert!(len >= span(size.0, size.1, row, col), "matmul: c is too short for its strides");
         Target { address: data.cast(), dtype: T::DTYPE, size, row, col, _borrow: PhantomData }
     }
-    /// Can the innermost kernel write here itself: f32, neighbours of a row adjacent?
-    pub fn is_direct(&self) -> bool {
-        self.dtype == DType::F32 && (self.col == 1 || self.size.1 == 1)
+    /// Where the innermost kernel can write C itself: if neighbours of a row are adjacent.
+    pub fn place(&self) -> Option<Place> {
+        let place = Place { address: self.address, row: self.row, bytes: self.dtype.size() };
+        (self.col == 1 || self.size.1 == 1).then_some(place)
     }
     /// The same memory as the transposed matrix.
     pub fn t(self) -> Self {

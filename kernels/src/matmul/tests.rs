@@ -87,14 +87,71 @@ fn check<T: Float, U: Float>(
 
 #[test]
 fn every_kernel_is_right_for_every_layout() {
-    for micro in kernel::all() {
-        for a in ['r', 'c', 'p', 's'] {
-            for b in ['r', 'c', 'p', 's'] {
-                for c in ['r', 'c', 's'] {
-                    for size in [(17, 21, 37), (3, 21, 37), (40, 9, 1)] {
-                        check::<f32, f32>(micro, size, [a, b, c], (1.0, 0.0));
-                        check::<Bf16, Bf16>(micro, size, [a, b, c], (1.0, 1.0));
-                        check::<Bf16, f32>(micro, size, [a, b, c], (-0.5, 0.25));
+    let (sizes, layouts) = ([(17, 21, 37), (3, 21, 37), (40, 9, 1)], ['r', 'c', 'p', 's']);
+    for (a, b, c) in
+        layouts.iter().flat_map(|&a| layouts.iter().flat_map(move |&b| ['r', 'c', 's'].map(|c| (a, b, c))))
+    {
+        for size in sizes {
+            for micro in kernel::all(DType::F32) {
+                check::<f32, f32>(micro, size, [a, b, c], (1.0, 0.0));
+            }
+            for micro in kernel::all(DType::Bf16) {
+                check::<Bf16, Bf16>(micro, size, [a, b, c], (1.0, 1.0));
+                check::<Bf16, f32>(micro, size, [a, b, c], (-0.5, 0.25));
+            }
+        }
+    }
+}
+
+/// What every kernel must do with every size.
+fn every_size_is_right<T: Float, U: Float>() {
+    for micro in kernel::all(T::DTYPE) {
+        for m in 1..=2 * micro.rows + 1 {
+            for n in (1..=2 * micro.cols + 1).step_by(1 + m % 3) {
+                check::<T, U>(micro, (m, 5, n), ['r', 'c', 'r'], (1.0, 1.0));
+            }
+        }
+        for k in 0..70 {
+            for order in ['c', 'r', 's'] {
+                check::<T, U>(micro, (micro.rows + 1, k, 7), ['r', order, 'r'], (2.0, 0.0));
+                check::<T, U>(micro, (3, k, 37), ['r', order, 'r'], (1.0, 0.5));
+                check::<T, U>(micro, (3, k, 37), [order, 'c', 'r'], (1.0, 0.5));
+            }
+        }
+        for order in [['r', 'c', 'r'], ['r', 'r', 'r'], ['c', 'r', 'r'], ['r', 'r', 'c'], ['r', 'c', 's']] {
+            check::<T, U>(micro, (150, 1001, 70), order, (1.0, 1.0));
+            check::<T, U>(micro, (70, 1000, 150), order, (1.0, 0.0));
+        }
+        // More than one panel, in K and in lanes.
+        check::<T, U>(micro, (20, 2600, 1060), ['r', 'c', 'r'], (1.0, 1.0));
+        check::<T, U>(micro, (1060, 2600, 20), ['r', 'r', 'r'], (1.0, 0.0));
+        check::<T, U>(micro, (3, 4700, 40), ['r', 'c', 'r'], (1.0, 1.0));
+    }
+}
+
+#[test]
+fn every_size_of_f32_is_right() {
+    every_size_is_right::<f32, f32>();
+}
+
+#[test]
+fn every_size_of_bf16_is_right() {
+    every_size_is_right::<Bf16, Bf16>();
+    every_size_is_right::<Bf16, f32>();
+}
+
+/// Rows must have the bits they have alone.
+fn rows_stand_for_themselves<T: Float, U: Float>() {
+    for micro in kernel::all(T::DTYPE) {
+        for (k, n) in [(700, 90), (64, 33), (257, 16), (1211, 40), (2300, 33)] {
+            for orders in [['r', 'c', 'r'], ['r', 'r', 'r'], ['r', 'r', 's'], ['c', 'c', 'r']] {
+                for factors in [(0.3, 0.0), (1.0, 1.0)] {
+                    let whole = product::<T, U>(micro, (61, k, n), orders, factors);
+                    for m in [1, 2, 5, 7, 8, 9, 15, 40] {
+                        // The first m rows: numbers() draws row after row.
+                        let part = product::<T, U>(micro, (m, k, n), orders, factors);
+                        let name = (micro.lanes, micro.terms);
+                        assert_eq!(part, whole[..m * n], "{name:?}, k {k}, {orders:?}, first {m} rows");
                     }
                 }
             }
@@ -103,67 +160,40 @@ fn every_kernel_is_right_for_every_layout() {
 }
 
 #[test]
-fn every_size_up_to_two_tiles_is_right() {
-    for micro in kernel::all() {
-        for m in 1..=2 * micro.rows + 1 {
-            for n in (1..=2 * micro.cols + 1).step_by(1 + m % 3) {
-                check::<f32, f32>(micro, (m, 5, n), ['r', 'c', 'r'], (1.0, 1.0));
-            }
-        }
-        for k in 0..70 {
-            check::<f32, f32>(micro, (micro.rows + 1, k, 7), ['r', 'c', 'r'], (2.0, 0.0));
-            check::<Bf16, Bf16>(micro, (3, k, 7), ['r', 'c', 'r'], (1.0, 0.5));
-        }
-    }
-}
-
-#[test]
-fn sums_over_several_blocks_and_panels_are_right() {
-    for micro in kernel::all() {
-        for order in [['r', 'c', 'r'], ['r', 'r', 'r'], ['c', 'r', 'r'], ['r', 'r', 'c'], ['r', 'c', 's']] {
-            check::<f32, f32>(micro, (150, 1000, 70), order, (1.0, 1.0));
-            check::<Bf16, Bf16>(micro, (150, 1000, 70), order, (1.0, 0.0));
-        }
-        check::<f32, f32>(micro, (20, 1300, 1060), ['r', 'c', 'r'], (1.0, 0.0));
-    }
-}
-
-#[test]
 fn the_bits_of_a_row_do_not_depend_on_the_other_rows() {
-    for micro in kernel::all() {
-        for (k, n) in [(700, 90), (64, 33), (257, 16)] {
-            for orders in [['r', 'c', 'r'], ['r', 'r', 'r'], ['r', 'r', 's']] {
-                let whole = product::<f32, f32>(micro, (61, k, n), orders, (0.3, 0.0));
-                for m in [1, 2, 7, 15, 40] {
-                    // The first m rows: numbers() draws row after row.
-                    let part = product::<f32, f32>(micro, (m, k, n), orders, (0.3, 0.0));
-                    assert_eq!(part, whole[..m * n], "{} lanes, k {k}, first {m} rows", micro.lanes);
-                }
-            }
-            let whole = product::<Bf16, Bf16>(micro, (61, k, n), ['r', 'c', 'r'], (1.0, 1.0));
-            let one = product::<Bf16, Bf16>(micro, (1, k, n), ['r', 'c', 'r'], (1.0, 1.0));
-            assert_eq!(one, whole[..n]);
+    rows_stand_for_themselves::<f32, f32>();
+    rows_stand_for_themselves::<Bf16, Bf16>();
+    rows_stand_for_themselves::<Bf16, f32>();
+}
+
+/// One, two and five threads.
+fn threads_do_not_matter<T: Float, U: Float>() {
+    for micro in kernel::all(T::DTYPE) {
+        for size in [(300, 1300, 200), (3, 700, 2000), (40, 2400, 700)] {
+            let compute = || product::<T, U>(micro, size, ['r', 'c', 'r'], (1.0, 1.0));
+            let one = par::with_threads(1, compute);
+            assert_eq!(one, par::with_threads(2, compute));
+            assert_eq!(one, par::with_threads(5, compute));
         }
     }
 }
 
 #[test]
 fn the_bits_do_not_depend_on_the_number_of_threads() {
-    for micro in kernel::all() {
-        let compute = || product::<f32, f32>(micro, (300, 600, 200), ['r', 'c', 'r'], (1.0, 1.0));
-        let one = par::with_threads(1, compute);
-        assert_eq!(one, par::with_threads(2, compute));
-        assert_eq!(one, par::with_threads(5, compute));
-    }
+    threads_do_not_matter::<f32, f32>();
+    threads_do_not_matter::<Bf16, Bf16>();
 }
 
 #[test]
 fn computing_the_transpose_gives_the_same_bits() {
-    let (m, k, n) = (45, 530, 70);
-    for micro in kernel::all() {
-        let c = product::<f32, f32>(micro, (m, k, n), ['r', 'r', 'r'], (1.0, 1.0));
-        assert_eq!(c, product::<f32, f32>(micro, (m, k, n), ['c', 'p', 'c'], (1.0, 1.0)));
+    fn both<T: Float>() {
+        for micro in kernel::all(T::DTYPE) {
+            let c = product::<T, T>(micro, (45, 530, 70), ['r', 'r', 'r'], (1.0, 1.0));
+            assert_eq!(c, product::<T, T>(micro, (45, 530, 70), ['c', 'p', 'c'], (1.0, 1.0)));
+        }
     }
+    both::<f32>();
+    both::<Bf16>();
 }
 
 /// A (lead…, rows, cols) view of `data`, in which leading dimensions named in `repeat` have stride 0.
