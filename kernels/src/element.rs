@@ -78,13 +78,12 @@ impl Bf16 {
     /// Round to nearest, ties to even; NaN stays NaN (made quiet), overflow becomes infinity.
     #[inline(always)]
     pub fn from_f32(v: f32) -> Self {
+        // Adding 0x7fff plus the lowest kept bit carries into the kept half exactly when rounding up is right. Both choices
+        // are blends: a loop over this is vector code, five operations per vector.
         let bits = v.to_bits();
-        if v.is_nan() {
-            return Bf16((bits >> 16) as u16 | 0x40);
-        }
-        // Adding 0x7fff plus the lowest kept bit carries into the kept half exactly when rounding up is right.
-        let round = 0x7fff + ((bits >> 16) & 1);
-        Bf16((bits.wrapping_add(round) >> 16) as u16)
+        let even = bits.wrapping_add(0x7fff);
+        let rounded = if bits & 0x1_0000 == 0 { even } else { even.wrapping_add(1) };
+        Bf16((if v.is_nan() { bits | 0x40_0000 } else { rounded } >> 16) as u16)
     }
     /// Round an f64 once. Going through a nearest-rounded f32 would round twice, so the f32 in between is rounded *to odd*:
     /// truncated, with its lowest bit set if anything was lost. That bit is far below bf16's and decides no tie wrongly.

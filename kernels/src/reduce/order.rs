@@ -5,7 +5,7 @@
 //! point summation"), so that after n terms the error is of the order of `(BLOCK/32 + log₂ n)` roundings, not n. Every path
 //! through `cpu.rs` (dense rows, columns, gathered elements, several threads) follows it and gives the same bits.
 
-use crate::planted;
+use crate::{Float, planted};
 
 /// Terms per block.
 pub(crate) const BLOCK: usize = 1024;
@@ -147,19 +147,19 @@ impl<F: Join, const N: usize> Join for Wide<F, N> {
 }
 
 // ANCHOR: block
-/// One block of at most [`BLOCK`] terms `term(0..n)`.
+/// One block of at most [`BLOCK`] terms. (They are cut into arrays, so that no index is checked in the loop: that is what
+/// lets it become vector code.)
 #[inline(always)]
-pub(crate) fn block<F: Fold>(n: usize, term: impl Fn(usize) -> f32) -> F::Acc {
+pub(crate) fn block<F: Fold, T: Float>(terms: &[T]) -> F::Acc {
     let mut lanes = [F::EMPTY; LANES];
-    let whole = n / LANES * LANES;
-    for first in (0..whole).step_by(LANES) {
+    let (whole, rest) = terms.as_chunks::<LANES>();
+    for terms in whole {
         for lane in 0..LANES {
-            lanes[lane] = F::add(lanes[lane], term(first + lane));
+            lanes[lane] = F::add(lanes[lane], terms[lane].to_f32());
         }
     }
-    for i in whole..planted!("reduce.tail_forgotten", n => whole) {
-        lanes[i - whole] = F::add(lanes[i - whole], term(i));
-    }
+    let rest = planted!("reduce.tail_forgotten", rest => &rest[..0]);
+    lanes.iter_mut().zip(rest).for_each(|(acc, term)| *acc = F::add(*acc, term.to_f32()));
     tree::<F>(&mut lanes);
     lanes[0]
 }
@@ -176,14 +176,11 @@ pub(crate) fn tree<F: Join>(lanes: &mut [F::Acc; LANES]) {
     }
 }
 
-/// All `n` terms on this thread. (A `term` with arithmetic of its own is better computed into a buffer first: the compiler
-/// unrolls the lanes before it would see a vector in them.)
+/// All terms on this thread.
 #[inline(always)]
-pub(crate) fn fold<F: Fold>(n: usize, term: impl Fn(usize) -> f32) -> F::Acc {
+pub(crate) fn fold<F: Fold, T: Float>(terms: &[T]) -> F::Acc {
     let mut tree = Pairwise::<F>::NEW;
-    for first in (0..n).step_by(BLOCK) {
-        tree.push(&block::<F>(BLOCK.min(n - first), |i| term(first + i)));
-    }
+    terms.chunks(BLOCK).for_each(|terms| tree.push(&block::<F, T>(terms)));
     *tree.finish()
 }
 

@@ -69,7 +69,7 @@ fn sum_blocks(buffer: &mut [f32], mut f: impl FnMut(usize, &mut [f32])) -> f32 {
     let mut sum = Pairwise::<Sum>::NEW;
     for (number, terms) in buffer.chunks_mut(BLOCK).enumerate() {
         f(number * BLOCK, terms);
-        sum.push(&block::<Sum>(terms.len(), |i| terms[i]));
+        sum.push(&block::<Sum, f32>(terms));
     }
     *sum.finish()
 }
@@ -77,7 +77,7 @@ fn sum_blocks(buffer: &mut [f32], mut f: impl FnMut(usize, &mut [f32])) -> f32 {
 /// Leaves `exp(x − max)` in the buffer; returns the maximum and the sum.
 #[inline(always)]
 fn exponentials<T: Float>(x: &[T], buffer: &mut [f32]) -> (f32, f32) {
-    let max = fold::<Max>(x.len(), |i| x[i].to_f32());
+    let max = fold::<Max, T>(x);
     let max = planted!("softmax.maximum_not_subtracted", max => 0.0);
     let sum = sum_blocks(buffer, |first, terms| {
         let x = &x[first..];
