@@ -46,6 +46,31 @@ pub(crate) fn map(
 }
 // ANCHOR_END: map
 
+/// What is computed instead, one element at a time, for arguments that `f` does not hold for: those beyond `limit`, and NaN.
+#[derive(Clone, Copy)]
+pub(crate) struct Rare {
+    pub limit: f32,
+    pub f: fn(f32) -> f32,
+}
+
+/// As [`map`], with another function for rare arguments.
+pub(crate) fn map_ordinary(
+    op: &'static str,
+    x: &View,
+    y: &mut ViewMut,
+    f: impl Fn(f32) -> f32 + Copy + Sync,
+    rare: Rare,
+) -> Result<()> {
+    let operands = Operands { op, a: ("x", x), b: None, accumulate: false };
+    walk(
+        operands,
+        ("y", y),
+        #[inline(always)]
+        move |x, _, _| f(x),
+        Some(rare),
+    )
+}
+
 /// `y[i] = f(a[i], b[i])`, or `y[i] += f(a[i], b[i])`, with one rounding either way.
 pub(crate) fn zip(
     operands: Operands,
@@ -58,12 +83,14 @@ pub(crate) fn zip(
             y,
             #[inline(always)]
             move |a, b, old| old + f(a, b),
+            None,
         ),
         false => walk(
             operands,
             y,
             #[inline(always)]
             move |a, b, _| f(a, b),
+            None,
         ),
     }
 }
@@ -73,6 +100,7 @@ fn walk(
     operands: Operands,
     (y_name, y): (&'static str, &mut ViewMut),
     f: impl Fn(f32, f32, f32) -> f32 + Copy + Sync,
+    rare: Option<Rare>,
 ) -> Result<()> {
     let Operands { op, a, b, accumulate } = operands;
     let runs = Runs::new([y.layout(), a.1.layout(), b.unwrap_or(a).1.layout()]);
@@ -83,13 +111,15 @@ fn walk(
         || [[0.0; CHUNK]; 3],
         |buffers, run| match (y, a, b.unwrap_or(a)) {
             // SAFETY: runs of an output are disjoint (it is injective, checked), in bounds, and each belongs to one task.
-            (Target::F32(y), Source::F32(a), Source::F32(b)) if dense(&run) => unsafe { whole(y, a, b, run, f) },
-            // SAFETY: as above.
-            (Target::Bf16(y), Source::Bf16(a), Source::Bf16(b)) if dense(&run) => unsafe {
-                whole(y, a, b, run, f)
+            (Target::F32(y), Source::F32(a), Source::F32(b)) if dense(&run) => unsafe {
+                whole([a, b], y, run, f, rare)
             },
             // SAFETY: as above.
-            _ => unsafe { chunks(y, a, b, accumulate, run, buffers, f) },
+            (Target::Bf16(y), Source::Bf16(a), Source::Bf16(b)) if dense(&run) => unsafe {
+                whole([a, b], y, run, f, rare)
+            },
+            // SAFETY: as above.
+            _ => unsafe { chunks(y, a, b, accumulate, run, buffers, f, rare) },
         },
     );
     Ok(())
@@ -100,28 +130,40 @@ fn walk(
 /// # Safety
 /// The run's elements of `y` are in bounds, and nobody else has access to them.
 unsafe fn whole<T: Float>(
+    [a, b]: [&[T]; 2],
     y: SharedPtr<T>,
-    a: &[T],
-    b: &[T],
     Run { at, len, .. }: Run<3>,
     f: impl Fn(f32, f32, f32) -> f32 + Copy,
+    rare: Option<Rare>,
 ) {
     // SAFETY: the caller's promise.
     let y = unsafe { std::slice::from_raw_parts_mut(y.get().add(at[0]), len) };
     let (a, b) = (&a[at[1]..][..len], &b[at[2]..][..len]);
     simd::vectorize(
         #[inline(always)]
-        move || all(y, a, b, f),
+        move || all(y, a, b, f, rare),
     );
 }
 
 /// The loop itself.
 #[inline(always)]
-fn all<T: Float>(y: &mut [T], a: &[T], b: &[T], f: impl Fn(f32, f32, f32) -> f32) {
+fn all<T: Float>(y: &mut [T], a: &[T], b: &[T], f: impl Fn(f32, f32, f32) -> f32, rare: Option<Rare>) {
     let cut = |v: f32| f32::from_bits(v.to_bits() >> 16 << 16);
-    for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
-        let value = f(a.to_f32(), b.to_f32(), y.to_f32());
-        *y = T::from_f32(planted!("elementwise.truncates", value => cut(value)));
+    T::each(
+        y,
+        a,
+        b,
+        #[inline(always)]
+        |a, b, old| {
+            let value = f(a, b, old);
+            planted!("elementwise.truncates", value => cut(value))
+        },
+    );
+    let Some(Rare { limit, f }) = rare else { return };
+    let is_rare = |a: &T| a.to_f32().is_nan() | (a.to_f32().abs() > limit);
+    if a.iter().fold(0, |any, a| any | u32::from(is_rare(a))) != 0 {
+        let all = y.iter_mut().zip(a).filter(|(_, a)| is_rare(a));
+        all.for_each(|(y, a)| *y = T::from_f32(f(a.to_f32())));
     }
 }
 
@@ -129,6 +171,7 @@ fn all<T: Float>(y: &mut [T], a: &[T], b: &[T], f: impl Fn(f32, f32, f32) -> f32
 ///
 /// # Safety
 /// The run's elements of `y` are in bounds, and nobody else has access to the range they span.
+#[expect(clippy::too_many_arguments, reason = "what is walked, and what is done there")]
 unsafe fn chunks(
     y: Target,
     a: Source,
@@ -137,6 +180,7 @@ unsafe fn chunks(
     run: Run<3>,
     [buffer_a, buffer_b, buffer_y]: &mut Buffers,
     f: impl Fn(f32, f32, f32) -> f32 + Copy,
+    rare: Option<Rare>,
 ) {
     for first in (0..run.len).step_by(CHUNK) {
         let n = CHUNK.min(run.len - first);
@@ -146,7 +190,7 @@ unsafe fn chunks(
         let compute = |y: &mut [f32]| {
             simd::vectorize(
                 #[inline(always)]
-                move || all(y, a, b, f),
+                move || all(y, a, b, f, rare),
             );
         };
         // SAFETY: the caller's promise.

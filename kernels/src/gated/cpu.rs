@@ -107,7 +107,12 @@ fn backward(
         |buffers, run| {
             let Run { at, step, len } = run;
             match (step == [1; 5], da, db, [a, b, dy]) {
-                (true, Target::F32(da), Target::F32(db), [Source::F32(a), Source::F32(b), Source::F32(dy)]) => {
+                (
+                    true,
+                    Target::F32(da),
+                    Target::F32(db),
+                    [Source::F32(a), Source::F32(b), Source::F32(dy)],
+                ) => {
                     // SAFETY: both outputs are injective and disjoint (checked), so no two runs share an element of
                     // either; all elements are in bounds, and each run belongs to one task.
                     let (da, db) = unsafe { (piece(da, at[0], len), piece(db, at[1], len)) };

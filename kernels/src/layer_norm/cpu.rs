@@ -58,10 +58,15 @@ impl LayerNorm for Cpu {
 #[inline(always)]
 fn forward_row<T: Float>(x: &[T], gain: &[f32], bias: Option<&[f32]>, eps: f32, y: &mut [T]) -> (f32, f32) {
     let (c, gain, y) = (x.len(), &gain[..x.len()], &mut y[..x.len()]);
-    let mean = row_sum(x, x, |x, _| x.to_f32()) / c as f32;
+    let mean = row_sum(
+        x,
+        x,
+        #[inline(always)]
+        |x, _| x.to_f32(),
+    ) / c as f32;
     let variance = planted!("layer_norm.variance_from_squares",
-        row_sum(x, x, |x, _| (x.to_f32() - mean) * (x.to_f32() - mean)) / c as f32
-        => row_sum(x, x, |x, _| x.to_f32() * x.to_f32()) / c as f32 - mean * mean);
+        row_sum(x, x, #[inline(always)] |x, _| (x.to_f32() - mean) * (x.to_f32() - mean)) / c as f32
+        => row_sum(x, x, #[inline(always)] |x, _| x.to_f32() * x.to_f32()) / c as f32 - mean * mean);
     let rstd = 1.0 / (variance + eps).sqrt();
     match bias {
         Some(bias) => {
@@ -123,9 +128,13 @@ fn backward_row<T: Float>(
     let (x, gain, dx, g, unit) = (&x[..c], &gain[..c], &mut dx[..c], &mut g[..c], &mut unit[..c]);
     (0..c).for_each(|i| g[i] = dy[i].to_f32() * gain[i]);
     (0..c).for_each(|i| unit[i] = (x[i].to_f32() - mean) * rstd);
-    let mean_g =
-        planted!("layer_norm.forgets_mean_of_gradient", row_sum(g, g, |g, _| g) / c as f32 => 0.0);
-    let mean_gx = row_sum(g, unit, |g, unit| g * unit) / c as f32;
+    let mean_g = planted!("layer_norm.forgets_mean_of_gradient", row_sum(g, g, #[inline(always)] |g, _| g) / c as f32 => 0.0);
+    let mean_gx = row_sum(
+        g,
+        unit,
+        #[inline(always)]
+        |g, unit| g * unit,
+    ) / c as f32;
     let own = |i: usize| rstd * (g[i] - mean_g - unit[i] * mean_gx);
     if accumulate {
         (0..c).for_each(|i| dx[i] = T::from_f32(dx[i].to_f32() + own(i)));

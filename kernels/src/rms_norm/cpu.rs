@@ -3,7 +3,6 @@
 
 use super::RmsNorm;
 use crate::check::host;
-use crate::reduce::order::{self, Sum};
 use crate::{Bf16, Cpu, DType, Float, Layout, Result, View, ViewMut, par, planted, simd};
 
 impl RmsNorm for Cpu {
@@ -25,21 +24,39 @@ impl RmsNorm for Cpu {
 const LANES: usize = 32;
 
 // ANCHOR: row_sum
-/// `Σ f(a[i], b[i])` over two rows of one length, in 32 interleaved partial sums that are joined as a tree at the end. The
-/// rows are cut into arrays, so that no index is checked in the loop: that is what lets it become vector code.
+/// `Σ f(a[i], b[i])` over two rows of one length, in 32 interleaved partial sums that are joined as a tree at the end.
+///
+/// To become vector code, rows are cut into arrays, so that no index is checked in the loop, and terms are computed apart
+/// from the additions: the compiler unrolls loops over lanes before it would see a vector in a longer expression.
 #[inline(always)]
 pub(crate) fn row_sum<A: Copy, B: Copy>(a: &[A], b: &[B], f: impl Fn(A, B) -> f32) -> f32 {
     let mut acc = [0.0f32; LANES];
     let ((a_blocks, a_rest), (b_blocks, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     for (a, b) in a_blocks.iter().zip(b_blocks) {
+        let mut terms = [0.0f32; LANES];
         for lane in 0..LANES {
-            acc[lane] += f(a[lane], b[lane]);
+            terms[lane] = f(a[lane], b[lane]);
+        }
+        for lane in 0..LANES {
+            acc[lane] += terms[lane];
         }
     }
     let rest = a_rest.iter().zip(b_rest).take(planted!("rms_norm.tail_forgotten", LANES => 0));
-    acc.iter_mut().zip(rest).for_each(|(acc, (a, b))| *acc += f(*a, *b));
-    order::tree::<Sum>(&mut acc);
-    acc[0]
+    for (lane, (a, b)) in rest.enumerate() {
+        acc[lane] += f(*a, *b);
+    }
+    let [sum] = halved::<2, 1>(halved::<4, 2>(halved::<8, 4>(halved::<16, 8>(halved::<32, 16>(acc)))));
+    sum
+}
+
+/// The first half plus the second.
+#[inline(always)]
+fn halved<const N: usize, const HALF: usize>(acc: [f32; N]) -> [f32; HALF] {
+    let mut sums = [0.0; HALF];
+    for lane in 0..HALF {
+        sums[lane] = acc[lane] + acc[lane + HALF];
+    }
+    sums
 }
 // ANCHOR_END: row_sum
 
@@ -51,17 +68,25 @@ pub(crate) fn row<'a, T>(base: &'a [T], layout: &Layout, row: usize, c: usize) -
 /// One row forward; returns its rstd.
 #[inline(always)]
 pub(crate) fn forward_row<T: Float>(x: &[T], eps: f32, y: &mut [T]) -> f32 {
-    let c = x.len();
-    let mean_square = row_sum(x, x, |x, _| x.to_f32() * x.to_f32()) / c as f32;
+    let mean_square = row_sum(
+        x,
+        x,
+        #[inline(always)]
+        |x, _| x.to_f32() * x.to_f32(),
+    ) / x.len() as f32;
     let root =
         planted!("rms_norm.eps_outside_the_root", (mean_square + eps).sqrt() => mean_square.sqrt() + eps);
     let rstd = 1.0 / root;
-    for (y, x) in y.iter_mut().zip(x) {
-        let scaled = x.to_f32() * rstd;
-        *y = T::from_f32(
-            planted!("rms_norm.denormals_flushed", scaled => if scaled.abs() < 1.2e-38 { 0.0 } else { scaled }),
-        );
-    }
+    T::each(
+        y,
+        x,
+        x,
+        #[inline(always)]
+        |x, _, _| {
+            let scaled = x * rstd;
+            planted!("rms_norm.denormals_flushed", scaled => if scaled.abs() < 1.2e-38 { 0.0 } else { scaled })
+        },
+    );
     rstd
 }
 
@@ -69,12 +94,28 @@ pub(crate) fn forward_row<T: Float>(x: &[T], eps: f32, y: &mut [T]) -> f32 {
 #[inline(always)]
 pub(crate) fn backward_row<T: Float>(dy: &[T], y: &[T], rstd: f32, dx: &mut [T], accumulate: bool) {
     let (c, y, dx) = (dy.len(), &y[..dy.len()], &mut dx[..dy.len()]);
-    let mean = row_sum(dy, y, |dy, y| dy.to_f32() * y.to_f32()) / c as f32;
-    let g = |i: usize| rstd * (dy[i].to_f32() - y[i].to_f32() * mean);
+    let mean = row_sum(
+        dy,
+        y,
+        #[inline(always)]
+        |dy, y| dy.to_f32() * y.to_f32(),
+    ) / c as f32;
     if accumulate {
-        (0..c).for_each(|i| dx[i] = T::from_f32(dx[i].to_f32() + g(i)));
+        T::each(
+            dx,
+            dy,
+            y,
+            #[inline(always)]
+            |dy, y, old| old + rstd * (dy - y * mean),
+        );
     } else {
-        (0..c).for_each(|i| dx[i] = T::from_f32(g(i)));
+        T::each(
+            dx,
+            dy,
+            y,
+            #[inline(always)]
+            |dy, y, _| rstd * (dy - y * mean),
+        );
     }
 }
 
