@@ -18,7 +18,7 @@ pub fn ln_f32(x: f32) -> f32 {
     let m = f32::from_bits(scaled.to_bits().wrapping_sub((exponent as u32) << 23));
     let k = exponent as f32 - if subnormal { 23.0 } else { 0.0 };
     let f = m - 1.0;
-    let p = 6.746_666_4e-2;
+    let p = 6.746_664e-2;
     let p = p * f - 1.167_563_9e-1;
     let p = p * f + 1.188_814_4e-1;
     let p = p * f - 1.240_559e-1;
