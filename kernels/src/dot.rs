@@ -1,20 +1,30 @@
-//! Σ a·b over two rows: the products of f32 numbers are exact in f64, eight partial sums in f64 take turns, and are added
-//! pairwise at the end. So a dot product that cancels (a gradient of a scalar does) costs one rounding in the end.
+//! Σ a·b over two rows: the products of f32 numbers are exact in f64, 16 partial sums in f64 take turns, and are joined
+//! as a tree at the end. So a dot product that cancels (a gradient of a scalar does) costs one rounding in the end.
 
 use crate::Float;
+
+/// Partial sums: two vectors of 8.
+const LANES: usize = 16;
 
 /// `Σ a[i]·b[i]`, in a fixed order.
 #[inline(always)]
 pub(crate) fn dot<T: Float>(a: &[T], b: &[T]) -> f64 {
-    let product = |a: &T, b: &T| f64::from(a.to_f32()) * f64::from(b.to_f32());
-    let mut acc = [0.0f64; 8];
-    let (a_blocks, b_blocks) = (a.chunks_exact(8), b.chunks_exact(8));
-    let (a_rest, b_rest) = (a_blocks.remainder(), b_blocks.remainder());
-    for (a, b) in a_blocks.zip(b_blocks) {
-        acc.iter_mut().zip(a.iter().zip(b)).for_each(|(acc, (a, b))| *acc += product(a, b));
+    let product = |a: T, b: T| f64::from(a.to_f32()) * f64::from(b.to_f32());
+    let mut acc = [0.0f64; LANES];
+    let ((a_blocks, a_rest), (b_blocks, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        for lane in 0..LANES {
+            acc[lane] += product(a[lane], b[lane]);
+        }
     }
-    acc.iter_mut().zip(a_rest.iter().zip(b_rest)).for_each(|(acc, (a, b))| *acc += product(a, b));
-    ((acc[0] + acc[4]) + (acc[1] + acc[5])) + ((acc[2] + acc[6]) + (acc[3] + acc[7]))
+    acc.iter_mut().zip(a_rest.iter().zip(b_rest)).for_each(|(acc, (a, b))| *acc += product(*a, *b));
+    let mut half = LANES / 2;
+    while half > 0 {
+        let (low, high) = acc.split_at_mut(half);
+        low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
+        half /= 2;
+    }
+    acc[0]
 }
 
 #[cfg(test)]

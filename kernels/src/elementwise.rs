@@ -1,54 +1,30 @@
-//! Elementwise kernels: load as f32, compute, round once.
+//! Elementwise kernels: widen to f32, compute, round once.
 //!
-//! Each operation is one loop over f32 slices. Everything else (bf16, strides, repeated elements) is a matter of loading
-//! a chunk into a buffer that stays in the first-level cache and storing it from there; dense f32 memory is used in place.
-//! So there is one loop per operation and one conversion per dtype, not one of each for every combination.
+//! Each operation is a function of numbers. Where all operands are dense and of one dtype it is compiled into one loop that
+//! widens, computes and rounds in registers. Everything else (mixed dtypes, strides, repeated elements) is a matter of
+//! loading a chunk into buffers that stay in the first-level cache, running the same loop on them, and storing the result.
 //! Read next: `unary/cpu.rs`, [`crate::runs`] for how views are walked.
 
 use crate::check::host;
 use crate::par::SharedPtr;
-use crate::runs::Runs;
+use crate::runs::{Run, Runs};
 use crate::{Bf16, DType, Float, Result, View, ViewMut, planted, simd};
 
-/// Elements per chunk: three buffers of 4 KiB.
-const CHUNK: usize = 1024;
+/// Elements per chunk: three buffers of 2 KiB.
+const CHUNK: usize = 512;
+/// Where a chunk is widened.
+type Buffers = [[f32; CHUNK]; 3];
 
-/// `y[i] = g(a[i], b[i], y[i])` for slices of one length.
-pub(crate) type Loop<'f> = &'f (dyn Fn(&[f32], &[f32], &mut [f32]) + Sync);
-
-/// What an operation reads and writes besides `a`.
+/// What an operation reads besides its output.
 pub(crate) struct Operands<'o, 'v> {
-    /// Name of the operation and of its first argument, for errors.
+    /// Name of the operation, for errors.
     pub op: &'static str,
-    /// First argument.
+    /// First argument and its name.
     pub a: (&'static str, &'o View<'v>),
-    /// Second argument; the loop gets an empty slice if there is none.
+    /// Second argument; the function gets the first one twice if there is none.
     pub b: Option<(&'static str, &'o View<'v>)>,
-    /// Does the loop use what the output holds?
-    pub update: bool,
-}
-
-/// Run `f` over all elements of the operands and `y`, which have the same dims.
-pub(crate) fn run(operands: Operands, y_name: &'static str, y: &mut ViewMut, f: Loop) -> Result<()> {
-    let Operands { op, a, b, update } = operands;
-    let runs = Runs::new([y.layout(), a.1.layout(), b.unwrap_or(a).1.layout()]);
-    let (source_a, source_b) = (Source::of(op, a)?, b.map(|b| Source::of(op, b)).transpose()?);
-    let target = Target::of(op, y_name, y)?;
-    runs.for_each_with(
-        || [[0.0; CHUNK]; 3],
-        |[buffer_a, buffer_b, buffer_y], run| {
-            for first in (0..run.len).step_by(CHUNK) {
-                let n = CHUNK.min(run.len - first);
-                let [at, at_a, at_b] = std::array::from_fn(|v| run.at[v] + first * run.step[v]);
-                let a = source_a.load(at_a, run.step[1], &mut buffer_a[..n]);
-                let b = source_b.map_or(&[][..], |b| b.load(at_b, run.step[2], &mut buffer_b[..n]));
-                // SAFETY: runs of an output are disjoint (it is injective, checked), in bounds, and each belongs to
-                // one task.
-                unsafe { target.with(at, run.step[0], &mut buffer_y[..n], update, |y| f(a, b, y)) };
-            }
-        },
-    );
-    Ok(())
+    /// Is the result added to what the output holds?
+    pub accumulate: bool,
 }
 
 // ANCHOR: map
@@ -60,35 +36,166 @@ pub(crate) fn map(
     y: &mut ViewMut,
     f: impl Fn(f32) -> f32 + Copy + Sync,
 ) -> Result<()> {
-    run(Operands { op, a: ("x", x), b: None, update: false }, "y", y, &move |x, _, y| {
-        simd::vectorize(
-            #[inline(always)]
-            move || {
-                for (y, x) in y.iter_mut().zip(x) {
-                    *y = f(*x);
-                }
-            },
-        );
-    })
+    let operands = Operands { op, a: ("x", x), b: None, accumulate: false };
+    zip(
+        operands,
+        ("y", y),
+        #[inline(always)]
+        move |x, _| f(x),
+    )
 }
 // ANCHOR_END: map
 
-/// `y[i] = f(a[i], b[i])`.
+/// What is computed instead, one element at a time, for arguments that `f` does not hold for: those beyond `limit`, and NaN.
+#[derive(Clone, Copy)]
+pub(crate) struct Rare {
+    pub limit: f32,
+    pub f: fn(f32) -> f32,
+}
+
+/// As [`map`], with another function for rare arguments.
+pub(crate) fn map_ordinary(
+    op: &'static str,
+    x: &View,
+    y: &mut ViewMut,
+    f: impl Fn(f32) -> f32 + Copy + Sync,
+    rare: Rare,
+) -> Result<()> {
+    let operands = Operands { op, a: ("x", x), b: None, accumulate: false };
+    walk(
+        operands,
+        ("y", y),
+        #[inline(always)]
+        move |x, _, _| f(x),
+        Some(rare),
+    )
+}
+
+/// `y[i] = f(a[i], b[i])`, or `y[i] += f(a[i], b[i])`, with one rounding either way.
 pub(crate) fn zip(
     operands: Operands,
-    y: &mut ViewMut,
+    y: (&'static str, &mut ViewMut),
     f: impl Fn(f32, f32) -> f32 + Copy + Sync,
 ) -> Result<()> {
-    run(operands, "y", y, &move |a, b, y| {
-        simd::vectorize(
+    match operands.accumulate {
+        true => walk(
+            operands,
+            y,
             #[inline(always)]
-            move || {
-                for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
-                    *y = f(*a, *b);
-                }
+            move |a, b, old| old + f(a, b),
+            None,
+        ),
+        false => walk(
+            operands,
+            y,
+            #[inline(always)]
+            move |a, b, _| f(a, b),
+            None,
+        ),
+    }
+}
+
+/// `y[i] = f(a[i], b[i], y[i])`.
+fn walk(
+    operands: Operands,
+    (y_name, y): (&'static str, &mut ViewMut),
+    f: impl Fn(f32, f32, f32) -> f32 + Copy + Sync,
+    rare: Option<Rare>,
+) -> Result<()> {
+    let Operands { op, a, b, accumulate } = operands;
+    let runs = Runs::new([y.layout(), a.1.layout(), b.unwrap_or(a).1.layout()]);
+    let (a, b) = (Source::of(op, a)?, b.map(|b| Source::of(op, b)).transpose()?);
+    let y = Target::of(op, y_name, y)?;
+    let dense = |run: &Run<3>| run.step == [1; 3];
+    runs.for_each_with(
+        || [[0.0; CHUNK]; 3],
+        |buffers, run| match (y, a, b.unwrap_or(a)) {
+            // SAFETY: runs of an output are disjoint (it is injective, checked), in bounds, and each belongs to one task.
+            (Target::F32(y), Source::F32(a), Source::F32(b)) if dense(&run) => unsafe {
+                whole([a, b], y, run, f, rare)
             },
-        );
-    })
+            // SAFETY: as above.
+            (Target::Bf16(y), Source::Bf16(a), Source::Bf16(b)) if dense(&run) => unsafe {
+                whole([a, b], y, run, f, rare)
+            },
+            // SAFETY: as above.
+            _ => unsafe { chunks(y, a, b, accumulate, run, buffers, f, rare) },
+        },
+    );
+    Ok(())
+}
+
+/// A run of dense elements of one dtype.
+///
+/// # Safety
+/// The run's elements of `y` are in bounds, and nobody else has access to them.
+unsafe fn whole<T: Float>(
+    [a, b]: [&[T]; 2],
+    y: SharedPtr<T>,
+    Run { at, len, .. }: Run<3>,
+    f: impl Fn(f32, f32, f32) -> f32 + Copy,
+    rare: Option<Rare>,
+) {
+    // SAFETY: the caller's promise.
+    let y = unsafe { std::slice::from_raw_parts_mut(y.get().add(at[0]), len) };
+    let (a, b) = (&a[at[1]..][..len], &b[at[2]..][..len]);
+    simd::vectorize(
+        #[inline(always)]
+        move || all(y, a, b, f, rare),
+    );
+}
+
+/// The loop itself.
+#[inline(always)]
+fn all<T: Float>(y: &mut [T], a: &[T], b: &[T], f: impl Fn(f32, f32, f32) -> f32, rare: Option<Rare>) {
+    let cut = |v: f32| f32::from_bits(v.to_bits() >> 16 << 16);
+    T::each(
+        y,
+        a,
+        b,
+        #[inline(always)]
+        |a, b, old| {
+            let value = f(a, b, old);
+            planted!("elementwise.truncates", value => cut(value))
+        },
+    );
+    let Some(Rare { limit, f }) = rare else { return };
+    let is_rare = |a: &T| a.to_f32().is_nan() | (a.to_f32().abs() > limit);
+    if a.iter().fold(0, |any, a| any | u32::from(is_rare(a))) != 0 {
+        let all = y.iter_mut().zip(a).filter(|(_, a)| is_rare(a));
+        all.for_each(|(y, a)| *y = T::from_f32(f(a.to_f32())));
+    }
+}
+
+/// Any run, chunk by chunk, through buffers.
+///
+/// # Safety
+/// The run's elements of `y` are in bounds, and nobody else has access to the range they span.
+#[expect(clippy::too_many_arguments, reason = "what is walked, and what is done there")]
+unsafe fn chunks(
+    y: Target,
+    a: Source,
+    b: Option<Source>,
+    accumulate: bool,
+    run: Run<3>,
+    [buffer_a, buffer_b, buffer_y]: &mut Buffers,
+    f: impl Fn(f32, f32, f32) -> f32 + Copy,
+    rare: Option<Rare>,
+) {
+    for first in (0..run.len).step_by(CHUNK) {
+        let n = CHUNK.min(run.len - first);
+        let [at, at_a, at_b] = std::array::from_fn(|v| run.at[v] + first * run.step[v]);
+        let a = a.load(at_a, run.step[1], &mut buffer_a[..n]);
+        let b = b.map_or(a, |b| b.load(at_b, run.step[2], &mut buffer_b[..n]));
+        let compute = |y: &mut [f32]| {
+            simd::vectorize(
+                #[inline(always)]
+                move || all(y, a, b, f, rare),
+            );
+        };
+        // SAFETY: the caller's promise.
+        unsafe { y.with(at, run.step[0], &mut buffer_y[..n], accumulate, compute) };
+    }
 }
 
 /// Memory to read.
@@ -220,8 +327,6 @@ fn through<T: Float>(y: &mut [T], step: usize, buffer: &mut [f32], update: bool,
         gather(y, step, buffer);
     }
     f(buffer);
-    let cut = |v: &mut f32| *v = f32::from_bits(v.to_bits() >> 16 << 16);
-    planted!("elementwise.truncates", () => buffer.iter_mut().for_each(cut));
     match step {
         1 => simd::vectorize(
             #[inline(always)]

@@ -1,10 +1,16 @@
-//! exp, tanh, sigmoid and erf for f32, written so that a loop over them becomes vector code.
+//! exp, tanh, sigmoid, erf, ln, sin and cos for f32, written so that a loop over them becomes vector code.
 //!
 //! No branches, no table, no call: only `+ − * /`, comparisons that become blends, and bit moves. Inside
 //! [`crate::simd::vectorize`] LLVM then computes 8 or 16 of them at once, and the bits are the same at every width.
 //! All but erf follow the scheme of Cody and Waite (1980): `x = k·ln 2 + r` with |r| ≤ ln2/2, `e^x = 2^k·e^r`, and a minimax
 //! polynomial for `e^r`. Used by [`crate::attention`], the cross-entropy and [`crate::gelu`]. For f64 exactness see
 //! [`crate::portable`].
+
+mod circular;
+mod logarithm;
+
+pub use circular::{ORDINARY, cos_any_f32, cos_f32, sin_any_f32, sin_f32};
+pub use logarithm::ln_f32;
 
 /// Adding and subtracting 1.5·2^23 rounds to the nearest integer, which then sits in the lowest mantissa bits.
 const ROUND: f32 = 12_582_912.0;
@@ -114,13 +120,13 @@ mod tests {
     use crate::portable;
 
     /// Error in units of the spacing of f32 numbers at `want`.
-    fn ulps(got: f32, want: f64) -> f64 {
+    pub(super) fn ulps(got: f32, want: f64) -> f64 {
         let spacing = (want.abs().log2().floor() - 23.0).max(-149.0).exp2();
         (got as f64 - want).abs() / spacing
     }
 
     /// Every `step`-th f32 between `lo` and `hi` (of one sign), by bits.
-    fn floats(lo: f32, hi: f32, step: usize) -> impl Iterator<Item = f32> {
+    pub(super) fn floats(lo: f32, hi: f32, step: usize) -> impl Iterator<Item = f32> {
         (lo.to_bits()..=hi.to_bits()).step_by(step).map(f32::from_bits)
     }
 
@@ -191,14 +197,18 @@ mod tests {
 
     #[test]
     fn vector_code_gives_the_same_bits_as_one_call() {
+        #[inline(always)]
+        fn all(x: f32) -> f32 {
+            exp_f32(x) + tanh_f32(x) + erf_f32(x) + ln_f32(x.abs()) + sin_f32(x) + cos_f32(x)
+        }
         let x: Vec<f32> = (0..1003).map(|i| (i as f32 - 700.0) * 0.13).collect();
         let mut y = vec![0.0; x.len()];
         crate::simd::vectorize(
             #[inline(always)]
-            || y.iter_mut().zip(&x).for_each(|(y, &x)| *y = exp_f32(x) + tanh_f32(x) + erf_f32(x)),
+            || y.iter_mut().zip(&x).for_each(|(y, &x)| *y = all(x)),
         );
         for (&x, &y) in x.iter().zip(&y) {
-            assert_eq!(y.to_bits(), (exp_f32(x) + tanh_f32(x) + erf_f32(x)).to_bits());
+            assert_eq!(y.to_bits(), all(x).to_bits());
         }
     }
 }

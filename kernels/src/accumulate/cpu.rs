@@ -2,8 +2,8 @@
 
 use super::Accumulate;
 use crate::check::host;
-use crate::elementwise::{Operands, run};
-use crate::{Cpu, Result, View, ViewMut, planted, simd};
+use crate::elementwise::{Operands, zip};
+use crate::{Cpu, Result, View, ViewMut, planted};
 
 impl Accumulate for Cpu {
     fn accumulate(&self, alpha: f64, x: View, mut y: ViewMut) -> Result<()> {
@@ -17,10 +17,6 @@ impl Accumulate for Cpu {
 }
 
 fn add(op: &'static str, alpha: f32, x: &View, y: &mut ViewMut) -> Result<()> {
-    run(Operands { op, a: ("x", x), b: None, update: true }, "y", y, &move |x, _, y| {
-        simd::vectorize(
-            #[inline(always)]
-            move || y.iter_mut().zip(x).for_each(|(y, x)| *y += alpha * x),
-        );
-    })
+    let operands = Operands { op, a: ("x", x), b: None, accumulate: true };
+    zip(operands, ("y", y), move |x, _| alpha * x)
 }

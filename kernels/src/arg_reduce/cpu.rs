@@ -53,7 +53,7 @@ fn run<F: Fold<Acc = f32>>(
                     let x = x.load(band.at[0] + first * stride, stride, buffer);
                     let value = simd::vectorize(
                         #[inline(always)]
-                        || block::<F>(x.len(), |i| x[i]),
+                        || block::<F, f32>(x),
                     );
                     if first == 0 || wins(value, best.0) {
                         let place = x.iter().position(|&x| x == value || x.is_nan());

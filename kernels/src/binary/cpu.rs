@@ -6,8 +6,8 @@ use crate::{Cpu, Result, View, ViewMut, planted};
 
 impl Binary for Cpu {
     fn binary(&self, op: BinaryOp, a: View, b: View, mut y: ViewMut) -> Result<()> {
-        let operands = Operands { op: "binary", a: ("a", &a), b: Some(("b", &b)), update: false };
-        let y = &mut y;
+        let operands = Operands { op: "binary", a: ("a", &a), b: Some(("b", &b)), accumulate: false };
+        let y = ("y", &mut y);
         match op {
             BinaryOp::Add => zip(operands, y, |a, b| a + b),
             BinaryOp::Sub => zip(operands, y, |a, b| a - b),

@@ -88,11 +88,11 @@ fn cap_and_sum(z: &mut [f32], softcap: f32) -> f32 {
         let inverse = 1.0 / softcap;
         z.iter_mut().for_each(|z| *z = softcap * tanh_f32(*z * inverse));
     }
-    let max = planted!("cross_entropy.maximum_not_subtracted", fold::<Max>(z.len(), |i| z[i]) => 0.0);
+    let max = planted!("cross_entropy.maximum_not_subtracted", fold::<Max, f32>(z) => 0.0);
     let (mut sum, mut terms) = (Pairwise::<Sum>::NEW, [0.0; BLOCK]);
     for z in z.chunks(BLOCK) {
         terms.iter_mut().zip(z).for_each(|(term, z)| *term = exp_flushed_f32(z - max));
-        sum.push(&block::<Sum>(z.len(), |i| terms[i]));
+        sum.push(&block::<Sum, f32>(&terms[..z.len()]));
     }
     max + sum.finish().ln()
 }

@@ -38,9 +38,13 @@ fn forward<T: Float>(v: &View, g: &View, u: &View, y: &mut ViewMut) -> Result<()
             let g = g.element(planted!("gated_add.first_head", r => r / heads * heads)).to_f32();
             // SAFETY: each row belongs to one task.
             let y = unsafe { y.row(r) };
-            for ((y, v), u) in y.iter_mut().zip(v.row(r)).zip(u.row(r)) {
-                *y = T::from_f32(v.to_f32() + g * u.to_f32());
-            }
+            T::each(
+                y,
+                v.row(r),
+                u.row(r),
+                #[inline(always)]
+                |v, u, _| v + g * u,
+            );
         },
     );
     Ok(())
@@ -57,9 +61,23 @@ fn backward_u<T: Float>(dy: &View, g: &View, du: &mut ViewMut, accumulate: bool)
         |r| {
             // SAFETY: each row belongs to one task.
             let (du, g) = (unsafe { du.row(r) }, g.element(r).to_f32());
-            for (du, dy) in du.iter_mut().zip(dy.row(r)) {
-                let product = g * dy.to_f32();
-                *du = T::from_f32(if accumulate { du.to_f32() + product } else { product });
+            let dy = dy.row(r);
+            if accumulate {
+                T::each(
+                    du,
+                    dy,
+                    dy,
+                    #[inline(always)]
+                    |dy, _, old| old + g * dy,
+                );
+            } else {
+                T::each(
+                    du,
+                    dy,
+                    dy,
+                    #[inline(always)]
+                    |dy, _, _| g * dy,
+                );
             }
         },
     );

@@ -5,9 +5,9 @@
 //! accuracy far to the left of 0, where `1 + tanh u` has lost every digit, at the cost of one exponential either way.
 
 use super::{Gelu, GeluForm};
-use crate::elementwise::{Operands, map, run};
+use crate::elementwise::{Operands, map, zip};
 use crate::fast_math::{erf_f32, exp_flushed_f32};
-use crate::{Cpu, Result, View, ViewMut, planted, simd};
+use crate::{Cpu, Result, View, ViewMut, planted};
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 /// Beyond ±16 both forms of Φ are 0 or 1, and the powers of x must not overflow.
@@ -79,47 +79,23 @@ impl Gelu for Cpu {
             ),
         }
     }
-    fn gelu_bwd(&self, form: GeluForm, x: View, dy: View, dx: ViewMut, accumulate: bool) -> Result<()> {
+    fn gelu_bwd(&self, form: GeluForm, x: View, dy: View, mut dx: ViewMut, accumulate: bool) -> Result<()> {
+        let operands = Operands { op: "gelu_bwd", a: ("x", &x), b: Some(("dy", &dy)), accumulate };
         match form {
-            GeluForm::Exact => backward(
-                &x,
-                &dy,
-                dx,
-                accumulate,
+            GeluForm::Exact => zip(
+                operands,
+                ("dx", &mut dx),
                 #[inline(always)]
                 |x, dy| dy * slope_exact(x),
             ),
-            GeluForm::Tanh => backward(
-                &x,
-                &dy,
-                dx,
-                accumulate,
+            GeluForm::Tanh => zip(
+                operands,
+                ("dx", &mut dx),
                 #[inline(always)]
                 |x, dy| dy * gelu_tanh_slope(x),
             ),
         }
     }
-}
-
-fn backward(
-    x: &View,
-    dy: &View,
-    mut dx: ViewMut,
-    accumulate: bool,
-    gradient: impl Fn(f32, f32) -> f32 + Copy + Sync,
-) -> Result<()> {
-    let operands = Operands { op: "gelu_bwd", a: ("x", x), b: Some(("dy", dy)), update: accumulate };
-    run(operands, "dx", &mut dx, &move |x, dy, dx| {
-        simd::vectorize(
-            #[inline(always)]
-            move || {
-                for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
-                    let own = gradient(*x, *dy);
-                    *dx = if accumulate { *dx + own } else { own };
-                }
-            },
-        );
-    })
 }
 
 #[cfg(test)]

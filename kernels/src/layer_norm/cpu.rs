@@ -58,10 +58,15 @@ impl LayerNorm for Cpu {
 #[inline(always)]
 fn forward_row<T: Float>(x: &[T], gain: &[f32], bias: Option<&[f32]>, eps: f32, y: &mut [T]) -> (f32, f32) {
     let (c, gain, y) = (x.len(), &gain[..x.len()], &mut y[..x.len()]);
-    let mean = row_sum(c, |i| x[i].to_f32()) / c as f32;
+    let mean = row_sum(
+        x,
+        x,
+        #[inline(always)]
+        |x, _| x.to_f32(),
+    ) / c as f32;
     let variance = planted!("layer_norm.variance_from_squares",
-        row_sum(c, |i| (x[i].to_f32() - mean) * (x[i].to_f32() - mean)) / c as f32
-        => row_sum(c, |i| x[i].to_f32() * x[i].to_f32()) / c as f32 - mean * mean);
+        row_sum(x, x, #[inline(always)] |x, _| (x.to_f32() - mean) * (x.to_f32() - mean)) / c as f32
+        => row_sum(x, x, #[inline(always)] |x, _| x.to_f32() * x.to_f32()) / c as f32 - mean * mean);
     let rstd = 1.0 / (variance + eps).sqrt();
     match bias {
         Some(bias) => {
@@ -109,8 +114,7 @@ fn forward<T: Float>(
     Ok(())
 }
 
-/// One row backward. `g` and `unit` are room for a row of f32 each: sums of plain products of numbers in memory become vector
-/// code, sums of longer terms do not.
+/// One row backward. `g` and `unit` are room for a row of f32 each.
 #[inline(always)]
 fn backward_row<T: Float>(
     [dy, x]: [&[T]; 2],
@@ -124,8 +128,13 @@ fn backward_row<T: Float>(
     let (x, gain, dx, g, unit) = (&x[..c], &gain[..c], &mut dx[..c], &mut g[..c], &mut unit[..c]);
     (0..c).for_each(|i| g[i] = dy[i].to_f32() * gain[i]);
     (0..c).for_each(|i| unit[i] = (x[i].to_f32() - mean) * rstd);
-    let mean_g = planted!("layer_norm.forgets_mean_of_gradient", row_sum(c, |i| g[i]) / c as f32 => 0.0);
-    let mean_gx = row_sum(c, |i| g[i] * unit[i]) / c as f32;
+    let mean_g = planted!("layer_norm.forgets_mean_of_gradient", row_sum(g, g, #[inline(always)] |g, _| g) / c as f32 => 0.0);
+    let mean_gx = row_sum(
+        g,
+        unit,
+        #[inline(always)]
+        |g, unit| g * unit,
+    ) / c as f32;
     let own = |i: usize| rstd * (g[i] - mean_g - unit[i] * mean_gx);
     if accumulate {
         (0..c).for_each(|i| dx[i] = T::from_f32(dx[i].to_f32() + own(i)));

@@ -12,8 +12,8 @@ impl Mix for Cpu {
     fn mix_fwd(&self, a: View, x: View, b: View, z: View, mut y: ViewMut) -> Result<()> {
         const OP: &str = "mix_fwd";
         let (a, b) = (number(OP, "a", &a)?, number(OP, "b", &b)?);
-        let operands = Operands { op: OP, a: ("x", &x), b: Some(("z", &z)), update: false };
-        zip(operands, &mut y, move |x, z| a * x + b * z)
+        let operands = Operands { op: OP, a: ("x", &x), b: Some(("z", &z)), accumulate: false };
+        zip(operands, ("y", &mut y), move |x, z| a * x + b * z)
     }
 
     fn mix_bwd_scalar(&self, dy: View, x: View, mut da: ViewMut, accumulate: bool) -> Result<()> {

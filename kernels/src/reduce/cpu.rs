@@ -80,6 +80,10 @@ impl Axes {
         }
         at
     }
+    /// Are they one line of neighbours in memory?
+    fn dense(&self) -> bool {
+        self.rank == 1 && self.strides[0] == 1
+    }
     /// Call `f(index, position, length)` for pieces of the innermost axis that make up `range`.
     fn for_each_run(&self, range: Range<usize>, mut f: impl FnMut(usize, usize, usize)) {
         let inner = self.dims[self.rank - 1];
@@ -131,28 +135,33 @@ fn part<F: Fold>(
 ) -> F::Acc {
     let mut tree = Pairwise::<F>::NEW;
     for start in range.clone().step_by(BLOCK) {
-        let terms = load(x, first, reduced, start..range.end.min(start + BLOCK), buffer);
-        tree.push(&simd::vectorize(
-            #[inline(always)]
-            || block::<F>(terms.len(), |i| terms[i]),
-        ));
+        let range = start..range.end.min(start + BLOCK);
+        let at = first + range.start;
+        tree.push(&match (x, reduced.dense()) {
+            (Source::F32(x), true) => one_block::<F, f32>(&x[at..][..range.len()]),
+            (Source::Bf16(x), true) => one_block::<F, Bf16>(&x[at..][..range.len()]),
+            _ => one_block::<F, f32>(gather(x, first, reduced, range, buffer)),
+        });
     }
     *tree.finish()
 }
 
-/// Terms `range` as a slice: in place where they are dense f32, else gathered in the buffer.
-fn load<'a>(
-    x: Source<'a>,
+fn one_block<F: Fold, T: Float>(terms: &[T]) -> F::Acc {
+    simd::vectorize(
+        #[inline(always)]
+        || block::<F, T>(terms),
+    )
+}
+
+/// Terms `range`, collected in the buffer.
+fn gather<'a>(
+    x: Source,
     first: usize,
     reduced: &Axes,
     range: Range<usize>,
     buffer: &'a mut [f32; BLOCK],
 ) -> &'a [f32] {
-    let step = reduced.strides[reduced.rank - 1];
-    let buffer = &mut buffer[..range.len()];
-    if reduced.rank == 1 {
-        return x.load(first + range.start * step, step, buffer);
-    }
+    let (step, buffer) = (reduced.strides[reduced.rank - 1], &mut buffer[..range.len()]);
     reduced.for_each_run(range.clone(), |index, at, n| {
         x.load_into(first + at, step, &mut buffer[index - range.start..][..n]);
     });

@@ -5,7 +5,7 @@
 //! point summation"), so that after n terms the error is of the order of `(BLOCK/32 + log₂ n)` roundings, not n. Every path
 //! through `cpu.rs` (dense rows, columns, gathered elements, several threads) follows it and gives the same bits.
 
-use crate::planted;
+use crate::{Float, planted};
 
 /// Terms per block.
 pub(crate) const BLOCK: usize = 1024;
@@ -26,11 +26,16 @@ pub(crate) trait Join {
 }
 
 /// What is accumulated.
-pub(crate) trait Fold: Join {
+pub(crate) trait Fold: Join + Sized {
     /// One more term.
     fn add(acc: Self::Acc, term: f32) -> Self::Acc;
     /// The result, for one last rounding.
     fn finish(acc: Self::Acc) -> f64;
+    /// See [`block`].
+    #[inline(always)]
+    fn block<T: Float>(terms: &[T]) -> Self::Acc {
+        in_lanes::<Self, T>(terms)
+    }
 }
 
 /// `Σ x` in f32.
@@ -117,6 +122,10 @@ impl Fold for Max {
     fn finish(acc: f32) -> f64 {
         acc as f64
     }
+    #[inline(always)]
+    fn block<T: Float>(terms: &[T]) -> f32 {
+        extreme::<Max, T>(terms, |term, acc| term > acc)
+    }
 }
 
 impl Join for Min {
@@ -135,6 +144,10 @@ impl Fold for Min {
     fn finish(acc: f32) -> f64 {
         acc as f64
     }
+    #[inline(always)]
+    fn block<T: Float>(terms: &[T]) -> f32 {
+        extreme::<Min, T>(terms, |term, acc| term < acc)
+    }
 }
 
 impl<F: Join, const N: usize> Join for Wide<F, N> {
@@ -147,23 +160,47 @@ impl<F: Join, const N: usize> Join for Wide<F, N> {
 }
 
 // ANCHOR: block
-/// One block of at most [`BLOCK`] terms `term(0..n)`.
+/// One block of at most [`BLOCK`] terms.
 #[inline(always)]
-pub(crate) fn block<F: Fold>(n: usize, term: impl Fn(usize) -> f32) -> F::Acc {
+pub(crate) fn block<F: Fold, T: Float>(terms: &[T]) -> F::Acc {
+    F::block(planted!("reduce.tail_forgotten", terms => &terms[..terms.len() / LANES * LANES]))
+}
+
+/// (Terms are cut into arrays, so that no index is checked in the loop: that is what lets it become vector code.)
+#[inline(always)]
+fn in_lanes<F: Fold, T: Float>(terms: &[T]) -> F::Acc {
     let mut lanes = [F::EMPTY; LANES];
-    let whole = n / LANES * LANES;
-    for first in (0..whole).step_by(LANES) {
+    let (whole, rest) = terms.as_chunks::<LANES>();
+    for terms in whole {
         for lane in 0..LANES {
-            lanes[lane] = F::add(lanes[lane], term(first + lane));
+            lanes[lane] = F::add(lanes[lane], terms[lane].to_f32());
         }
     }
-    for i in whole..planted!("reduce.tail_forgotten", n => whole) {
-        lanes[i - whole] = F::add(lanes[i - whole], term(i));
-    }
+    lanes.iter_mut().zip(rest).for_each(|(acc, term)| *acc = F::add(*acc, term.to_f32()));
     tree::<F>(&mut lanes);
     lanes[0]
 }
 // ANCHOR_END: block
+
+/// The same for an extreme value: the lanes ignore NaN, and remember apart that there was one. That is one operation less
+/// per term than a comparison that lets NaN win.
+#[inline(always)]
+fn extreme<F: Fold<Acc = f32>, T: Float>(terms: &[T], beats: impl Fn(f32, f32) -> bool) -> f32 {
+    let (mut lanes, mut nan) = ([F::EMPTY; LANES], [0u32; LANES]);
+    let mut take = |lane: usize, term: f32| {
+        lanes[lane] = if beats(term, lanes[lane]) { term } else { lanes[lane] };
+        nan[lane] |= u32::from(term.is_nan());
+    };
+    let (whole, rest) = terms.as_chunks::<LANES>();
+    for terms in whole {
+        for lane in 0..LANES {
+            take(lane, terms[lane].to_f32());
+        }
+    }
+    rest.iter().enumerate().for_each(|(lane, term)| take(lane, term.to_f32()));
+    tree::<F>(&mut lanes);
+    if nan.iter().fold(0, |any, nan| any | nan) == 0 { lanes[0] } else { f32::NAN }
+}
 
 /// Join neighbours at distance 16, 8, 4, 2, 1; the result is left in the first lane.
 #[inline(always)]
@@ -176,14 +213,11 @@ pub(crate) fn tree<F: Join>(lanes: &mut [F::Acc; LANES]) {
     }
 }
 
-/// All `n` terms on this thread. (A `term` with arithmetic of its own is better computed into a buffer first: the compiler
-/// unrolls the lanes before it would see a vector in them.)
+/// All terms on this thread.
 #[inline(always)]
-pub(crate) fn fold<F: Fold>(n: usize, term: impl Fn(usize) -> f32) -> F::Acc {
+pub(crate) fn fold<F: Fold, T: Float>(terms: &[T]) -> F::Acc {
     let mut tree = Pairwise::<F>::NEW;
-    for first in (0..n).step_by(BLOCK) {
-        tree.push(&block::<F>(BLOCK.min(n - first), |i| term(first + i)));
-    }
+    terms.chunks(BLOCK).for_each(|terms| tree.push(&block::<F, T>(terms)));
     *tree.finish()
 }
 

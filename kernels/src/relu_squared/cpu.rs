@@ -1,8 +1,8 @@
 //! The squared rectifier on the CPU.
 
 use super::ReluSquared;
-use crate::elementwise::{Operands, map, run};
-use crate::{Cpu, Result, View, ViewMut, planted, simd};
+use crate::elementwise::{Operands, map, zip};
+use crate::{Cpu, Result, View, ViewMut, planted};
 
 /// `max(x, 0)`, NaN for NaN.
 #[inline(always)]
@@ -16,20 +16,9 @@ impl ReluSquared for Cpu {
     }
 
     fn relu_squared_bwd(&self, x: View, dy: View, mut dx: ViewMut, accumulate: bool) -> Result<()> {
-        let operands =
-            Operands { op: "relu_squared_bwd", a: ("x", &x), b: Some(("dy", &dy)), update: accumulate };
-        run(operands, "dx", &mut dx, &move |x, dy, dx| {
-            let two = planted!("relu_squared.factor_of_two_missing", 2.0 => 1.0);
-            simd::vectorize(
-                #[inline(always)]
-                move || {
-                    for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
-                        let g = two * relu(*x) * dy;
-                        *dx = if accumulate { *dx + g } else { g };
-                    }
-                },
-            );
-        })
+        let operands = Operands { op: "relu_squared_bwd", a: ("x", &x), b: Some(("dy", &dy)), accumulate };
+        let two = planted!("relu_squared.factor_of_two_missing", 2.0 => 1.0);
+        zip(operands, ("dx", &mut dx), move |x, dy| two * relu(x) * dy)
     }
 }
 

@@ -1,5 +1,5 @@
-//! RMSNorm on the CPU: rows in parallel; in each row one reading pass with eight f32 partial sums (a shape the compiler
-//! turns into vector adds, and a fixed order of summation), one writing pass. Bound by memory bandwidth.
+//! RMSNorm on the CPU: rows in parallel; in each row one reading pass with 32 f32 partial sums (a shape the compiler turns
+//! into vector adds, and a fixed order of summation), one writing pass. Bound by memory bandwidth.
 
 use super::RmsNorm;
 use crate::check::host;
@@ -20,21 +20,43 @@ impl RmsNorm for Cpu {
     }
 }
 
+/// Partial sums of a row: two vectors of 16, so that an addition need not wait for the one before.
+const LANES: usize = 32;
+
 // ANCHOR: row_sum
-/// Σ f(i) over a row, in eight interleaved partial sums that are added pairwise at the end.
+/// `Σ f(a[i], b[i])` over two rows of one length, in 32 interleaved partial sums that are joined as a tree at the end.
+///
+/// To become vector code, rows are cut into arrays, so that no index is checked in the loop, and terms are computed apart
+/// from the additions: the compiler unrolls loops over lanes before it would see a vector in a longer expression.
 #[inline(always)]
-pub(crate) fn row_sum(n: usize, f: impl Fn(usize) -> f32) -> f32 {
-    let mut acc = [0.0f32; 8];
-    let whole = n / 8 * 8;
-    for at in (0..whole).step_by(8) {
-        for lane in 0..8 {
-            acc[lane] += f(at + lane);
+pub(crate) fn row_sum<A: Copy, B: Copy>(a: &[A], b: &[B], f: impl Fn(A, B) -> f32) -> f32 {
+    let mut acc = [0.0f32; LANES];
+    let ((a_blocks, a_rest), (b_blocks, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        let mut terms = [0.0f32; LANES];
+        for lane in 0..LANES {
+            terms[lane] = f(a[lane], b[lane]);
+        }
+        for lane in 0..LANES {
+            acc[lane] += terms[lane];
         }
     }
-    for at in whole..planted!("rms_norm.tail_forgotten", n => whole) {
-        acc[at - whole] += f(at);
+    let rest = a_rest.iter().zip(b_rest).take(planted!("rms_norm.tail_forgotten", LANES => 0));
+    for (lane, (a, b)) in rest.enumerate() {
+        acc[lane] += f(*a, *b);
     }
-    ((acc[0] + acc[4]) + (acc[1] + acc[5])) + ((acc[2] + acc[6]) + (acc[3] + acc[7]))
+    let [sum] = halved::<2, 1>(halved::<4, 2>(halved::<8, 4>(halved::<16, 8>(halved::<32, 16>(acc)))));
+    sum
+}
+
+/// The first half plus the second.
+#[inline(always)]
+fn halved<const N: usize, const HALF: usize>(acc: [f32; N]) -> [f32; HALF] {
+    let mut sums = [0.0; HALF];
+    for lane in 0..HALF {
+        sums[lane] = acc[lane] + acc[lane + HALF];
+    }
+    sums
 }
 // ANCHOR_END: row_sum
 
@@ -46,17 +68,25 @@ pub(crate) fn row<'a, T>(base: &'a [T], layout: &Layout, row: usize, c: usize) -
 /// One row forward; returns its rstd.
 #[inline(always)]
 pub(crate) fn forward_row<T: Float>(x: &[T], eps: f32, y: &mut [T]) -> f32 {
-    let c = x.len();
-    let mean_square = row_sum(c, |i| x[i].to_f32() * x[i].to_f32()) / c as f32;
+    let mean_square = row_sum(
+        x,
+        x,
+        #[inline(always)]
+        |x, _| x.to_f32() * x.to_f32(),
+    ) / x.len() as f32;
     let root =
         planted!("rms_norm.eps_outside_the_root", (mean_square + eps).sqrt() => mean_square.sqrt() + eps);
     let rstd = 1.0 / root;
-    for (y, x) in y.iter_mut().zip(x) {
-        let scaled = x.to_f32() * rstd;
-        *y = T::from_f32(
-            planted!("rms_norm.denormals_flushed", scaled => if scaled.abs() < 1.2e-38 { 0.0 } else { scaled }),
-        );
-    }
+    T::each(
+        y,
+        x,
+        x,
+        #[inline(always)]
+        |x, _, _| {
+            let scaled = x * rstd;
+            planted!("rms_norm.denormals_flushed", scaled => if scaled.abs() < 1.2e-38 { 0.0 } else { scaled })
+        },
+    );
     rstd
 }
 
@@ -64,12 +94,28 @@ pub(crate) fn forward_row<T: Float>(x: &[T], eps: f32, y: &mut [T]) -> f32 {
 #[inline(always)]
 pub(crate) fn backward_row<T: Float>(dy: &[T], y: &[T], rstd: f32, dx: &mut [T], accumulate: bool) {
     let (c, y, dx) = (dy.len(), &y[..dy.len()], &mut dx[..dy.len()]);
-    let mean = row_sum(c, |i| dy[i].to_f32() * y[i].to_f32()) / c as f32;
-    let g = |i: usize| rstd * (dy[i].to_f32() - y[i].to_f32() * mean);
+    let mean = row_sum(
+        dy,
+        y,
+        #[inline(always)]
+        |dy, y| dy.to_f32() * y.to_f32(),
+    ) / c as f32;
     if accumulate {
-        (0..c).for_each(|i| dx[i] = T::from_f32(dx[i].to_f32() + g(i)));
+        T::each(
+            dx,
+            dy,
+            y,
+            #[inline(always)]
+            |dy, y, old| old + rstd * (dy - y * mean),
+        );
     } else {
-        (0..c).for_each(|i| dx[i] = T::from_f32(g(i)));
+        T::each(
+            dx,
+            dy,
+            y,
+            #[inline(always)]
+            |dy, y, _| rstd * (dy - y * mean),
+        );
     }
 }
 

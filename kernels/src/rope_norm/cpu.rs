@@ -96,10 +96,14 @@ fn forward_row<T: Float>(
         let (a, b, c, s) = (x1[j].to_f32(), x2[j].to_f32(), cos[j], sin[j]);
         (z1[j], z2[j]) = (a * c + b * s, b * c - a * s);
     }
-    let mean_square = row_sum(d, |i| z[i] * z[i]) / d as f32;
+    let mean_square = row_sum(
+        z,
+        z,
+        #[inline(always)]
+        |z, _| z * z,
+    ) / d as f32;
     let rstd = 1.0 / (mean_square + eps).sqrt();
-    let y = &mut y[..d];
-    (0..d).for_each(|i| y[i] = T::from_f32(z[i] * rstd * gain));
+    y[..d].iter_mut().zip(z).for_each(|(y, z)| *y = T::from_f32(*z * rstd * gain));
     rstd
 }
 
@@ -145,7 +149,12 @@ fn backward_row<T: Float>(
 ) {
     let (half, d) = (cos.len(), dz.len());
     let (dy, y) = (&dy[..d], &y[..d]);
-    let mean = row_sum(d, |i| dy[i].to_f32() * y[i].to_f32()) / d as f32;
+    let mean = row_sum(
+        dy,
+        y,
+        #[inline(always)]
+        |dy, y| dy.to_f32() * y.to_f32(),
+    ) / d as f32;
     let along = planted!("rope_norm.gain_not_divided_out", mean / gain => mean);
     (0..d).for_each(|i| dz[i] = rstd * (gain * dy[i].to_f32() - y[i].to_f32() * along));
     let ((z1, z2), (dx1, dx2)) = (dz.split_at(half), dx.split_at_mut(half));

@@ -38,7 +38,7 @@ impl Sample for Cpu {
 fn draw(z: &[f32], u: f64, temperature: f64, top_k: Option<usize>) -> Option<usize> {
     let max = simd::vectorize(
         #[inline(always)]
-        || fold::<Max>(z.len(), |i| z[i]),
+        || fold::<Max, f32>(z),
     );
     if temperature == 0.0 {
         return z.iter().position(|&z| z == max); // nothing equals NaN

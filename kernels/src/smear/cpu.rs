@@ -63,9 +63,13 @@ fn forward<T: Float>(x: &View, g: &View, prev: Option<View>, y: &mut ViewMut) ->
             let y = unsafe { y.row(r) };
             let Some(before) = before(&x, &prev, r, positions) else { return y.copy_from_slice(x.row(r)) };
             let g = g.element(r).to_f32();
-            for ((y, x), before) in y.iter_mut().zip(x.row(r)).zip(before) {
-                *y = T::from_f32(x.to_f32() + g * before.to_f32());
-            }
+            T::each(
+                y,
+                x.row(r),
+                before,
+                #[inline(always)]
+                |x, before, _| x + g * before,
+            );
         },
     );
     Ok(())
@@ -91,9 +95,23 @@ fn backward_x<T: Float>(dy: &View, g: &View, dx: &mut ViewMut, accumulate: bool)
                 return;
             }
             let g = g.element(planted!("smear.gate_of_this_position", r + 1 => r)).to_f32();
-            for ((dx, here), after) in dx.iter_mut().zip(here).zip(dy.row(r + 1)) {
-                let sum = here.to_f32() + g * after.to_f32();
-                *dx = T::from_f32(if accumulate { dx.to_f32() + sum } else { sum });
+            let after = dy.row(r + 1);
+            if accumulate {
+                T::each(
+                    dx,
+                    here,
+                    after,
+                    #[inline(always)]
+                    |here, after, old| old + (here + g * after),
+                );
+            } else {
+                T::each(
+                    dx,
+                    here,
+                    after,
+                    #[inline(always)]
+                    |here, after, _| here + g * after,
+                );
             }
         },
     );

@@ -69,7 +69,7 @@ fn sum_blocks(buffer: &mut [f32], mut f: impl FnMut(usize, &mut [f32])) -> f32 {
     let mut sum = Pairwise::<Sum>::NEW;
     for (number, terms) in buffer.chunks_mut(BLOCK).enumerate() {
         f(number * BLOCK, terms);
-        sum.push(&block::<Sum>(terms.len(), |i| terms[i]));
+        sum.push(&block::<Sum, f32>(terms));
     }
     *sum.finish()
 }
@@ -77,39 +77,60 @@ fn sum_blocks(buffer: &mut [f32], mut f: impl FnMut(usize, &mut [f32])) -> f32 {
 /// Leaves `exp(x − max)` in the buffer; returns the maximum and the sum.
 #[inline(always)]
 fn exponentials<T: Float>(x: &[T], buffer: &mut [f32]) -> (f32, f32) {
-    let max = fold::<Max>(x.len(), |i| x[i].to_f32());
+    let max = fold::<Max, T>(x);
     let max = planted!("softmax.maximum_not_subtracted", max => 0.0);
-    let sum = sum_blocks(buffer, |first, terms| {
-        let x = &x[first..];
-        terms.iter_mut().zip(x).for_each(|(term, x)| *term = exp_flushed_f32(x.to_f32() - max));
-    });
+    let sum = sum_blocks(
+        buffer,
+        #[inline(always)]
+        |first, terms| {
+            let x = &x[first..];
+            terms.iter_mut().zip(x).for_each(|(term, x)| *term = exp_flushed_f32(x.to_f32() - max));
+        },
+    );
     (max, sum)
 }
 
 fn softmax<T: Float>(x: &View, y: &mut ViewMut) -> Result<()> {
     const OP: &str = "softmax_fwd";
     let (layout, x) = (*x.layout(), host(OP, "x", x.base::<T>())?);
-    for_each_row::<T>(OP, ("y", y), |scratch, r, y| {
-        let (_, sum) = exponentials(row(x, &layout, r), scratch);
-        let inverse = 1.0 / sum;
-        y.iter_mut().zip(scratch).for_each(|(y, e)| *y = T::from_f32(*e * inverse));
-    })
+    for_each_row::<T>(
+        OP,
+        ("y", y),
+        #[inline(always)]
+        |scratch, r, y| {
+            let (_, sum) = exponentials(row(x, &layout, r), scratch);
+            let inverse = 1.0 / sum;
+            y.iter_mut().zip(scratch).for_each(|(y, e)| *y = T::from_f32(*e * inverse));
+        },
+    )
 }
 
 fn softmax_gradient<T: Float>(dy: &View, y: &View, dx: &mut ViewMut, accumulate: bool) -> Result<()> {
     const OP: &str = "softmax_bwd";
     let layouts = [*dy.layout(), *y.layout()];
     let (dy, y) = (host(OP, "dy", dy.base::<T>())?, host(OP, "y", y.base::<T>())?);
-    for_each_row::<T>(OP, ("dx", dx), |scratch, r, dx| {
-        let (dy, y) = (row(dy, &layouts[0], r), row(y, &layouts[1], r));
-        let dot = sum_blocks(scratch, |first, terms| {
-            let factors = dy[first..].iter().zip(&y[first..]);
-            terms.iter_mut().zip(factors).for_each(|(term, (dy, y))| *term = dy.to_f32() * y.to_f32());
-        });
-        let dot = planted!("softmax.gradient_of_the_diagonal_alone", dot => 0.0);
-        let all = dx.iter_mut().zip(dy).zip(y);
-        all.for_each(|((dx, dy), y)| add(dx, y.to_f32() * (dy.to_f32() - dot), accumulate));
-    })
+    for_each_row::<T>(
+        OP,
+        ("dx", dx),
+        #[inline(always)]
+        |scratch, r, dx| {
+            let (dy, y) = (row(dy, &layouts[0], r), row(y, &layouts[1], r));
+            let dot = sum_blocks(
+                scratch,
+                #[inline(always)]
+                |first, terms| {
+                    let factors = dy[first..].iter().zip(&y[first..]);
+                    terms
+                        .iter_mut()
+                        .zip(factors)
+                        .for_each(|(term, (dy, y))| *term = dy.to_f32() * y.to_f32());
+                },
+            );
+            let dot = planted!("softmax.gradient_of_the_diagonal_alone", dot => 0.0);
+            let all = dx.iter_mut().zip(dy).zip(y);
+            all.for_each(|((dx, dy), y)| add(dx, y.to_f32() * (dy.to_f32() - dot), accumulate));
+        },
+    )
 }
 
 #[inline(always)]
@@ -147,11 +168,16 @@ fn logsumexp_gradient<T: Float>(
     let (layout, dl_layout) = (*x.layout(), *dl.layout());
     let x = host(OP, "x", x.base::<T>())?;
     let (lse, dl) = (host(OP, "lse", lse.as_slice::<f32>())?, host(OP, "dl", dl.base::<f32>())?);
-    for_each_row::<T>(OP, ("dx", dx), |_, r, dx| {
-        let (lse, dl) = (lse[r], dl[dl_layout.position(r)]);
-        let all = dx.iter_mut().zip(row(x, &layout, r));
-        all.for_each(|(dx, x)| add(dx, exp_flushed_f32(x.to_f32() - lse) * dl, accumulate));
-    })
+    for_each_row::<T>(
+        OP,
+        ("dx", dx),
+        #[inline(always)]
+        |_, r, dx| {
+            let (lse, dl) = (lse[r], dl[dl_layout.position(r)]);
+            let all = dx.iter_mut().zip(row(x, &layout, r));
+            all.for_each(|(dx, x)| add(dx, exp_flushed_f32(x.to_f32() - lse) * dl, accumulate));
+        },
+    )
 }
 
 #[cfg(test)]

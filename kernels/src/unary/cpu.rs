@@ -1,10 +1,12 @@
-//! Elementwise functions of one argument on the CPU. Square root and division are correctly rounded instructions, the
-//! exponentials come from [`crate::fast_math`]; the logarithm and the circular functions are the platform library's, one
-//! element at a time (they are used on statistics and tables, never on activations).
+//! Elementwise functions of one argument on the CPU. Square root and division are correctly rounded instructions, everything
+//! else comes from [`crate::fast_math`]: vector code, with the same bits on every system. Angles above a million are reduced
+//! one at a time.
 
 use super::{Unary, UnaryOp};
-use crate::elementwise::map;
-use crate::fast_math::{exp_f32, sigmoid_f32, tanh_f32};
+use crate::elementwise::{Rare, map, map_ordinary};
+use crate::fast_math::{
+    ORDINARY, cos_any_f32, cos_f32, exp_f32, ln_f32, sigmoid_f32, sin_any_f32, sin_f32, tanh_f32,
+};
 use crate::{Cpu, Result, View, ViewMut, planted};
 
 impl Unary for Cpu {
@@ -14,7 +16,7 @@ impl Unary for Cpu {
         match op {
             UnaryOp::Neg => map(OP, x, y, |x| -x),
             UnaryOp::Exp => map(OP, x, y, exp_f32),
-            UnaryOp::Ln => map(OP, x, y, f32::ln),
+            UnaryOp::Ln => map(OP, x, y, ln_f32),
             UnaryOp::Sqrt => map(OP, x, y, f32::sqrt),
             UnaryOp::Rsqrt => map(OP, x, y, |x| 1.0 / x.sqrt()),
             UnaryOp::Reciprocal => map(OP, x, y, |x| 1.0 / x),
@@ -23,8 +25,8 @@ impl Unary for Cpu {
             UnaryOp::Relu => map(OP, x, y, |x| if x < 0.0 { 0.0 } else { x }),
             UnaryOp::Square => map(OP, x, y, |x| x * x),
             UnaryOp::Abs => map(OP, x, y, f32::abs),
-            UnaryOp::Sin => map(OP, x, y, f32::sin),
-            UnaryOp::Cos => map(OP, x, y, f32::cos),
+            UnaryOp::Sin => map_ordinary(OP, x, y, sin_f32, Rare { limit: ORDINARY, f: sin_any_f32 }),
+            UnaryOp::Cos => map_ordinary(OP, x, y, cos_f32, Rare { limit: ORDINARY, f: cos_any_f32 }),
             UnaryOp::Silu => map(OP, x, y, silu),
             UnaryOp::SiluSlope => map(OP, x, y, silu_slope),
             UnaryOp::Affine { scale, shift } => {
