@@ -12,9 +12,12 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import resource
+import shutil
 import statistics
 import sys
+import sysconfig
 import time
 
 import torch
@@ -25,29 +28,50 @@ from optimizers import apply_gradients, build_optimizers
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
 
-def parse_args(argv=None):
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_shape_options(p):
+    """What training and decoding have in common; `set_up` fills in what follows from the depth."""
     p.add_argument("--depth", type=int, default=4)
     p.add_argument("--n-embd", type=int, help="default 64 * depth")
     p.add_argument("--n-head", type=int, help="default max(1, ceil(n_embd / 128))")
     p.add_argument("--n-kv-head", type=int, help="default n_head")
-    p.add_argument("--seq-len", type=int, default=512)
-    p.add_argument("--batch", type=int, default=8)
     p.add_argument("--vocab", type=int, default=4096)
     p.add_argument("--threads", type=int, default=2)
-    p.add_argument("--steps", type=int, default=10)
-    p.add_argument("--warmup", type=int, default=3, help="untimed steps first (not with --serve-steps)")
-    p.add_argument("--dtype", choices=DTYPES, default="f32", help="bf16: autocast, bf16 embedding and RoPE")
-    p.add_argument("--ns-dtype", choices=DTYPES, default="bf16", help="Newton-Schulz in Muon")
+    p.add_argument("--dtype", choices=DTYPES, default="f32")
     p.add_argument("--matmul-precision", choices=["highest", "high", "medium"], default="highest")
-    p.add_argument("--compile", action="store_true", help="torch.compile of model and Newton-Schulz")
+    p.add_argument("--compile", action="store_true", help="torch.compile")
     p.add_argument("--seed", type=int, default=1337)
-    p.add_argument("--serve-steps", action="store_true", help="run steps as stdin asks for them")
     p.add_argument("--json", nargs="?", const="-", metavar="FILE", help="JSON to FILE, or to stdout alone")
-    args = p.parse_args(argv)
+
+
+def set_up(args):
+    """Threads and precision; widths and heads that follow from the depth."""
     args.n_embd = args.n_embd or 64 * args.depth
     args.n_head = args.n_head or max(1, math.ceil(args.n_embd / 128))
     args.n_kv_head = args.n_kv_head or args.n_head
+    torch.set_num_threads(args.threads)
+    torch.set_float32_matmul_precision(args.matmul_precision)
+
+
+def notices(args):
+    """Says on stderr what the machine lacks for a fair run, instead of being slow or failing without a reason."""
+    if not args.compile:
+        return
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++", "c++")):
+        print("notice: --compile needs a C++ compiler, and there is none", file=sys.stderr)
+    elif not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")):
+        print("notice: --compile needs Python.h (the package with Python's headers)", file=sys.stderr)
+
+
+def parse_args(argv=None):
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_shape_options(p)
+    p.add_argument("--seq-len", type=int, default=512)
+    p.add_argument("--batch", type=int, default=8)
+    p.add_argument("--steps", type=int, default=10)
+    p.add_argument("--warmup", type=int, default=3, help="untimed steps first (not with --serve-steps)")
+    p.add_argument("--ns-dtype", choices=DTYPES, default="bf16", help="Newton-Schulz in Muon")
+    p.add_argument("--serve-steps", action="store_true", help="run steps as stdin asks for them")
+    args = p.parse_args(argv)
     if min(args.steps, args.batch, args.threads) < 1 or args.warmup < 0:
         p.error("--steps, --batch and --threads must be at least 1, --warmup at least 0")
     return args
@@ -57,8 +81,7 @@ class Trainer:
     """Model, optimizers, token source; `step()` runs one step and says how long it took."""
 
     def __init__(self, args):
-        torch.set_num_threads(args.threads)
-        torch.set_float32_matmul_precision(args.matmul_precision)
+        set_up(args)
         self.args = args
         self.shape = Shape(args.depth, args.n_embd, args.n_head, args.n_kv_head, args.seq_len, args.vocab)
         model = Classic(self.shape, rope_dtype=DTYPES[args.dtype])
@@ -141,6 +164,7 @@ def serve(trainer: Trainer):
 
 def main():
     args = parse_args()
+    notices(args)
     try:
         trainer = Trainer(args)
     except ValueError as e:

@@ -77,6 +77,12 @@ impl Gpt {
     pub fn params_mut(&mut self) -> &mut [Parameter] {
         &mut self.params
     }
+    /// The same model with other values for its weights: `f(index, weight)` of each.
+    pub(crate) fn map_params(mut self, f: impl Fn(usize, Parameter) -> Result<Parameter>) -> Result<Gpt> {
+        let params = std::mem::take(&mut self.params).into_iter().enumerate();
+        self.params = params.map(|(i, p)| f(i, p)).collect::<Result<_>>()?;
+        Ok(self)
+    }
     /// The rotary tables.
     pub fn rotary(&self) -> &RotaryTables {
         &self.rotary

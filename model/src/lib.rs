@@ -1,7 +1,7 @@
 //! GPT: what the network computes, its weights, its cache, and how tokens are drawn from it.
 //!
 //! Reading order: [`config`] (shapes), [`gpt`] (weights and forward pass), [`cache`] (decoding), [`generate`] (drawing
-//! tokens), [`weights`] (files). Nothing here knows about optimizers or training data.
+//! tokens), [`inference`] (what that costs), [`weights`] (files). Nothing here knows about optimizers or training data.
 
 pub mod block;
 pub mod cache;
@@ -9,6 +9,7 @@ pub mod config;
 pub mod error;
 pub mod generate;
 pub mod gpt;
+pub mod inference;
 pub mod init;
 pub mod memory;
 pub mod observe;

@@ -1,8 +1,11 @@
 //! `nanochat bench`: how fast is this machine with this program?
 //!
-//! Whole training steps, and every kernel by itself under the roof of this machine. Comparisons with other people's
-//! software are in `benches/`.
+//! Whole training steps, reading a prompt and drawing tokens, and every kernel by itself under the roof of this machine.
+//! Comparisons with other people's software are in `benches/`.
 
+mod decode;
+mod facts;
+mod generation;
 mod kernel;
 mod kernel_table;
 mod load;
@@ -20,6 +23,8 @@ pub enum Command {
     Kernels(kernel::Args),
     /// Time training steps of the classic model on random tokens
     Train(Box<train::Args>),
+    /// Time reading a prompt and drawing tokens after it, with random weights
+    Decode(Box<decode::Args>),
 }
 
 /// Run one.
@@ -27,5 +32,6 @@ pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
     match command {
         Command::Kernels(args) => kernel::run(args, globals),
         Command::Train(args) => train::run(args, globals),
+        Command::Decode(args) => decode::run(args, globals),
     }
 }

@@ -18,6 +18,45 @@ const STREAM: u64 = 0xBE_7C;
 /// Gradients are clipped to this norm.
 const CLIP: f64 = 1.0;
 
+/// The model's shape, as options.
+#[derive(clap::Args, Clone)]
+pub struct Shape {
+    /// Blocks
+    #[arg(long, default_value_t = 4)]
+    depth: usize,
+    /// Width of the residual stream (default: 64 per block)
+    #[arg(long, alias = "n_embd", value_name = "C")]
+    n_embd: Option<usize>,
+    /// Query heads (default: width / 128, rounded up)
+    #[arg(long, alias = "n_head", value_name = "H")]
+    n_head: Option<usize>,
+    /// Key and value heads (default: as many as query heads)
+    #[arg(long, alias = "n_kv_head", value_name = "H")]
+    n_kv_head: Option<usize>,
+    /// Number of token ids
+    #[arg(long, aliases = ["vocab_size", "vocab"], value_name = "V", default_value_t = 4096)]
+    vocab_size: usize,
+}
+
+impl Shape {
+    /// Width and heads follow from the depth where they are not given.
+    pub fn config(&self, sequence_len: usize) -> anyhow::Result<GptConfig> {
+        let n_embd = self.n_embd.unwrap_or(64 * self.depth);
+        let n_head = self.n_head.unwrap_or(n_embd.div_ceil(128).max(1));
+        let config = GptConfig {
+            sequence_len,
+            vocab_size: self.vocab_size,
+            n_layer: self.depth,
+            n_head,
+            n_kv_head: self.n_kv_head.unwrap_or(n_head),
+            n_embd,
+            ..GptConfig::default()
+        };
+        config.validate()?;
+        Ok(config)
+    }
+}
+
 /// A model, its optimizer and a source of batches.
 pub struct Bench {
     /// The model.
@@ -33,7 +72,7 @@ pub struct Bench {
 impl Bench {
     /// A fresh model; nothing is timed yet.
     pub fn new(args: &Args, globals: &Globals) -> anyhow::Result<Bench> {
-        let gpt = Gpt::new(shape(args)?, globals.seed, globals.gpt_options())?;
+        let gpt = Gpt::new(args.shape.config(args.sequence_len)?, globals.seed, globals.gpt_options())?;
         if gpt.options().compute == DType::F32 {
             profile::expect(gpt.config().memory_plan(args.device_batch_size, gpt.config().sequence_len));
         }
@@ -72,23 +111,6 @@ impl Bench {
         self.loss = trainer::step(&mut self.gpt, &mut self.optimizer, 1, next, settings, CLIP)?.loss;
         Ok(1e3 * start.elapsed().as_secs_f64())
     }
-}
-
-/// The model's shape: width and heads follow from the depth where they are not given.
-fn shape(args: &Args) -> anyhow::Result<GptConfig> {
-    let n_embd = args.n_embd.unwrap_or(64 * args.depth);
-    let n_head = args.n_head.unwrap_or(n_embd.div_ceil(128).max(1));
-    let config = GptConfig {
-        sequence_len: args.sequence_len,
-        vocab_size: args.vocab_size,
-        n_layer: args.depth,
-        n_head,
-        n_kv_head: args.n_kv_head.unwrap_or(n_head),
-        n_embd,
-        ..GptConfig::default()
-    };
-    config.validate()?;
-    Ok(config)
 }
 
 #[cfg(test)]

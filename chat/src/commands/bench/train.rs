@@ -4,16 +4,17 @@
 //! outside the clock, reading the loss is inside. With `--serve-steps` the steps are run as standard input asks for them,
 //! so that another program can be measured in alternation with this one (`benches/torch/paired.py`).
 
-use super::steps::Bench;
-use crate::globals::{Globals, Precision, Usage};
+use super::facts::{self, Watch, number};
+use super::steps::{Bench, Shape};
+use crate::globals::{Globals, Usage};
 use crate::output::{self, Progress};
 use anyhow::{Context, bail};
-use kernels::measure::clock::Timing;
+use kernels::measure;
 use serde_json::{Value, json};
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tensor::{Device, memory};
+use tensor::memory;
 
 /// Precision of Muon's Newton–Schulz iteration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -38,21 +39,8 @@ pub struct Args {
     /// With --json: write the result to this file
     #[arg(value_name = "FILE")]
     json_file: Option<PathBuf>,
-    /// Blocks
-    #[arg(long, default_value_t = 4)]
-    pub(super) depth: usize,
-    /// Width of the residual stream (default: 64 per block)
-    #[arg(long, alias = "n_embd", value_name = "C")]
-    pub(super) n_embd: Option<usize>,
-    /// Query heads (default: width / 128, rounded up)
-    #[arg(long, alias = "n_head", value_name = "H")]
-    pub(super) n_head: Option<usize>,
-    /// Key and value heads (default: as many as query heads)
-    #[arg(long, alias = "n_kv_head", value_name = "H")]
-    pub(super) n_kv_head: Option<usize>,
-    /// Number of token ids
-    #[arg(long, aliases = ["vocab_size", "vocab"], value_name = "V", default_value_t = 4096)]
-    pub(super) vocab_size: usize,
+    #[command(flatten)]
+    pub(super) shape: Shape,
     /// Tokens per row
     #[arg(long, aliases = ["sequence_len", "max-seq-len", "seq-len"], value_name = "T", default_value_t = 512)]
     pub(super) sequence_len: usize,
@@ -75,10 +63,7 @@ pub struct Args {
 
 /// Time steps, or serve them.
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
-    if let (Some(file), false) = (&args.json_file, globals.json) {
-        let file = file.display();
-        bail!(Usage(format!("{file}: use `--json {file}` to write the result there")));
-    }
+    facts::check_file(&args.json_file, globals)?;
     if args.device_batch_size == 0 || args.steps == 0 {
         bail!(Usage("--device-batch-size and --steps must be at least 1".into()));
     }
@@ -127,6 +112,7 @@ fn measure(bench: &mut Bench, args: &Args, globals: &Globals) -> anyhow::Result<
     let talk = !globals.quiet && !to_stdout;
     let device = globals.device();
     let mut progress = Progress::new(globals.quiet, 1);
+    let watch = Watch::begin();
     for i in 0..args.warmup {
         progress.status(&format!("warming up, step {} of {} …", i + 1, args.warmup));
         bench.step()?;
@@ -142,64 +128,62 @@ fn measure(bench: &mut Bench, args: &Args, globals: &Globals) -> anyhow::Result<
             output::line(&format!("step {:3}  {ms:9.1} ms  loss {:.4}", i + 1, bench.loss))?;
         }
     }
-    let result = result(bench, &steps_ms, args, globals, device);
-    if talk || !globals.json {
-        output::line(&summary(&result))?;
-    }
-    let text = serde_json::to_string_pretty(&result)? + "\n";
-    match &args.json_file {
-        Some(path) => std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?,
-        None if to_stdout => output::text(&text)?,
-        None => {}
-    }
-    Ok(())
+    let watched = watch.end();
+    progress.status("measuring the roof …");
+    let result = result(bench, &steps_ms, watched, args, globals);
+    progress.clear();
+    facts::show(&result, &summary(&result), args.json_file.as_deref(), globals)
 }
 
 /// All figures, under the names that the PyTorch side uses.
-fn result(bench: &Bench, steps_ms: &[f64], args: &Args, globals: &Globals, device: Device) -> Value {
+fn result(bench: &Bench, steps_ms: &[f64], watched: Value, args: &Args, globals: &Globals) -> Value {
     let config = bench.gpt.config();
-    let (median, tokens) =
-        (Timing::of(steps_ms.to_vec()).map_or(f64::NAN, |t| t.median), bench.tokens_per_step() as f64);
-    let dtype = if globals.precision() == Precision::Bf16 { "bf16" } else { "f32" };
-    let ns_dtype = if args.ns_dtype == NsArg::Bf16 { "bf16" } else { "f32" };
-    json!({
-        "impl": "nanochat",
-        "version": env!("CARGO_PKG_VERSION"),
-        "build": if cfg!(debug_assertions) { "debug" } else { "release" },
-        "device": device.to_string(),
-        "simd": kernels::simd::level().name(),
-        "dtype": dtype,
-        "ns_dtype": ns_dtype,
-        "threads": kernels::par::threads(),
-        "shape": {
-            "depth": config.n_layer, "n_embd": config.n_embd, "n_head": config.n_head,
-            "n_kv_head": config.n_kv_head, "head_dim": config.head_dim(), "seq_len": config.sequence_len,
-            "batch": bench.rows, "vocab": config.vocab_size,
-        },
-        "median_step_ms": median,
-        "tokens_per_s": 1e3 * tokens / median,
-        "gflops": config.flops_per_token() as f64 * tokens / (median * 1e6),
-        "peak_tensor_bytes": memory::stats(device).peak_bytes,
-        "steps_ms": steps_ms,
-        "loss": finite(bench.loss),
-    })
+    let (spread, tokens) = (facts::spread(steps_ms), bench.tokens_per_step() as f64);
+    let (median, peak) = (number(&spread, "/median"), measure::roofline().peak(facts::dtype(globals).1));
+    let flops_per_s = 1e3 * config.flops_per_token() as f64 * tokens / median;
+    let mut all = facts::place(globals);
+    facts::join(&mut all, watched);
+    facts::join(
+        &mut all,
+        json!({
+            "ns_dtype": if args.ns_dtype == NsArg::Bf16 { "bf16" } else { "f32" },
+            "shape": {
+                "depth": config.n_layer, "n_embd": config.n_embd, "n_head": config.n_head,
+                "n_kv_head": config.n_kv_head, "head_dim": config.head_dim(), "seq_len": config.sequence_len,
+                "batch": bench.rows, "vocab": config.vocab_size,
+            },
+            "ms": spread,
+            "median_step_ms": median,
+            "tokens_per_s": 1e3 * tokens / median,
+            "gflops": 1e-9 * flops_per_s,
+            "peak_gflops": 1e-9 * peak,
+            "of_peak": flops_per_s / peak,
+            "peak_tensor_bytes": memory::stats(globals.device()).peak_bytes,
+            "steps_ms": steps_ms,
+            "loss": finite(bench.loss),
+        }),
+    );
+    all
 }
 
 fn summary(r: &Value) -> String {
-    let number = |key: &str| r[key].as_f64().unwrap_or(f64::NAN);
     format!(
-        "nanochat {} {} {}, {} threads, {}: median {:.1} ms/step, {:.0} tokens/s, {:.1} GFLOP/s, loss {:.4}, peak tensor \
-         memory {:.0} MB",
+        "nanochat {} {} {}, {} threads, {}: median {:.1} ms/step ({:.1} to {:.1}), {:.0} tokens/s, {:.1} GFLOP/s ({:.0} % of peak), \
+         loss {:.4}, peak tensor memory {:.0} MB, process +{:.0} MB",
         r["version"].as_str().unwrap_or_default(),
         r["simd"].as_str().unwrap_or_default(),
         r["dtype"].as_str().unwrap_or_default(),
         r["threads"],
         r["build"].as_str().unwrap_or_default(),
-        number("median_step_ms"),
-        number("tokens_per_s"),
-        number("gflops"),
-        number("loss"),
-        number("peak_tensor_bytes") / 1e6,
+        number(r, "/ms/median"),
+        number(r, "/ms/min"),
+        number(r, "/ms/max"),
+        number(r, "/tokens_per_s"),
+        number(r, "/gflops"),
+        100.0 * number(r, "/of_peak"),
+        number(r, "/loss"),
+        number(r, "/peak_tensor_bytes") / 1e6,
+        number(r, "/rss_growth_bytes") / 1e6,
     )
 }
 
