@@ -218,7 +218,7 @@ fn tensor_method(which: usize, d: &mut Draw) -> (&'static str, Result<()>) {
         50 => ("logsumexp", x.logsumexp().map(drop)),
         51 => ("mean", x.mean(&axes).map(drop)),
         52 => ("arg_reduce", x.arg_reduce(ArgOp::Max, a).map(drop)),
-        _ => return layer_method(which - 53, d, &x, &y),
+        _ => layer_method(which - 53, d, &x, &y),
     }
 }
 const TENSOR_METHODS: usize = 53 + LAYER_METHODS;
