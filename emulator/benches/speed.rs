@@ -28,7 +28,9 @@ struct Case {
 }
 
 fn main() {
-    println!("{:<14} {:>9} {:>12} {:>14} {:>12}", "kernel", "variant", "time", "lane-instr/s", "of scalar");
+    println!(
+        "| kernel | variant | time | lane-instructions per second | time / scalar loop |\n|---|---|---|---|---|"
+    );
     let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     for mut case in [relu_squared(), rms_norm()].into_iter().chain(attention()) {
         if wanted.as_ref().is_none_or(|name| name == case.name) {
@@ -63,14 +65,16 @@ impl Case {
                 *best = (*best).min(self.launch(options).0);
             }
         }
-        for (variant, time) in ["scalar", "off", "all on", "off, 2 cores"].iter().zip(best) {
+        for (variant, time) in
+            ["scalar", "checks off", "all checks on", "checks off, 2 cores"].iter().zip(best)
+        {
             let rate = lanes as f64 / time.as_secs_f64() / 1e9;
             let ratio = time.as_secs_f64() / best[0].as_secs_f64();
-            println!(
-                "{:<14} {variant:>12} {:>9.2} ms {rate:>9.2} G/s {ratio:>9.1} ×",
-                self.name,
-                1e3 * time.as_secs_f64()
-            );
+            let (name, ms) = (self.name, 1e3 * time.as_secs_f64());
+            match *variant {
+                "scalar" => println!("| {name} | a scalar loop | {ms:.2} ms | | 1 |"),
+                _ => println!("| {name} | {variant} | {ms:.2} ms | {rate:.2} G | {ratio:.2} |"),
+            }
         }
     }
 }
@@ -203,5 +207,5 @@ fn load() {
         started.elapsed()
     });
     let best = times.min().unwrap_or_default();
-    println!("loading {} KiB of PTX takes {:.2} ms", text.len() >> 10, 1e3 * best.as_secs_f64());
+    println!("\nLoading {} KiB of PTX takes {:.2} ms.", text.len() >> 10, 1e3 * best.as_secs_f64());
 }

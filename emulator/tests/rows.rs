@@ -69,6 +69,7 @@ fn rms_norm_over_odd_rows_in_any_order_and_for_any_number_of_workers() {
             Options { order: Some(1), ..Options::default() },
             Options { threads: Some(1), ..Options::default() },
             Options { checks: Checks::NONE, ..Options::default() },
+            Options { portable: true, ..Options::default() },
             Options { threads: Some(3), order: Some(2), ..Options::fast() },
         ] {
             assert!(run(&options) == y, "the same bits with {options:?}");

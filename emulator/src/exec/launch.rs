@@ -226,7 +226,7 @@ fn on_workers<const WATCH: bool>(job: &Job, blocks: u64) -> Vec<Harvest> {
 
 fn with_level<const WATCH: bool>(job: &Job, blocks: u64, observer: Option<&mut dyn FnMut(&Step)>) -> Harvest {
     #[cfg(target_arch = "x86_64")]
-    if let Some(level) = super::simd::Avx2::detect() {
+    if let Some(level) = super::simd::Avx2::detect().filter(|_| !job.options.portable) {
         return work::<_, WATCH>(level, job, blocks, observer);
     }
     work::<_, WATCH>(Portable, job, blocks, observer)

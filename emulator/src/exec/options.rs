@@ -19,6 +19,8 @@ pub struct Options {
     pub threads: Option<usize>,
     /// Warp instructions that one block may execute before the launch counts as hanging.
     pub budget: u64,
+    /// Use no vector instructions beyond what every machine has. The bits are the same.
+    pub portable: bool,
     /// Registers per thread, where they are known from the real compiler: checked against the register file.
     pub registers: Option<u32>,
     /// Was the kernel's attribute for more than 48 KiB of dynamic shared memory set?
@@ -35,6 +37,7 @@ impl Default for Options {
             truncate_mma: false,
             threads: None,
             budget: 1 << 32,
+            portable: false,
             registers: None,
             large_shared: false,
         }

@@ -95,6 +95,8 @@ fn sums_are_near_the_exact_product_and_cut_ones_nearly() {
     let c: [[f32; 8]; 16] = std::array::from_fn(|_| std::array::from_fn(|_| next()));
     let value = |x: u16| f64::from(f32::from_bits(u32::from(x) << 16));
     let plain = product("bf16", &fragments(&a, &b, &c), &Options::default());
+    let portable = product("bf16", &fragments(&a, &b, &c), &Options { portable: true, ..Options::default() });
+    assert!(plain == portable, "the same bits without vector instructions");
     let cut = product("bf16", &fragments(&a, &b, &c), &Options { truncate_mma: true, ..Options::default() });
     let mut different = 0;
     for (m, n) in (0..16).flat_map(|m| (0..8).map(move |n| (m, n))) {
