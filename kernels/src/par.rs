@@ -1,46 +1,62 @@
-//! Deterministic parallelism: the only file that knows the thread pool.
+//! Deterministic parallelism: the only file that knows the threads. `par/team.rs` is how they find each other.
 //!
 //! How work is cut into tasks, and the order in which partial results are combined, depend on the size of the problem
 //! alone. Threads only decide who runs a task and when, so 1, 2 or 64 threads give the same bits.
 
-use rayon::prelude::*;
+mod team;
+
+use std::cell::RefCell;
+use std::mem::MaybeUninit;
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::OnceLock;
+use team::Team;
 
-static POOL: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
+/// Everybody's threads.
+static TEAM: OnceLock<Team> = OnceLock::new();
 
-fn build(threads: usize) -> Option<rayon::ThreadPool> {
-    // The builder fails only when the system refuses threads; then everything runs on the caller's thread.
-    rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("kernel-{i}")).build().ok()
+thread_local! {
+    /// This thread's, inside of [`with_threads`].
+    static OWN: RefCell<Option<Rc<Team>>> = const { RefCell::new(None) };
 }
 
 /// Fix the number of worker threads. Takes effect once, before the first kernel runs; later calls return `false`.
 pub fn set_threads(threads: usize) -> bool {
-    POOL.set(build(threads.max(1))).is_ok()
+    let mut fixed = false;
+    TEAM.get_or_init(|| {
+        fixed = true;
+        Team::new(threads)
+    });
+    fixed
 }
 
-/// Run `f` with a pool of exactly `threads` threads: for tests that compare thread counts inside one process.
-pub fn with_threads<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
-    match build(threads) {
-        Some(pool) => pool.install(f),
-        None => f(),
+/// Run `f` with exactly `threads` threads: for tests that compare thread counts inside one process.
+pub fn with_threads<R>(threads: usize, f: impl FnOnce() -> R) -> R {
+    /// Puts the outer team back, also when `f` panics.
+    struct Restore(Option<Rc<Team>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            OWN.set(self.0.take());
+        }
+    }
+    let _restore = Restore(OWN.replace(Some(Rc::new(Team::new(threads)))));
+    f()
+}
+
+/// The team that works for the calling thread.
+fn with_team<R>(f: impl FnOnce(&Team) -> R) -> R {
+    let own = OWN.with_borrow(|own| own.clone());
+    match own {
+        Some(team) => f(&team),
+        None => {
+            f(TEAM.get_or_init(|| Team::new(std::thread::available_parallelism().map_or(1, |n| n.get()))))
+        }
     }
 }
 
 /// Number of threads kernels will use when called from here.
 pub fn threads() -> usize {
-    run(rayon::current_num_threads)
-}
-
-/// Enter the pool, unless we are inside one already.
-fn run<R: Send>(f: impl FnOnce() -> R + Send) -> R {
-    if rayon::current_thread_index().is_some() {
-        return f();
-    }
-    match POOL.get_or_init(|| build(std::thread::available_parallelism().map_or(1, |n| n.get()))) {
-        Some(pool) => pool.install(f),
-        None => f(),
-    }
+    with_team(Team::size)
 }
 
 /// Call `f(task)` for every task in `0..tasks`, in parallel. Tasks must touch disjoint data.
@@ -48,7 +64,7 @@ pub fn for_each_task(tasks: usize, f: impl Fn(usize) + Sync + Send) {
     match tasks {
         0 => {}
         1 => f(0),
-        _ => run(|| (0..tasks).into_par_iter().with_max_len(1).for_each(f)),
+        _ => with_team(|team| team.run(tasks, &f)),
     }
 }
 
@@ -71,11 +87,12 @@ pub fn for_each_rows<T: Send>(
     if data.len() <= chunk {
         return f(0, data);
     }
-    run(|| {
-        data.par_chunks_mut(chunk)
-            .enumerate()
-            .with_max_len(1)
-            .for_each(|(i, chunk)| f(i * rows_per_task.max(1), chunk))
+    let (len, start) = (data.len(), SharedPtr::new(data));
+    for_each_task(len.div_ceil(chunk), |task| {
+        let range = task * chunk..((task + 1) * chunk).min(len);
+        // SAFETY: tasks have disjoint ranges within `data`, which is borrowed until all are done.
+        let rows = unsafe { std::slice::from_raw_parts_mut(start.get().add(range.start), range.len()) };
+        f(task * rows_per_task.max(1), rows);
     });
 }
 
@@ -86,13 +103,27 @@ pub fn map_blocks<R: Send>(n: usize, block: usize, f: impl Fn(Range<usize>) -> R
     match blocks {
         0 => Vec::new(),
         1 => vec![f(range(0))],
-        _ => run(|| (0..blocks).into_par_iter().with_max_len(1).map(|i| f(range(i))).collect()),
+        _ => {
+            let mut results: Vec<MaybeUninit<R>> = (0..blocks).map(|_| MaybeUninit::uninit()).collect();
+            let place = SharedPtr::new(&mut results);
+            for_each_task(blocks, |i| {
+                // SAFETY: every block has its own place.
+                unsafe { place.get().add(i).write(MaybeUninit::new(f(range(i)))) };
+            });
+            // SAFETY: every block was done, or `for_each_task` had panicked.
+            results.into_iter().map(|result| unsafe { result.assume_init() }).collect()
+        }
     }
 }
 
 /// A pointer that tasks may share. Each task must write only elements that no other task touches.
-#[derive(Clone, Copy)]
 pub struct SharedPtr<T>(*mut T);
+impl<T> Clone for SharedPtr<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for SharedPtr<T> {}
 // SAFETY: sharing the address is harmless; dereferencing is unsafe and carries the contract above.
 unsafe impl<T: Send> Send for SharedPtr<T> {}
 // SAFETY: as above.

@@ -1,31 +1,40 @@
-//! Rule: in the engine only `kernels/src/par.rs` names rayon; the tokenizer, which stands alone, may use it too. Reason:
-//! results must have the same bits for any number of threads. `par.rs` splits work by problem size alone; a stray
-//! parallel sum elsewhere would not.
+//! Rule: in the engine only `kernels/src/par.rs`, with its folder, starts threads; rayon is for the tokenizer, which stands
+//! alone. Reason: results must have the same bits for any number of threads. `par.rs` splits work by problem size alone; a
+//! stray parallel sum elsewhere would not.
 
 use super::lex::lines_with;
 use super::manifest::dependencies;
 use super::tree::{Finding, Tree};
 
 /// The rule in one line.
-pub const RULE: &str = "only kernels/src/par.rs (and the tokenizer) names rayon";
+pub const RULE: &str = "only kernels/src/par.rs starts threads; only the tokenizer names rayon";
 
-/// Looks for the crate's name in code and in manifests.
+/// What starts threads.
+const STARTERS: [&str; 2] = ["thread::spawn", "thread::Builder"];
+/// Crates whose results must not depend on threads.
+const ENGINE: [&str; 6] = ["kernels/", "tensor/", "autograd/", "model/", "checks/", "train/"];
+
+/// Looks for these and for the crate's name in code, and for the crate in manifests.
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let may_use = |path: &str| path == "kernels/src/par.rs" || path.starts_with("tokenizer/");
-    for file in tree.rust().filter(|f| !may_use(&f.path)) {
+    let par = |path: &str| path == "kernels/src/par.rs" || path.starts_with("kernels/src/par/");
+    for file in tree.rust().filter(|f| !f.path.starts_with("tokenizer/")) {
         for line in lines_with(&file.code, "rayon") {
+            findings.push(file.finding(line, "only the tokenizer names rayon: split work through `par`"));
+        }
+        if par(&file.path) || !ENGINE.iter().any(|krate| file.path.starts_with(krate)) {
+            continue;
+        }
+        let starts = |line: &str| STARTERS.iter().any(|starter| line.contains(starter));
+        for (line, _) in (1..).zip(file.code.lines()).filter(|(_, text)| starts(text)) {
             findings
-                .push(file.finding(line, "only kernels/src/par.rs names rayon: split work through `par`"));
+                .push(file.finding(line, "only kernels/src/par.rs starts threads: split work through `par`"));
         }
     }
-    let may_depend = |krate: &str| matches!(krate, "kernels" | "tokenizer");
-    for (_, manifest) in tree.manifests().filter(|(krate, _)| !may_depend(krate)) {
+    for (_, manifest) in tree.manifests().filter(|(krate, _)| *krate != "tokenizer") {
         for dependency in dependencies(&manifest.text) {
             if dependency.name == "rayon" && dependency.section != "dev-dependencies" {
-                findings.push(
-                    manifest.finding(dependency.line, "only kernels and tokenizer may depend on rayon"),
-                );
+                findings.push(manifest.finding(dependency.line, "only the tokenizer may depend on rayon"));
             }
         }
     }
@@ -40,14 +49,17 @@ mod tests {
     fn the_name_is_found_in_code_and_manifests_outside_its_places() {
         let code = "use rayon::prelude::*; // rayon\n";
         let tree = Tree::of(&[
-            ("kernels/src/par.rs", code),
+            ("kernels/src/par/team.rs", "std::thread::Builder::new();\n"),
+            ("chat/src/serve.rs", "std::thread::spawn(f);\n"),
+            ("tensor/src/sum.rs", "\nstd::thread::spawn(f);\n"),
             ("tokenizer/src/train.rs", code),
             ("kernels/src/matmul/cpu.rs", code),
             ("train/src/loader.rs", "// like rayon, but simpler\n"),
-            ("kernels/Cargo.toml", "[dependencies]\nrayon.workspace = true\n"),
+            ("tokenizer/Cargo.toml", "[dependencies]\nrayon.workspace = true\n"),
             ("train/Cargo.toml", "[dependencies]\nrayon.workspace = true\n"),
         ]);
-        let found: Vec<String> = check(&tree).iter().map(|f| format!("{}:{}", f.path, f.line)).collect();
-        assert_eq!(found, ["kernels/src/matmul/cpu.rs:1", "train/Cargo.toml:2"]);
+        let mut found: Vec<String> = check(&tree).iter().map(|f| format!("{}:{}", f.path, f.line)).collect();
+        found.sort();
+        assert_eq!(found, ["kernels/src/matmul/cpu.rs:1", "tensor/src/sum.rs:2", "train/Cargo.toml:2"]);
     }
 }
