@@ -38,6 +38,22 @@ pub(crate) struct Here {
     pub pc: u32,
 }
 
+/// Hands each memory the lanes whose generic addresses lie in it. Apart from the hot path, where all lie in global memory.
+#[cold]
+#[inline(never)]
+fn by_window(
+    a: &Addresses,
+    access: &mut dyn FnMut(Space, &Addresses) -> Result<(), Box<Trap>>,
+) -> Result<(), Box<Trap>> {
+    for space in [Space::Global, Space::Shared, Space::Local] {
+        let part = a.in_window(space);
+        if part.mask != 0 {
+            access(space, &part)?;
+        }
+    }
+    Ok(())
+}
+
 /// Executes `ld`.
 #[inline(always)]
 pub(crate) fn load<const WATCH: bool>(
@@ -50,25 +66,15 @@ pub(crate) fn load<const WATCH: bool>(
     let size = u64::from(access.bytes) * u64::from(access.count);
     let a = Addresses::new(r, &access.addr, mask, size);
     match access.space {
-        Space::Global | Space::Const => global_access::load::<WATCH>(cx, r, access, &a, here.pc, here.warp),
         Space::Shared => load_shared::<WATCH>(cx, r, access, &a, here),
         Space::Local => load_local(cx, r, access, &a, here),
         Space::Param => load_param(cx, r, access, &a),
-        Space::Generic if a.all_global() => {
-            global_access::load::<WATCH>(cx, r, access, &a, here.pc, here.warp)
-        }
-        Space::Generic => {
-            for space in [Space::Global, Space::Shared, Space::Local] {
-                let part = a.in_window(space);
-                match space {
-                    _ if part.mask == 0 => {}
-                    Space::Global => global_access::load::<WATCH>(cx, r, access, &part, here.pc, here.warp)?,
-                    Space::Shared => load_shared::<WATCH>(cx, r, access, &part, here)?,
-                    _ => load_local(cx, r, access, &part, here)?,
-                }
-            }
-            Ok(())
-        }
+        Space::Generic if !a.all_global() => by_window(&a, &mut |space, a| match space {
+            Space::Shared => load_shared::<WATCH>(cx, r, access, a, here),
+            Space::Local => load_local(cx, r, access, a, here),
+            _ => global_access::load::<WATCH>(cx, r, access, a, here.pc, here.warp),
+        }),
+        _ => global_access::load::<WATCH>(cx, r, access, &a, here.pc, here.warp),
     }
 }
 
@@ -84,22 +90,14 @@ pub(crate) fn store<const WATCH: bool>(
     let size = u64::from(access.bytes) * u64::from(access.count);
     let a = Addresses::new(r, &access.addr, mask, size);
     match access.space {
-        Space::Global => global_access::store::<WATCH>(cx, r, access, &a, here.pc, here.warp),
         Space::Shared => store_shared::<WATCH>(cx, r, access, &a, here),
         Space::Local => store_local(cx, r, access, &a, here),
-        _ if a.all_global() => global_access::store::<WATCH>(cx, r, access, &a, here.pc, here.warp),
-        _ => {
-            for space in [Space::Global, Space::Shared, Space::Local] {
-                let part = a.in_window(space);
-                match space {
-                    _ if part.mask == 0 => {}
-                    Space::Global => global_access::store::<WATCH>(cx, r, access, &part, here.pc, here.warp)?,
-                    Space::Shared => store_shared::<WATCH>(cx, r, access, &part, here)?,
-                    _ => store_local(cx, r, access, &part, here)?,
-                }
-            }
-            Ok(())
-        }
+        Space::Generic if !a.all_global() => by_window(&a, &mut |space, a| match space {
+            Space::Shared => store_shared::<WATCH>(cx, r, access, a, here),
+            Space::Local => store_local(cx, r, access, a, here),
+            _ => global_access::store::<WATCH>(cx, r, access, a, here.pc, here.warp),
+        }),
+        _ => global_access::store::<WATCH>(cx, r, access, &a, here.pc, here.warp),
     }
 }
 
