@@ -173,3 +173,17 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         error.downcast_ref::<Usage>().is_some() || error.downcast_ref::<model::ConfigError>().is_some();
     if usage || config { 2 } else { 1 }
 }
+
+/// What a command's tests need: options parsed as from a command line, without the program's and the command's names.
+#[cfg(test)]
+pub fn parsed<A: clap::Args>(options: &[&str]) -> (A, Globals) {
+    #[derive(clap::Parser)]
+    struct Line<A: clap::Args> {
+        #[command(flatten)]
+        globals: Globals,
+        #[command(flatten)]
+        args: A,
+    }
+    let line = <Line<A> as clap::Parser>::parse_from(["nanochat"].iter().chain(options));
+    (line.args, line.globals)
+}

@@ -28,6 +28,7 @@ mod decode;
 mod error;
 mod exec;
 mod half;
+pub mod library;
 mod memory;
 mod module;
 pub mod nvrtc;

@@ -1,8 +1,11 @@
 //! NVRTC, NVIDIA's run-time compiler, where it is installed: CUDA C++ to PTX with no GPU and no driver. Only what the tests
 //! need of it, loaded at run time by its path; `cargo xtask nvrtc` fetches it.
 
+use crate::library::Library;
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::ptr::{null, null_mut};
 
 /// Why nothing was compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +30,7 @@ impl std::error::Error for NvrtcError {}
 
 /// A loaded NVRTC.
 pub struct Nvrtc {
-    functions: library::Functions,
+    functions: Functions,
 }
 
 impl Nvrtc {
@@ -36,7 +39,7 @@ impl Nvrtc {
     /// # Errors
     /// There is no such file, or it lacks a function.
     pub fn load(path: &Path) -> Result<Nvrtc, NvrtcError> {
-        library::load(path).map(|functions| Nvrtc { functions })
+        Functions::of(path).map(|functions| Nvrtc { functions }).map_err(NvrtcError::NotThere)
     }
 
     /// The library in the folder where `cargo xtask nvrtc` puts it, or `NANOCHAT_NVRTC` names another one.
@@ -51,7 +54,7 @@ impl Nvrtc {
     /// # Errors
     /// The compiler's log, where it refuses.
     pub fn compile(&self, source: &str, name: &str, options: &[&str]) -> Result<String, NvrtcError> {
-        library::compile(&self.functions, source, name, options)
+        compile(&self.functions, source, name, options)
     }
 
     /// The text that is committed beside `source`: compiled for compute_80 with line numbers, `header` in front.
@@ -75,128 +78,82 @@ pub fn header(source: &str, name: &str) -> String {
     format!("// made by `cargo xtask nvrtc` from {name}, hash {hash:016x}")
 }
 
-#[cfg(unix)]
-mod library {
-    use super::NvrtcError;
-    use std::ffi::{CStr, CString, c_char, c_int, c_void};
-    use std::mem::transmute;
-    use std::os::unix::ffi::OsStrExt;
-    use std::path::Path;
-    use std::ptr::{null, null_mut};
+type Program = *mut c_void;
 
-    type Program = *mut c_void;
+type Text = *const c_char;
+type Texts = *const *const c_char;
+type Create = unsafe extern "C" fn(*mut Program, Text, Text, c_int, Texts, Texts) -> c_int;
+type Compile = unsafe extern "C" fn(Program, c_int, Texts) -> c_int;
+type Destroy = unsafe extern "C" fn(*mut Program) -> c_int;
+type Size = unsafe extern "C" fn(Program, *mut usize) -> c_int;
+type Fill = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
 
-    type Text = *const c_char;
-    type Texts = *const *const c_char;
-    type Create = unsafe extern "C" fn(*mut Program, Text, Text, c_int, Texts, Texts) -> c_int;
-    type Compile = unsafe extern "C" fn(Program, c_int, Texts) -> c_int;
-    type Destroy = unsafe extern "C" fn(*mut Program) -> c_int;
-    type Size = unsafe extern "C" fn(Program, *mut usize) -> c_int;
-    type Fill = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
+/// The functions that are called, with their C types.
+struct Functions {
+    create: Create,
+    compile: Compile,
+    destroy: Destroy,
+    log_size: Size,
+    log: Fill,
+    ptx_size: Size,
+    ptx: Fill,
+}
 
-    /// The functions that are called, with their C types.
-    pub struct Functions {
-        create: Create,
-        compile: Compile,
-        destroy: Destroy,
-        log_size: Size,
-        log: Fill,
-        ptx_size: Size,
-        ptx: Fill,
-    }
-
-    unsafe extern "C" {
-        fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void;
-        fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
-    }
-
-    const RTLD_NOW: c_int = 2;
-
-    fn missing(why: impl Into<String>) -> NvrtcError {
-        NvrtcError::NotThere(why.into())
-    }
-
-    pub fn load(path: &Path) -> Result<Functions, NvrtcError> {
-        let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|e| missing(e.to_string()))?;
-        // SAFETY: a path with a final zero; the library is NVIDIA's, whose constructors need nothing of us.
-        let handle = unsafe { dlopen(c_path.as_ptr(), RTLD_NOW) };
-        if handle.is_null() {
-            return Err(missing(format!("{} cannot be loaded", path.display())));
-        }
-        let find = |name: &CStr| {
-            // SAFETY: the handle is of a loaded library, the name ends with zero.
-            let found = unsafe { dlsym(handle, name.as_ptr()) };
-            if found.is_null() { Err(missing(format!("no function {name:?}"))) } else { Ok(found) }
-        };
-        // SAFETY: each pointer is of the function that nvrtc.h declares with this type.
+impl Functions {
+    fn of(path: &Path) -> Result<Functions, String> {
+        let library = Library::open(path)?;
+        // SAFETY: each is the function that nvrtc.h declares with this type.
         unsafe {
             Ok(Functions {
-                create: transmute::<*mut c_void, Create>(find(c"nvrtcCreateProgram")?),
-                compile: transmute::<*mut c_void, Compile>(find(c"nvrtcCompileProgram")?),
-                destroy: transmute::<*mut c_void, Destroy>(find(c"nvrtcDestroyProgram")?),
-                log_size: transmute::<*mut c_void, Size>(find(c"nvrtcGetProgramLogSize")?),
-                log: transmute::<*mut c_void, Fill>(find(c"nvrtcGetProgramLog")?),
-                ptx_size: transmute::<*mut c_void, Size>(find(c"nvrtcGetPTXSize")?),
-                ptx: transmute::<*mut c_void, Fill>(find(c"nvrtcGetPTX")?),
+                create: library.function(c"nvrtcCreateProgram")?,
+                compile: library.function(c"nvrtcCompileProgram")?,
+                destroy: library.function(c"nvrtcDestroyProgram")?,
+                log_size: library.function(c"nvrtcGetProgramLogSize")?,
+                log: library.function(c"nvrtcGetProgramLog")?,
+                ptx_size: library.function(c"nvrtcGetPTXSize")?,
+                ptx: library.function(c"nvrtcGetPTX")?,
             })
         }
     }
-
-    /// A text of the program, by the two calls that NVRTC has for each: how long, then what.
-    fn text(program: Program, size: Size, fill: Fill) -> String {
-        let mut bytes = 0;
-        // SAFETY: a live program, and a place for the size.
-        if unsafe { size(program, &mut bytes) } != 0 {
-            return String::new();
-        }
-        let mut buffer = vec![0_u8; bytes.max(1)];
-        // SAFETY: the buffer has as many bytes as the library asked for.
-        if unsafe { fill(program, buffer.as_mut_ptr().cast()) } != 0 {
-            return String::new();
-        }
-        while buffer.last() == Some(&0) {
-            buffer.pop();
-        }
-        String::from_utf8_lossy(&buffer).into_owned()
-    }
-
-    pub fn compile(f: &Functions, source: &str, name: &str, options: &[&str]) -> Result<String, NvrtcError> {
-        let c = |text: &str| {
-            CString::new(text).map_err(|_| NvrtcError::Refused("a zero byte in the text".into()))
-        };
-        let (source, name) = (c(source)?, c(name)?);
-        let options: Vec<CString> = options.iter().map(|o| c(o)).collect::<Result<_, _>>()?;
-        let pointers: Vec<*const c_char> = options.iter().map(|o| o.as_ptr()).collect();
-        let mut program = null_mut();
-        // SAFETY: texts that end with zero, no headers, a place for the program.
-        let made = unsafe { (f.create)(&mut program, source.as_ptr(), name.as_ptr(), 0, null(), null()) };
-        if made != 0 {
-            return Err(NvrtcError::NotThere(format!("nvrtcCreateProgram gave {made}")));
-        }
-        // SAFETY: a live program and as many options as are said.
-        let outcome = unsafe { (f.compile)(program, pointers.len() as c_int, pointers.as_ptr()) };
-        let result = match outcome {
-            0 => Ok(text(program, f.ptx_size, f.ptx)),
-            _ => Err(NvrtcError::Refused(text(program, f.log_size, f.log))),
-        };
-        // SAFETY: the program is live and not used again.
-        unsafe { (f.destroy)(&mut program) };
-        result
-    }
 }
 
-#[cfg(not(unix))]
-mod library {
-    use super::NvrtcError;
-    use std::path::Path;
-
-    pub struct Functions;
-
-    pub fn load(_: &Path) -> Result<Functions, NvrtcError> {
-        Err(NvrtcError::NotThere("only Unix systems are supported".into()))
+/// A text of the program, by the two calls that NVRTC has for each: how long, then what.
+fn text(program: Program, size: Size, fill: Fill) -> String {
+    let mut bytes = 0;
+    // SAFETY: a live program, and a place for the size.
+    if unsafe { size(program, &mut bytes) } != 0 {
+        return String::new();
     }
-
-    pub fn compile(_: &Functions, _: &str, _: &str, _: &[&str]) -> Result<String, NvrtcError> {
-        Err(NvrtcError::NotThere("only Unix systems are supported".into()))
+    let mut buffer = vec![0_u8; bytes.max(1)];
+    // SAFETY: the buffer has as many bytes as the library asked for.
+    if unsafe { fill(program, buffer.as_mut_ptr().cast()) } != 0 {
+        return String::new();
     }
+    while buffer.last() == Some(&0) {
+        buffer.pop();
+    }
+    String::from_utf8_lossy(&buffer).into_owned()
+}
+
+fn compile(f: &Functions, source: &str, name: &str, options: &[&str]) -> Result<String, NvrtcError> {
+    let c =
+        |text: &str| CString::new(text).map_err(|_| NvrtcError::Refused("a zero byte in the text".into()));
+    let (source, name) = (c(source)?, c(name)?);
+    let options: Vec<CString> = options.iter().map(|o| c(o)).collect::<Result<_, _>>()?;
+    let pointers: Vec<*const c_char> = options.iter().map(|o| o.as_ptr()).collect();
+    let mut program = null_mut();
+    // SAFETY: texts that end with zero, no headers, a place for the program.
+    let made = unsafe { (f.create)(&mut program, source.as_ptr(), name.as_ptr(), 0, null(), null()) };
+    if made != 0 {
+        return Err(NvrtcError::NotThere(format!("nvrtcCreateProgram gave {made}")));
+    }
+    // SAFETY: a live program and as many options as are said.
+    let outcome = unsafe { (f.compile)(program, pointers.len() as c_int, pointers.as_ptr()) };
+    let result = match outcome {
+        0 => Ok(text(program, f.ptx_size, f.ptx)),
+        _ => Err(NvrtcError::Refused(text(program, f.log_size, f.log))),
+    };
+    // SAFETY: the program is live and not used again.
+    unsafe { (f.destroy)(&mut program) };
+    result
 }

@@ -32,8 +32,7 @@ pub fn log_softmax(x: &[Vec<f64>], _: &[Vec<f64>], sample: &OpSample) -> Terms {
 
 /// Exact GELU: `x·(1 + erf(x/√2))/2`, where erf close to −1 leaves little, in the value as in the derivative.
 pub fn gelu(x: &[Vec<f64>], dy: &[Vec<f64>], _: &OpSample) -> Terms {
-    let sizes = |v: &[f64]| v.iter().map(|v| v.abs()).collect();
-    Terms { y: vec![sizes(&x[0])], dx: vec![sizes(&dy[0])] }
+    Terms { y: vec![times(&x[0], 1.0)], dx: vec![times(&dy[0], 1.0)] }
 }
 
 /// What an exponential flushed to 0 below e⁻⁸⁷ = 1.6e-38 leaves out, in units of f32's roundoff.
@@ -44,21 +43,27 @@ const STEEPEST: f64 = 300.0;
 
 /// GELU by tanh: `x·σ(2u)`, where σ far to the left is a flushed exponential.
 pub fn gelu_tanh(x: &[Vec<f64>], dy: &[Vec<f64>], _: &OpSample) -> Terms {
-    let times = |v: &[f64], by: f64| v.iter().map(|v| v.abs() * by).collect();
     Terms { y: vec![times(&x[0], FLUSHED)], dx: vec![times(&dy[0], FLUSHED * STEEPEST)] }
 }
 
 /// The same, gated: `gelu(a)·b`.
 pub fn gated_gelu_tanh(x: &[Vec<f64>], dy: &[Vec<f64>], _: &OpSample) -> Terms {
-    let times = |v: &[f64], w: &[f64], by: f64| v.iter().zip(w).map(|(v, w)| (v * w).abs() * by).collect();
+    let product = |v: &[f64], w: &[f64]| v.iter().zip(w).map(|(v, w)| v * w).collect::<Vec<f64>>();
     let (a, b, dy) = (&x[0], &x[1], &dy[0]);
-    Terms { y: vec![times(a, b, FLUSHED)], dx: vec![times(dy, b, FLUSHED * STEEPEST), times(dy, a, FLUSHED)] }
+    Terms {
+        y: vec![times(&product(a, b), FLUSHED)],
+        dx: vec![times(&product(dy, b), FLUSHED * STEEPEST), times(&product(dy, a), FLUSHED)],
+    }
 }
 
 /// Variance: the mean is rounded before it is subtracted, so equal numbers keep a difference of one roundoff, squared.
 pub fn variance(x: &[Vec<f64>], dy: &[Vec<f64>], _: &OpSample) -> Terms {
     let largest = x[0].iter().fold(0.0f64, |max, x| max.max(x * x));
     Terms { y: vec![vec![largest * DType::F32.unit_roundoff(); dy[0].len()]], dx: Vec::new() }
+}
+
+fn times(v: &[f64], by: f64) -> Vec<f64> {
+    v.iter().map(|v| v.abs() * by).collect()
 }
 
 fn of_dx<const N: usize>(dx: [Vec<f64>; N]) -> Terms {

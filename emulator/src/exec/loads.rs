@@ -38,13 +38,13 @@ pub(crate) struct Here {
     pub pc: u32,
 }
 
+/// What is done to one memory.
+type Part<'f> = dyn FnMut(Space, &Addresses) -> Result<(), Box<Trap>> + 'f;
+
 /// Hands each memory the lanes whose generic addresses lie in it. Apart from the hot path, where all lie in global memory.
 #[cold]
 #[inline(never)]
-fn by_window(
-    a: &Addresses,
-    access: &mut dyn FnMut(Space, &Addresses) -> Result<(), Box<Trap>>,
-) -> Result<(), Box<Trap>> {
+fn by_window(a: &Addresses, access: &mut Part<'_>) -> Result<(), Box<Trap>> {
     for space in [Space::Global, Space::Shared, Space::Local] {
         let part = a.in_window(space);
         if part.mask != 0 {

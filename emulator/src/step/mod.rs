@@ -139,23 +139,17 @@ mod tests {
         cvt.rn.f32.s32 %r2, %r1;\nsetp.lt.u32 %p1, %r1, 2;\n@%p1 add.f32 %r2, %r2, 0f3F000000;\n@!%p1 bra END;\n\
         st.global.f32 [%d1], 0f00000000;\nEND:\nret;\n}\n.file 1 \"/k.cu\"\n";
 
+    fn told(device: &mut Device, out: Arg, story: &Story) -> (String, Result<Report, Box<Fault>>) {
+        let module = Module::load(PTX, "k.ptx").unwrap();
+        narrate(device, &module, "k", [1; 3], [32, 1, 1], 0, &[out], &Options::default(), story)
+    }
+
     #[test]
     fn a_story_has_the_source_the_statements_the_lanes_and_the_values() {
-        let module = Module::load(PTX, "k.ptx").unwrap();
         let mut device = Device::new(Config::default());
         let out = device.alloc(4).unwrap();
         let story = Story { source: Some("one\ntwo\nthree\n"), ..Story::default() };
-        let (text, result) = narrate(
-            &mut device,
-            &module,
-            "k",
-            [1; 3],
-            [32, 1, 1],
-            0,
-            &[out.into()],
-            &Options::default(),
-            &story,
-        );
+        let (text, result) = told(&mut device, out.into(), &story);
         result.unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "kernel k, block 0, warp 0");
@@ -172,20 +166,9 @@ mod tests {
 
     #[test]
     fn a_story_ends_with_the_fault_and_is_no_longer_than_asked() {
-        let module = Module::load(PTX, "k.ptx").unwrap();
         let mut device = Device::new(Config::default());
         let story = Story { steps: 3, ..Story::default() };
-        let (text, result) = narrate(
-            &mut device,
-            &module,
-            "k",
-            [1; 3],
-            [32, 1, 1],
-            0,
-            &[0_u64.into()],
-            &Options::default(),
-            &story,
-        );
+        let (text, result) = told(&mut device, 0_u64.into(), &story);
         assert!(result.is_err() && text.contains("OutOfBounds") && text.contains("null"));
         assert!(text.contains("more than 3"));
     }

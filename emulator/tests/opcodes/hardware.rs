@@ -3,16 +3,12 @@
 //! where they differ. Differences are no failures: the tests hold the emulator to the manual, and approximate
 //! instructions may differ within their bounds. The driver is loaded at run time; without the variable nothing is.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
+use emulator::library::Library;
+use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::io::Write;
-use std::mem::transmute_copy;
+use std::path::Path;
 use std::ptr::null_mut;
 use std::sync::{Mutex, OnceLock};
-
-unsafe extern "C" {
-    fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void;
-    fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
-}
 
 type Pointer = *mut c_void;
 
@@ -52,35 +48,29 @@ static TURN: Mutex<()> = Mutex::new(());
 fn driver() -> &'static Driver {
     static DRIVER: OnceLock<Driver> = OnceLock::new();
     DRIVER.get_or_init(|| {
-        // SAFETY: names end with zero; every function is one that cuda.h declares with the type it is given.
+        let there = "NANOCHAT_PTX_HARDWARE is set, but the driver cannot be used";
+        let library = Library::open(Path::new("libcuda.so.1")).expect(there);
+        // SAFETY: every function is one that cuda.h declares with the type it is given.
         unsafe {
-            let library = dlopen(c"libcuda.so.1".as_ptr(), 2);
-            assert!(!library.is_null(), "NANOCHAT_PTX_HARDWARE is set, but there is no libcuda.so.1");
-            fn find<F>(library: Pointer, name: &CStr) -> F {
-                // SAFETY: the handle is of a loaded library, the name ends with zero.
-                let found = unsafe { dlsym(library, name.as_ptr()) };
-                assert!(!found.is_null(), "the driver has no {name:?}");
-                // SAFETY: a function pointer has the size of a pointer, and the caller names the function's type.
-                unsafe { transmute_copy(&found) }
-            }
-            let init: unsafe extern "C" fn(c_uint) -> c_int = find(library, c"cuInit");
-            let device: unsafe extern "C" fn(*mut c_int, c_int) -> c_int = find(library, c"cuDeviceGet");
+            let init: unsafe extern "C" fn(c_uint) -> c_int = library.function(c"cuInit").expect(there);
+            let device: unsafe extern "C" fn(*mut c_int, c_int) -> c_int =
+                library.function(c"cuDeviceGet").expect(there);
             let retain: unsafe extern "C" fn(*mut Pointer, c_int) -> c_int =
-                find(library, c"cuDevicePrimaryCtxRetain");
+                library.function(c"cuDevicePrimaryCtxRetain").expect(there);
             let (mut ordinal, mut context) = (0, null_mut());
             let codes = [init(0), device(&mut ordinal, 0), retain(&mut context, ordinal)];
             assert_eq!(codes, [0; 3], "the driver does not start");
             Driver {
-                set_current: find(library, c"cuCtxSetCurrent"),
-                load: find(library, c"cuModuleLoadData"),
-                unload: find(library, c"cuModuleUnload"),
-                function: find(library, c"cuModuleGetFunction"),
-                alloc: find(library, c"cuMemAlloc_v2"),
-                free: find(library, c"cuMemFree_v2"),
-                up: find(library, c"cuMemcpyHtoD_v2"),
-                down: find(library, c"cuMemcpyDtoH_v2"),
-                launch: find(library, c"cuLaunchKernel"),
-                finish: find(library, c"cuCtxSynchronize"),
+                set_current: library.function(c"cuCtxSetCurrent").expect(there),
+                load: library.function(c"cuModuleLoadData").expect(there),
+                unload: library.function(c"cuModuleUnload").expect(there),
+                function: library.function(c"cuModuleGetFunction").expect(there),
+                alloc: library.function(c"cuMemAlloc_v2").expect(there),
+                free: library.function(c"cuMemFree_v2").expect(there),
+                up: library.function(c"cuMemcpyHtoD_v2").expect(there),
+                down: library.function(c"cuMemcpyDtoH_v2").expect(there),
+                launch: library.function(c"cuLaunchKernel").expect(there),
+                finish: library.function(c"cuCtxSynchronize").expect(there),
                 context: context as usize,
             }
         }

@@ -2,6 +2,7 @@
 
 use super::{Activation, Gated};
 use crate::check::host;
+use crate::gelu::{GeluForm, reference::phi};
 use crate::{Reference, Result, View, ViewMut};
 
 /// `act(a)` and `act'(a)`.
@@ -14,12 +15,9 @@ fn activation(act: Activation, a: f64) -> (f64, f64) {
             (a * sigmoid, sigmoid + a * sigmoid * (1.0 - sigmoid))
         }
         Activation::GeluTanh => {
-            let k = (2.0 / std::f64::consts::PI).sqrt();
             let z = a.clamp(-40.0, 40.0); // the slope is 0 or 1 beyond, at infinity too
-            // (1 + tanh u)/2 is σ(2u), and that subtracts nothing
-            let e = (-2.0 * k * (z + 0.044715 * z.powi(3))).exp();
-            let slope = 2.0 * k * (1.0 + 3.0 * 0.044715 * z * z) / ((1.0 + e) * (1.0 + 1.0 / e));
-            (a / (1.0 + e), 1.0 / (1.0 + e) + z * slope)
+            let (phi, slope) = phi(GeluForm::Tanh, z);
+            (a * phi, phi + z * slope)
         }
     }
 }

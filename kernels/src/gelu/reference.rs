@@ -37,7 +37,7 @@ pub(crate) fn erf(x: f64) -> f64 {
 }
 
 /// Φ and its derivative.
-fn phi(form: GeluForm, x: f64) -> (f64, f64) {
+pub(crate) fn phi(form: GeluForm, x: f64) -> (f64, f64) {
     match form {
         GeluForm::Exact => {
             let density = FRAC_2_SQRT_PI / 2.0 * FRAC_1_SQRT_2 * (-x * x / 2.0).exp();

@@ -18,7 +18,7 @@ pub(super) const LANES: usize = 16;
 pub(super) const COLS: usize = 2 * LANES;
 
 /// How many units ahead B is asked for: the hardware stops looking ahead at the end of a page.
-const AHEAD: usize = 32;
+pub(super) const AHEAD: usize = 32;
 
 /// The entry for machines with AVX-512.
 pub(super) static MICRO: Micro = Micro {

@@ -6,11 +6,9 @@
 //! below 2⁻¹²⁶ nothing is left, and results below that may become zero. Adding to an old C knows no such limits.
 
 use super::kernel::{Micro, Tile};
-use super::kernel_avx512::{COLS, LANES, ROWS, kernel, store};
+use super::kernel_avx512::{AHEAD, COLS, LANES, ROWS, kernel, store};
 use super::{pack_avx512_bf16 as pack, stream_avx512 as stream};
 use std::arch::x86_64::*;
-
-const AHEAD: usize = 32;
 
 /// The entry for machines with AVX512-BF16.
 pub(super) static MICRO: Micro = Micro {

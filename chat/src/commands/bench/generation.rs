@@ -106,20 +106,14 @@ impl Generation {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        globals: Globals,
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::globals::parsed;
 
     /// A model so small that it takes no time.
     pub fn generation(more: &[&str]) -> Generation {
-        let line = "bench --depth 1 --n-embd 32 --n-head 2 --vocab 40 --prompt 5 --new 3";
-        let line = <Line as clap::Parser>::parse_from(line.split(' ').chain(more.iter().copied()));
-        Generation::new(&line.args, &line.globals).unwrap()
+        let line = "--depth 1 --n-embd 32 --n-head 2 --vocab 40 --prompt 5 --new 3";
+        let line: Vec<&str> = line.split(' ').chain(more.iter().copied()).collect();
+        let (args, globals) = parsed::<Args>(&line);
+        Generation::new(&args, &globals).unwrap()
     }
 
     #[test]

@@ -152,18 +152,11 @@ fn measure(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        globals: Globals,
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::globals::parsed;
 
     fn cases(options: &[&str]) -> anyhow::Result<Vec<Case>> {
-        let line = <Line as clap::Parser>::parse_from(["bench"].iter().chain(options));
-        chosen(&line.args, &line.globals)
+        let (args, globals) = parsed::<Args>(options);
+        chosen(&args, &globals)
     }
 
     #[test]

@@ -116,21 +116,13 @@ impl Bench {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        globals: Globals,
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::globals::parsed;
 
     /// Steps of a model so small that they take no time.
     pub fn bench(more: &[&str]) -> Bench {
-        let line =
-            ["bench", "--depth", "1", "--n-embd", "32", "--n-head", "2", "--vocab", "40", "--seq-len", "8"];
-        let line = <Line as clap::Parser>::parse_from(line.iter().chain(more));
-        Bench::new(&line.args, &line.globals).unwrap()
+        let line = ["--depth", "1", "--n-embd", "32", "--n-head", "2", "--vocab", "40", "--seq-len", "8"];
+        let (args, globals) = parsed::<Args>(&[&line, more].concat());
+        Bench::new(&args, &globals).unwrap()
     }
 
     #[test]

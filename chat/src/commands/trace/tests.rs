@@ -2,26 +2,19 @@
 
 use super::document::Item;
 use super::*;
+use crate::globals::parsed;
 use kernels::DType;
 use model::RotaryTables;
 use numbers::{Stats, six};
 use tensor::Device;
 
-#[derive(clap::Parser)]
-struct Line {
-    #[command(flatten)]
-    globals: Globals,
-    #[command(flatten)]
-    args: Args,
-}
-
 /// The document of `nanochat trace --depth 1 --vocab-size 300 --sequence-len 16` and more options.
 fn traced(more: &[&str]) -> Document {
-    let line = ["trace", "--depth", "1", "--vocab-size", "300", "--sequence-len", "16", "--quiet"];
-    let line = <Line as clap::Parser>::parse_from(line.iter().chain(more));
-    let (config, tokens) = input(&line.args, &line.globals).unwrap();
+    let line = ["--depth", "1", "--vocab-size", "300", "--sequence-len", "16", "--quiet"];
+    let (args, globals) = parsed::<Args>(&[&line, more].concat());
+    let (config, tokens) = input(&args, &globals).unwrap();
     let mut doc = Document::default();
-    trace(&mut doc, config, &tokens, &line.args, &line.globals).unwrap();
+    trace(&mut doc, config, &tokens, &args, &globals).unwrap();
     doc.finish().unwrap();
     doc
 }
