@@ -139,6 +139,27 @@ pub trait Float: Element {
             *y = Self::from_f32(f(a.to_f32(), b.to_f32(), y.to_f32()));
         }
     }
+    /// `y[i] = f(a[i], b[i])`, or that added to what `y` holds, with one rounding either way.
+    #[inline(always)]
+    fn put(y: &mut [Self], a: &[Self], b: &[Self], accumulate: bool, f: impl Fn(f32, f32) -> f32) {
+        if accumulate {
+            Self::each(
+                y,
+                a,
+                b,
+                #[inline(always)]
+                |a, b, old| old + f(a, b),
+            );
+        } else {
+            Self::each(
+                y,
+                a,
+                b,
+                #[inline(always)]
+                |a, b, _| f(a, b),
+            );
+        }
+    }
 }
 
 impl Element for f32 {

@@ -62,23 +62,14 @@ fn backward_u<T: Float>(dy: &View, g: &View, du: &mut ViewMut, accumulate: bool)
             // SAFETY: each row belongs to one task.
             let (du, g) = (unsafe { du.row(r) }, g.element(r).to_f32());
             let dy = dy.row(r);
-            if accumulate {
-                T::each(
-                    du,
-                    dy,
-                    dy,
-                    #[inline(always)]
-                    |dy, _, old| old + g * dy,
-                );
-            } else {
-                T::each(
-                    du,
-                    dy,
-                    dy,
-                    #[inline(always)]
-                    |dy, _, _| g * dy,
-                );
-            }
+            T::put(
+                du,
+                dy,
+                dy,
+                accumulate,
+                #[inline(always)]
+                |dy, _| g * dy,
+            );
         },
     );
     Ok(())

@@ -100,23 +100,14 @@ pub(crate) fn backward_row<T: Float>(dy: &[T], y: &[T], rstd: f32, dx: &mut [T],
         #[inline(always)]
         |dy, y| dy.to_f32() * y.to_f32(),
     ) / c as f32;
-    if accumulate {
-        T::each(
-            dx,
-            dy,
-            y,
-            #[inline(always)]
-            |dy, y, old| old + rstd * (dy - y * mean),
-        );
-    } else {
-        T::each(
-            dx,
-            dy,
-            y,
-            #[inline(always)]
-            |dy, y, _| rstd * (dy - y * mean),
-        );
-    }
+    T::put(
+        dx,
+        dy,
+        y,
+        accumulate,
+        #[inline(always)]
+        |dy, y| rstd * (dy - y * mean),
+    );
 }
 
 fn forward<T: Float>(x: &View, eps: f32, y: &mut ViewMut, rstd: &mut ViewMut) -> Result<()> {

@@ -96,23 +96,14 @@ fn backward_x<T: Float>(dy: &View, g: &View, dx: &mut ViewMut, accumulate: bool)
             }
             let g = g.element(planted!("smear.gate_of_this_position", r + 1 => r)).to_f32();
             let after = dy.row(r + 1);
-            if accumulate {
-                T::each(
-                    dx,
-                    here,
-                    after,
-                    #[inline(always)]
-                    |here, after, old| old + (here + g * after),
-                );
-            } else {
-                T::each(
-                    dx,
-                    here,
-                    after,
-                    #[inline(always)]
-                    |here, after, _| here + g * after,
-                );
-            }
+            T::put(
+                dx,
+                here,
+                after,
+                accumulate,
+                #[inline(always)]
+                |here, after| here + g * after,
+            );
         },
     );
     Ok(())
