@@ -210,3 +210,20 @@ fn the_profile_comes_on_standard_error_and_leaves_the_output_alone() {
     let text = String::from_utf8_lossy(&text.stderr).into_owned();
     assert!(text.contains("everything else") && text.contains("made by linear"), "{text}");
 }
+
+#[test]
+fn bench_decode_times_the_prompt_and_the_tokens_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = "bench decode --depth 1 --n-embd 32 --n-head 2 --vocab 300 --prompt 9 --new 5 --batch 3 --dtype bf16 --json";
+    let out = run(dir.path(), args);
+    let result: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(result["steps_ms"].as_array().unwrap().len(), 5);
+    for part in ["prefill", "decode"] {
+        let of = |key: &str| result[part][key].as_f64().unwrap_or(f64::NAN);
+        assert!(of("tokens_per_s") > 0.0 && of("of_peak") > 0.0 && of("of_bound") > 0.0, "{result}");
+    }
+    // The head and 12·C² of the block, two bytes each.
+    assert_eq!(result["matrix_bytes"], 2.0 * (300.0 * 32.0 + 12.0 * 32.0 * 32.0));
+    let out = run(dir.path(), "bench decode --new 0");
+    assert_eq!(out.status.code(), Some(2));
+}

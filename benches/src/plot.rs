@@ -4,6 +4,7 @@
 //! table. Labels look for a free place near their dot, the nearest first; one that had to move away gets a thin line. Colours
 //! follow the reader's light or dark scheme.
 
+use crate::svg::{STYLE, escaped, line, text};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -13,13 +14,6 @@ const HEIGHT: f64 = 760.0;
 const MARGIN: [f64; 4] = [64.0, 54.0, 24.0, 52.0];
 /// Of a label's letter and line.
 const LETTER: [f64; 2] = [6.1, 11.0];
-
-const STYLE: &str = "\
-text{font:10px ui-monospace,Menlo,Consolas,monospace;fill:#1f2328}.t{font-size:14px}.a{font-size:12px}\
-.bg{fill:#fff}.g{stroke:#d8dee4;stroke-width:.6}.r{stroke:#57606a;stroke-width:1.6;fill:none}.d{stroke-dasharray:6 4}\
-.m{fill:#0969da}.c{fill:#cf222e}.l{stroke:#8c959f;stroke-width:.6}\
-@media(prefers-color-scheme:dark){text{fill:#e6edf3}.bg{fill:#0d1117}.g{stroke:#30363d}.r{stroke:#9198a1}\
-.m{fill:#58a6ff}.c{fill:#ff7b72}.l{stroke:#6e7681}}";
 
 /// A kernel in the picture.
 #[derive(Clone, Debug, PartialEq)]
@@ -194,24 +188,6 @@ fn label(out: &mut String, dot: &Dot, [x, y]: [f64; 2], taken: &mut Vec<[f64; 4]
         taken.push(area);
         return;
     }
-}
-
-fn line(out: &mut String, class: &str, a: [f64; 2], b: [f64; 2]) {
-    let ([x1, y1], [x2, y2]) = (a, b);
-    let _ = writeln!(
-        out,
-        "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>"
-    );
-}
-
-fn text(out: &mut String, class: &str, [x, y]: [f64; 2], anchor: &str, words: &str) {
-    let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
-    let words = escaped(words);
-    let _ = writeln!(out, "<text{class} x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{words}</text>");
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Documents of which parts are written by programs: what stands between `<!-- begin NAME -->` and `<!-- end NAME -->`.
 //!
-//! The rest of the document is written by people and kept as it is. `benches/torch/write_results.py` does the same.
+//! The rest of the document is written by people and kept as it is.
 
 /// `document` with `body` between the markers of `name`; the error says what is missing.
 pub fn replace(document: &str, name: &str, body: &str) -> Result<String, String> {

@@ -147,7 +147,7 @@ def serve(generator: Generator):
             return
         if len(words) == 2 and words[0] in work and words[1].isdigit():
             once, tokens = work[words[0]]
-            reply = {"ms": [once() for _ in range(int(words[1]))], "tokens_per_step": tokens}
+            reply = {"ms": [once() for _ in range(int(words[1]))], "tokens_per_step": tokens, "version": torch.__version__}
         else:
             reply = {"error": f"expected 'prefill N', 'decode N' or 'quit', got {line.strip()!r}"}
         print(json.dumps(reply), flush=True)

@@ -7,14 +7,17 @@ the ratio of one round says more than two separate runs. The order flips every r
     python paired.py --ours "nanochat bench train --serve-steps" \\
                      --torch "python train_classic.py --serve-steps" --rounds 7 --steps 3
 
-Protocol on each side, one line each way: "step N" is answered by a JSON object holding
-{"ms": [N times]} and, where known, "tokens_per_step"; "quit" ends. Lines that do not start with
-"{" are notices and are skipped. Standard library only.
+Protocol on each side, one line each way: "step N" (or another kind of work, --work) is answered by a
+JSON object holding {"ms": [N times]} and, where known, "tokens_per_step"; "quit" ends. Lines that do
+not start with "{" are notices and are skipped. A command line may begin with NAME=value words, which
+become its environment. Standard library only.
 """
 
 import argparse
+import datetime
 import json
 import os
+import re
 import shlex
 import statistics
 import subprocess
@@ -46,12 +49,16 @@ def cpu_seconds(pid: int):
 class Side:
     """One running program."""
 
-    def __init__(self, name: str, command: str):
-        self.name = name
-        self.tokens_per_step = None
-        argv = shlex.split(command)
+    def __init__(self, name: str, command: str, work: str):
+        self.name, self.work = name, work
+        self.tokens_per_step = self.version = None
+        argv, environment = shlex.split(command), dict(os.environ)
+        while argv and re.fullmatch(r"[A-Z_]+=.*", argv[0]):
+            key, _, value = argv.pop(0).partition("=")
+            environment[key] = value
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         try:
-            self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            self.process = subprocess.Popen(argv, env=environment, text=True, **pipes)
         except OSError as e:
             raise Failed(f"{name}: cannot start {argv[:1]}: {e}") from None
 
@@ -59,7 +66,7 @@ class Side:
         """Asks for steps and waits; their median ms, all ms, and the cores others kept busy."""
         before, start = cpu_seconds(self.process.pid), time.perf_counter()
         try:
-            self.process.stdin.write(f"step {steps}\n")
+            self.process.stdin.write(f"{self.work} {steps}\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             raise Failed(f"{self.name}: ended before it was asked for steps") from None
@@ -68,7 +75,7 @@ class Side:
         ms = reply.get("ms")
         if not isinstance(ms, list) or len(ms) != steps or not all(t > 0 for t in ms):
             raise Failed(f"{self.name}: asked for {steps} steps, got {reply}")
-        self.tokens_per_step = reply.get("tokens_per_step")
+        self.tokens_per_step, self.version = reply.get("tokens_per_step"), reply.get("version")
         others = None
         if before and after:
             machine, own = after[0] - before[0], after[1] - before[1]
@@ -86,6 +93,14 @@ class Side:
                     raise Failed(f"{self.name}: {reply['error']}")
                 return reply
         raise Failed(f"{self.name}: ended without answering (status {self.process.wait()})")
+
+    def peak_mb(self):
+        """The most memory that the program has had so far; None off Linux."""
+        try:
+            with open(f"/proc/{self.process.pid}/status") as f:
+                return next((int(line.split()[1]) / 1024 for line in f if line.startswith("VmHWM:")), None)
+        except OSError:
+            return None
 
     def close(self):
         """Asks the program to end, and ends it where it does not listen."""
@@ -122,23 +137,40 @@ def compare(ours: Side, torch: Side, args) -> list:
     return rounds
 
 
+def machine() -> str:
+    """The processor, its cores and its vector instructions, as far as the system tells."""
+    try:
+        with open("/proc/cpuinfo") as f:
+            text = f.read()
+    except OSError:
+        return "unknown"
+    name = re.search(r"model name\s*: (.*)", text)
+    flags = re.search(r"flags\s*: (.*)", text)
+    level = "AVX-512" if flags and "avx512f" in flags[1] else "AVX2" if flags and " avx2" in flags[1] else "no AVX2"
+    return f"{name[1].strip() if name else 'unknown'}, {os.cpu_count()} cores, {level}"
+
+
 def is_quiet(one_round: dict) -> bool:
     """Whether both halves of a round ran with the machine to themselves, as far as is known."""
     loads = [one_round[side]["other_cores"] for side in ("ours", "torch")]
     return all(load is not None and load < QUIET_CORES for load in loads)
 
 
-def summary(rounds: list, args, tokens_per_step) -> dict:
+def summary(rounds: list, args, sides: list) -> dict:
     """Ratio = ours tokens/s over torch tokens/s: above 1, ours is faster."""
     ratios = [r["ratio"] for r in rounds]
     quiet = [r["ratio"] for r in rounds if is_quiet(r)]
+    tokens_per_step = sides[0].tokens_per_step or sides[1].tokens_per_step
     out = {
+        "name": args.name, "work": args.work, "date": str(datetime.date.today()), "machine": machine(),
+        "torch_version": sides[1].version,
         "ours": args.ours, "torch": args.torch, "steps_per_round": args.steps,
         "median_ratio": statistics.median(ratios), "min_ratio": min(ratios), "max_ratio": max(ratios),
         "quiet_rounds": len(quiet), "quiet_median_ratio": statistics.median(quiet) if quiet else None,
         "tokens_per_step": tokens_per_step,
     }
-    for side in ("ours", "torch"):
+    for side, running in zip(("ours", "torch"), sides):
+        out[f"{side}_peak_mb"] = running.peak_mb()
         median_ms = statistics.median(r[side]["median_ms"] for r in rounds)
         out[f"{side}_median_step_ms"] = median_ms
         out[f"{side}_tokens_per_s"] = 1e3 * tokens_per_step / median_ms if tokens_per_step else None
@@ -149,6 +181,8 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--ours", required=True, help="command line of our program")
     p.add_argument("--torch", required=True, help="command line of the baseline")
+    p.add_argument("--name", default="", help="what the result is to be called")
+    p.add_argument("--work", default="step", help="what to ask for: step, prefill, decode")
     p.add_argument("--rounds", type=int, default=7)
     p.add_argument("--steps", type=int, default=3, help="steps per side and round; their median counts")
     p.add_argument("--warmup", type=int, default=3, help="steps of each side before the first round")
@@ -160,14 +194,14 @@ def main():
     sides = []
     try:
         for name in ("ours", "torch"):
-            sides.append(Side(name, getattr(args, name)))
+            sides.append(Side(name, getattr(args, name), args.work))
         rounds = compare(*sides, args)
+        result = summary(rounds, args, sides)
     except Failed as e:
         sys.exit(f"error: {e}")
     finally:
         for side in sides:
             side.close()
-    result = summary(rounds, args, sides[0].tokens_per_step or sides[1].tokens_per_step)
     print(
         f"ours / torch: median {result['median_ratio']:.3f}, "
         f"min {result['min_ratio']:.3f}, max {result['max_ratio']:.3f} over {args.rounds} rounds"

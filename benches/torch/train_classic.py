@@ -156,7 +156,7 @@ def serve(trainer: Trainer):
             return
         if len(words) == 2 and words[0] == "step" and words[1].isdigit():
             reply = {"ms": [trainer.step() for _ in range(int(words[1]))]}
-            reply |= {"tokens_per_step": tokens_per_step, "loss": trainer.loss}
+            reply |= {"tokens_per_step": tokens_per_step, "loss": trainer.loss, "version": torch.__version__}
         else:
             reply = {"error": f"expected 'step N' or 'quit', got {line.strip()!r}"}
         print(json.dumps(reply), flush=True)

@@ -41,7 +41,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     if !(args.temperature >= 0.0 && args.temperature.is_finite()) {
         anyhow::bail!(crate::globals::Usage(format!("--temperature {}: give 0 or more", args.temperature)));
     }
-    let loaded = shared::load_run(globals, args.run.as_deref(), None)?;
+    let loaded = shared::load_run(globals, args.run.as_deref(), None)?.for_inference()?;
     let mut session = Session::new(&loaded, sampling, args.max_tokens);
     if let Some(prompt) = &args.prompt {
         let reply = session.ask(prompt, !globals.json)?;

@@ -71,6 +71,13 @@ pub fn load_run(globals: &Globals, name: Option<&str>, tokenizer: Option<&Path>)
     Ok(Loaded { gpt, tokenizer, state, run })
 }
 
+impl Loaded {
+    /// With the model prepared for drawing tokens: no further training.
+    pub fn for_inference(self) -> anyhow::Result<Loaded> {
+        Ok(Loaded { gpt: self.gpt.for_inference()?, ..self })
+    }
+}
+
 /// A checkpoint's model.
 pub fn load_checkpoint(folder: &Path, options: GptOptions) -> anyhow::Result<(Gpt, State)> {
     let state = checkpoint::load_state(folder)?;

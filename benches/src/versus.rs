@@ -1,0 +1,125 @@
+//! Whole-system comparisons with PyTorch as Markdown tables: what `benches/torch/paired.py` wrote for each configuration of
+//! `cargo xtask bench-vs-torch`.
+
+use crate::curves::{self, Point};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+fn number(v: &Value, key: &str) -> f64 {
+    v[key].as_f64().unwrap_or(f64::NAN)
+}
+
+fn text<'v>(v: &'v Value, key: &str) -> &'v str {
+    v[key].as_str().unwrap_or("?")
+}
+
+/// All different values of a field, in order.
+fn each(results: &[Value], key: &str) -> String {
+    let all: BTreeSet<&str> = results.iter().filter_map(|r| r[key].as_str()).collect();
+    all.into_iter().collect::<Vec<_>>().join("; ")
+}
+
+/// A line per configuration. Results are in the order of their names.
+pub fn table(results: &[Value]) -> String {
+    let mut out = format!(
+        "{}; PyTorch {}; {}.\n\n",
+        each(results, "machine"),
+        each(results, "torch_version"),
+        each(results, "date")
+    );
+    out += "| what | ours, tokens/s | PyTorch, tokens/s | ours / PyTorch: median (min to max) | rounds (quiet) | load by others, cores | peak memory, MB: ours / PyTorch |\n";
+    out += "|---|---|---|---|---|---|---|\n";
+    for r in results {
+        let [ratio, min, max] = ["median_ratio", "min_ratio", "max_ratio"].map(|key| number(r, key));
+        let mut ratios = format!("**{ratio:.2}** ({min:.2} to {max:.2})");
+        if let Some(quiet) = r["quiet_median_ratio"].as_f64() {
+            ratios += &format!("; quiet {quiet:.2}");
+        }
+        let rounds = r["rounds"].as_array().map_or(0, Vec::len);
+        let load = load(r).map_or("?".into(), |load| format!("{load:.2}"));
+        out += &format!(
+            "| {} | {:.0} | {:.0} | {ratios} | {rounds} ({}) | {load} | {} / {} |\n",
+            text(r, "name"),
+            number(r, "ours_tokens_per_s"),
+            number(r, "torch_tokens_per_s"),
+            r["quiet_rounds"],
+            megabytes(r, "ours_peak_mb"),
+            megabytes(r, "torch_peak_mb"),
+        );
+    }
+    out
+}
+
+fn megabytes(r: &Value, key: &str) -> String {
+    r[key].as_f64().map_or("?".into(), |mb| format!("{mb:.0}"))
+}
+
+/// The mean over all rounds and both sides of what other programs used.
+fn load(r: &Value) -> Option<f64> {
+    let rounds = r["rounds"].as_array()?;
+    let sides =
+        rounds.iter().flat_map(|round| ["ours", "torch"].map(|side| round[side]["other_cores"].as_f64()));
+    let loads: Vec<f64> = sides.collect::<Option<_>>()?;
+    (!loads.is_empty()).then(|| loads.iter().sum::<f64>() / loads.len() as f64)
+}
+
+/// How time grows: a line per length and depth, with the speed by the FLOPs formula, and the gain of a second thread.
+pub fn scaling(results: &[Value]) -> String {
+    let mut out = String::from(
+        "| what | ours, ms per 1000 tokens | GFLOP/s | PyTorch, ms per 1000 tokens | GFLOP/s |\n|---|---|---|---|---|\n",
+    );
+    for (_, points) in curves::series(results) {
+        for Point { name, flops_per_token, ours, torch, .. } in points {
+            let speed = |ms_per_1000: f64| flops_per_token / ms_per_1000 / 1e3;
+            out +=
+                &format!("| {name} | {ours:.1} | {:.0} | {torch:.1} | {:.0} |\n", speed(ours), speed(torch));
+        }
+    }
+    let of = |name: &str| results.iter().find(|r| text(r, "name").starts_with(name));
+    if let (Some(one), Some(two)) = (of("scaling.threads1."), of("scaling.threads2.")) {
+        let [ours, torch] =
+            ["ours_tokens_per_s", "torch_tokens_per_s"].map(|key| number(two, key) / number(one, key));
+        out += &format!("\nA second thread makes ours {ours:.2} times as fast, PyTorch {torch:.2} times.\n");
+    }
+    out
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A result of `paired.py`.
+    pub fn result(name: &str, ours: f64, torch: f64) -> Value {
+        json!({
+            "name": name, "machine": "a machine", "torch_version": "2.9", "date": "2026-01-02",
+            "ours_tokens_per_s": ours, "torch_tokens_per_s": torch, "median_ratio": ours / torch, "min_ratio": 0.5, "max_ratio": 4.0,
+            "quiet_rounds": 1, "quiet_median_ratio": 2.5, "ours_peak_mb": 100.0, "torch_peak_mb": null,
+            "rounds": [{ "ours": { "other_cores": 0.1 }, "torch": { "other_cores": 0.3 } }],
+        })
+    }
+
+    #[test]
+    fn a_configuration_has_its_ratios_its_load_and_its_memory() {
+        let table = table(&[result("decode.d4.b1.f32.eager", 300.0, 150.0)]);
+        assert!(table.starts_with("a machine; PyTorch 2.9; 2026-01-02.\n"), "{table}");
+        let line = "| decode.d4.b1.f32.eager | 300 | 150 | **2.00** (0.50 to 4.00); quiet 2.50 | 1 (1) | 0.20 | 100 / ? |";
+        assert!(table.contains(line), "{table}");
+    }
+
+    #[test]
+    fn growth_is_told_for_lengths_depths_and_threads() {
+        let names = ["scaling.t512.compiled", "scaling.d2.compiled", "scaling.threads1.compiled"];
+        let mut results = names.map(|name| result(name, 1000.0, 500.0)).to_vec();
+        results.push(result("scaling.threads2.compiled", 1900.0, 800.0));
+        let text = scaling(&results);
+        assert!(text.contains("ours 1.90 times as fast, PyTorch 1.60 times"), "{text}");
+        // 6·(V·C + L·12·C²) + 12·L·C·T at V 4096, T 512: 1000 tokens in a second.
+        let flops = 6.0 * (4096.0 * 256.0 + 4.0 * 12.0 * 65536.0) + 12.0 * 4.0 * 256.0 * 512.0;
+        assert!(
+            text.contains(&format!("| depth 4, T 512 | 1000.0 | {:.0} | 2000.0 |", flops / 1e6)),
+            "{text}"
+        );
+        assert!(text.contains("| depth 2, T 512 | 1000.0 |"), "{text}");
+    }
+}
