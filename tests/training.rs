@@ -15,7 +15,7 @@ use train::stage::report::{Reporter, StepLine};
 use train::stage::{RunOptions, run_stage};
 use train::trainer;
 
-const SETTINGS: StepSettings = StepSettings { lr_multiplier: 1.0, muon_momentum: 0.9 };
+const SETTINGS: StepSettings = StepSettings { lr_multiplier: 1.0, muon_momentum: 0.9, muon_weight_decay: 0.0 };
 
 fn steps(gpt: &mut Gpt, n: u64) -> Vec<f64> {
     let config = gpt.config().clone();

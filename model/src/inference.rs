@@ -2,7 +2,8 @@
 //!
 //! With `P` parameters in matrices that multiply (all but the embedding), L layers, H heads of width D, and c positions in
 //! the cache, one token takes `2·P + 4·L·H·D·c` operations, and reads every such parameter and `2·L·Hk·D·c` numbers of the
-//! cache. A prompt of n tokens takes `2·(P − V·C)·n + 2·V·C + 4·L·H·D·n(n+1)/2`: only its last token needs logits.
+//! cache. A prompt of n tokens takes `2·(P − V·C)·n + 2·V·C + 4·L·H·D·n(n+1)/2`: only its last token needs logits. A layer
+//! with a window of w positions sees at most w.
 
 use crate::config::GptConfig;
 use crate::error::Result;
@@ -17,37 +18,46 @@ impl Gpt {
     pub fn for_inference(self) -> Result<Gpt> {
         let options = self.options();
         let _label = memory::label("weights");
-        self.map_params(|i, parameter| {
-            if i == 0 {
-                return Ok(parameter); // the embedding is looked up, and its rows are rounded then
+        self.map_params(|parameter| {
+            if !multiplies(&parameter.name) {
+                return Ok(parameter); // an embedding is looked up, and its rows are rounded then
             }
             Ok(Parameter::new(parameter.name.clone(), parameter.value().cast(options.compute)?))
         })
     }
     /// Bytes of all matrices that multiply: what one token must read.
     pub fn matrix_bytes(&self) -> usize {
-        self.params().iter().skip(1).map(|p| p.value().bytes()).sum()
+        self.params().iter().filter(|p| multiplies(&p.name)).map(|p| p.value().bytes()).sum()
     }
 }
 
+/// Is it a matrix of a product? Gates are too small to matter, and are read in f32.
+fn multiplies(name: &str) -> bool {
+    name == "lm_head.weight" || name.starts_with("transformer.h.") && !name.ends_with("gate.weight")
+}
+
 impl GptConfig {
-    /// Parameters in matrices that multiply.
-    fn matrix_params(&self) -> u64 {
-        let groups = self.params_by_group();
-        groups.lm_head + groups.transformer_matrices
-    }
-    /// Operations of attention for one query that sees one position, in all layers.
+    /// Operations of attention in one layer, for one query that sees one position.
     fn attention_flops(&self) -> u64 {
-        4 * (self.n_layer * self.n_head * self.head_dim()) as u64
+        4 * (self.n_head * self.head_dim()) as u64
     }
     /// Operations of one new token that sees `context` positions.
     pub fn decode_flops(&self, context: usize) -> u64 {
-        2 * self.matrix_params() + self.attention_flops() * context as u64
+        2 * self.matrix_params() + self.attention_flops() * self.attended(context)
     }
     /// Operations of reading a prompt of `n` tokens.
     pub fn prefill_flops(&self, n: usize) -> u64 {
-        let (n, groups) = (n as u64, self.params_by_group());
-        2 * (groups.transformer_matrices * n + groups.lm_head) + self.attention_flops() * (n * (n + 1) / 2)
+        let head = self.params_by_group().lm_head;
+        let seen = |layer| {
+            let w = self.window(layer).map_or(n, |w| w.min(n)) as u64;
+            w * (w + 1) / 2 + (n as u64 - w) * w
+        };
+        let seen: u64 = (0..self.n_layer).map(seen).sum();
+        2 * ((self.matrix_params() - head) * n as u64 + head) + self.attention_flops() * seen
+    }
+    /// Bytes of the cache that one token reads which sees `context` positions, with numbers of `size` bytes.
+    pub fn cache_read_bytes(&self, context: usize, size: usize) -> u64 {
+        (2 * self.n_kv_head * self.head_dim() * size) as u64 * self.attended(context)
     }
     /// Bytes that one position takes in the cache, with numbers of `size` bytes.
     pub fn cache_bytes_per_token(&self, size: usize) -> u64 {

@@ -1,6 +1,6 @@
 //! Decoding: greedy ids and logits through the cache, a prompt in chunks, and the probabilities of sampling.
 
-use super::input::{Tensors, classic_config, file_name, json};
+use super::input::{Tensors, model_config, file_name, json};
 use super::kind::Case;
 use super::model::{VALUES, full_logits, load};
 use super::report::{Checked, Reporter, Stop, Tolerance, fail};
@@ -45,7 +45,7 @@ pub(super) fn check(case: &Case, report: &mut Reporter<'_>) -> Checked {
 }
 
 fn one(dump: &Dump, file: &Path, name: &str, report: &mut Reporter<'_>) -> Checked {
-    let config = classic_config(&dump.config)?;
+    let config = model_config(&dump.config)?;
     let stored = Tensors::read(file)?;
     let gpt = load(&config, stored.weights(&config, "")?)?;
     let n = dump.greedy_ids.len();

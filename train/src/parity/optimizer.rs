@@ -204,7 +204,7 @@ fn model_steps(data: &Tensors, info: &Info, v: Variant<'_>, report: &mut Reporte
     }
     let (lrs, multipliers) = schedule(data, info)?;
     let AdamW { betas, eps, .. } = info.adamw;
-    let hyper = Hyper { lrs, betas, eps, weight_decay: v.weight_decay, ns: v.ns };
+    let hyper = Hyper { lrs, betas, eps, weight_decay: v.weight_decay, ns: v.ns, current: None };
     let mut optimizer = Optimizer::new(&params, hyper)?;
     let mut history = History::new();
     for (i, rates) in info.steps.iter().enumerate() {
@@ -218,7 +218,7 @@ fn model_steps(data: &Tensors, info: &Info, v: Variant<'_>, report: &mut Reporte
                 report.tensors(&name, &ours, theirs, CLIPPED);
             }
         }
-        let settings = StepSettings { lr_multiplier: multipliers[i], muon_momentum: rates.muon_momentum };
+        let settings = StepSettings { lr_multiplier: multipliers[i], muon_momentum: rates.muon_momentum, muon_weight_decay: 0.0 };
         optimizer.step(&mut params, settings)?;
         for p in &params {
             history.insert((i + 1, p.name.clone()), p.value().copied()?);

@@ -3,7 +3,7 @@
 //! Two runs: ours (f32 rotary tables and Newton–Schulz) against the original with the same choice, and both in bf16
 //! against the original as it is.
 
-use super::input::{Tensors, classic_config, json};
+use super::input::{Tensors, model_config, json};
 use super::report::{Checked, Reporter, Tolerance, fail};
 use crate::optim::{Hyper, NsDtype, Optimizer, StepSettings, clip_grad_norm};
 use crate::schedule::{Trapezoid, classic_muon_momentum};
@@ -73,7 +73,7 @@ struct Run {
 
 pub(super) fn check(dir: &Path, report: &mut Reporter<'_>) -> Checked {
     let raw: Value = json(&dir.join("info.json"))?;
-    let config = classic_config(raw.get("config").unwrap_or(&Value::Null))?;
+    let config = model_config(raw.get("config").unwrap_or(&Value::Null))?;
     let info: Info = json(&dir.join("info.json"))?;
     let batches = Tensors::read(&dir.join("batches.safetensors"))?;
     let weights = Tensors::read(&dir.join("weights.safetensors"))?;
@@ -125,7 +125,7 @@ fn train(
         run.losses.push(micro.collect::<Checked<_>>()?);
         run.norms.push(clip_grad_norm(gpt.params(), r.grad_clip)?);
         let muon_momentum = classic_muon_momentum(step as u64);
-        let settings = StepSettings { lr_multiplier: lr.lr_multiplier(step as u64), muon_momentum };
+        let settings = StepSettings { lr_multiplier: lr.lr_multiplier(step as u64), muon_momentum, muon_weight_decay: 0.0 };
         optimizer.step(gpt.params_mut(), settings)?;
         if wanted.contains(&(step + 1)) {
             let copies = gpt.params().iter().map(|p| Ok((p.name.clone(), p.value().copied()?)));

@@ -141,6 +141,7 @@ impl Stage for Base {
         StepSettings {
             lr_multiplier: self.schedule.lr_multiplier(step as u64),
             muon_momentum: classic_muon_momentum(step as u64),
+            muon_weight_decay: 0.0,
         }
     }
     fn evaluate(&mut self, gpt: &Gpt) -> Result<BitsPerByte> {

@@ -106,7 +106,7 @@ impl Bench {
         let mut batch = Some(self.batch()?);
         let next = || batch.take().ok_or_else(|| TrainError::Config("one batch a step".into()));
         let muon_momentum = classic_muon_momentum(u64::from(self.optimizer.steps));
-        let settings = StepSettings { lr_multiplier: 1.0, muon_momentum };
+        let settings = StepSettings { lr_multiplier: 1.0, muon_momentum, muon_weight_decay: 0.0 };
         let start = Instant::now();
         self.loss = trainer::step(&mut self.gpt, &mut self.optimizer, 1, next, settings, CLIP)?.loss;
         Ok(1e3 * start.elapsed().as_secs_f64())
