@@ -11,4 +11,4 @@ pub use adamw::AdamWState;
 pub use clip::clip_grad_norm;
 pub use muon::{MuonState, NsDtype};
 pub use normuon::NorMuonState;
-pub use optimizer::{Hyper, Optimizer, StepSettings};
+pub use optimizer::{Hyper, Optimizer, Rule, StepSettings};
