@@ -174,7 +174,9 @@ pub enum ConfigError {
         letter: char,
     },
     /// The gates read the first channels of a row.
-    #[error("n_embd is {n_embd}, but {part} reads {needs} channels: use n_embd {needs} or more, or leave it out")]
+    #[error(
+        "n_embd is {n_embd}, but {part} reads {needs} channels: use n_embd {needs} or more, or leave it out"
+    )]
     TooNarrow {
         /// What reads them.
         part: &'static str,
@@ -187,7 +189,9 @@ pub enum ConfigError {
     #[error("sequence length {0} is too short for the current family: train on 2 tokens or more")]
     ShortSequence(usize),
     /// A stored configuration belongs to a family that this program does not build.
-    #[error("the stored config has {field:?}, which neither family has: load a classic or current checkpoint")]
+    #[error(
+        "the stored config has {field:?}, which neither family has: load a classic or current checkpoint"
+    )]
     OtherFamily {
         /// The field that gives it away.
         field: String,
@@ -280,13 +284,19 @@ impl GptConfig {
         let mut shapes = self.leading_scalars();
         shapes.push(("transformer.wte.weight".to_string(), vec![rows, c]));
         for i in 0..self.n_layer {
-            let mut block =
-                vec![("attn.c_q", [c, c]), ("attn.c_k", [kv, c]), ("attn.c_v", [kv, c]), ("attn.c_proj", [c, c])];
+            let mut block = vec![
+                ("attn.c_q", [c, c]),
+                ("attn.c_k", [kv, c]),
+                ("attn.c_v", [kv, c]),
+                ("attn.c_proj", [c, c]),
+            ];
             if self.has_values(i) {
                 block.push(("attn.ve_gate", [self.n_kv_head, current::VALUE_GATE_CHANNELS]));
             }
             block.extend([("mlp.c_fc", [4 * c, c]), ("mlp.c_proj", [c, 4 * c])]);
-            let named = |(name, shape): (&str, [usize; 2])| (format!("transformer.h.{i}.{name}.weight"), shape.to_vec());
+            let named = |(name, shape): (&str, [usize; 2])| {
+                (format!("transformer.h.{i}.{name}.weight"), shape.to_vec())
+            };
             shapes.extend(block.into_iter().map(named));
         }
         shapes.push(("lm_head.weight".to_string(), vec![rows, c]));
@@ -312,7 +322,8 @@ impl GptConfig {
 
     /// Number of parameters: `2VC + 12LC²` for a classic model in which every head has its own keys and values.
     pub fn num_params(&self) -> u64 {
-        let ParamGroups { wte, value_embeds, lm_head, transformer_matrices, scalars } = self.params_by_group();
+        let ParamGroups { wte, value_embeds, lm_head, transformer_matrices, scalars } =
+            self.params_by_group();
         wte + value_embeds + lm_head + transformer_matrices + scalars
     }
 

@@ -32,7 +32,9 @@ pub enum ModelError {
         what: String,
     },
     /// Weights that are not those of the configuration.
-    #[error("the weights contradict the configuration at {name}: {what}; use the configuration they were made with")]
+    #[error(
+        "the weights contradict the configuration at {name}: {what}; use the configuration they were made with"
+    )]
     Contradiction {
         /// The weight.
         name: String,

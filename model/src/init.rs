@@ -90,9 +90,9 @@ pub fn weights(config: &GptConfig, seed: u64, device: Device) -> Result<Vec<(Str
             let stream = stream as u64;
             let weight = match start(config, &name, &shape) {
                 Start::Normal(std) => normal(seed, stream, std, &shape, device)?,
-                Start::Uniform(low, high) => {
-                    draw(&shape, device, |i| low + (high - low) * f64::from(philox::unit_f32(philox::word(seed, stream, i))))?
-                }
+                Start::Uniform(low, high) => draw(&shape, device, |i| {
+                    low + (high - low) * f64::from(philox::unit_f32(philox::word(seed, stream, i)))
+                })?,
                 Start::Line(first, last) => {
                     let steps = shape[0].saturating_sub(1).max(1) as f64;
                     draw(&shape, device, |i| first + (last - first) * i as f64 / steps)?

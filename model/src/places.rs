@@ -32,7 +32,8 @@ impl Places {
             let at = |part: &str| here(&format!("transformer.h.{i}.{part}.weight"));
             let gate = find(&format!("transformer.h.{i}.attn.ve_gate.weight"));
             BlockPlaces {
-                matrices: ["attn.c_q", "attn.c_k", "attn.c_v", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"].map(at),
+                matrices: ["attn.c_q", "attn.c_k", "attn.c_v", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"]
+                    .map(at),
                 values: gate.zip(find(&format!("value_embeds.{i}.weight"))),
             }
         };

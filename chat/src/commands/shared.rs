@@ -2,7 +2,7 @@
 
 use crate::globals::Globals;
 use anyhow::{Context, bail};
-use model::{Gpt, GptOptions};
+use model::{ConfigError, Family, Gpt, GptConfig, GptOptions};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -111,4 +111,31 @@ pub fn check_tokenizer(tokenizer: &Tokenizer, state: &State) -> anyhow::Result<(
 /// From now on Ctrl-C ends the program at once: nothing unsaved is at stake in a chat.
 pub fn end_on_interrupt() {
     CHATTING.store(true, Ordering::Relaxed);
+}
+
+/// Which recipe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Generation {
+    /// Autumn 2025
+    #[default]
+    Classic,
+    /// 2026: windows, value embeddings, mixing, smear, backout; Muon as it is today
+    Current,
+}
+
+impl Generation {
+    /// The architecture.
+    pub fn family(self) -> Family {
+        match self {
+            Generation::Classic => Family::Classic,
+            Generation::Current => Family::Current,
+        }
+    }
+    /// The model of a depth.
+    pub fn of_depth(self, depth: usize, vocab: usize, sequence_len: usize) -> Result<GptConfig, ConfigError> {
+        match self {
+            Generation::Classic => GptConfig::classic_from_depth(depth, vocab, sequence_len),
+            Generation::Current => GptConfig::current_from_depth(depth, vocab, sequence_len),
+        }
+    }
 }

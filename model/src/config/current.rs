@@ -65,7 +65,8 @@ impl GptConfig {
         check_size("depth", depth, MAX_LAYERS)?;
         let n_embd = (64 * depth).next_multiple_of(HEAD_DIM);
         let n_head = n_embd / HEAD_DIM;
-        let sizes = GptConfig { n_layer: depth, n_embd, n_head, n_kv_head: n_head, ..Self::of(Family::Current) };
+        let sizes =
+            GptConfig { n_layer: depth, n_embd, n_head, n_kv_head: n_head, ..Self::of(Family::Current) };
         let config = GptConfig { vocab_size, sequence_len, ..sizes };
         config.validate()?;
         Ok(config)

@@ -167,9 +167,14 @@ mod tests {
         for &(depth, tokens, batch, steps, rate, decay) in TABLE {
             let config = GptConfig::current_from_depth(depth, 32768, 2048).unwrap();
             let dial = Dial::new(&config, CURRENT_PARAM_DATA_RATIO, None).unwrap();
-            let request = HorizonRequest { param_data_ratio: Some(CURRENT_PARAM_DATA_RATIO), ..Default::default() };
+            let request =
+                HorizonRequest { param_data_ratio: Some(CURRENT_PARAM_DATA_RATIO), ..Default::default() };
             let run = dial.horizon(&config, &request).unwrap();
-            assert_eq!((dial.target_tokens, dial.batch_tokens, run.iterations), (tokens, batch, steps), "d{depth}");
+            assert_eq!(
+                (dial.target_tokens, dial.batch_tokens, run.iterations),
+                (tokens, batch, steps),
+                "d{depth}"
+            );
             assert!((dial.batch_lr_scale - rate).abs() < 1e-4, "d{depth}: {dial:?}");
             assert!((0.28 * dial.weight_decay_scale - decay).abs() < 6e-5, "d{depth}: {dial:?}");
         }

@@ -201,7 +201,10 @@ impl Optimizer {
         for (p, state) in params.iter().zip(&mut self.states) {
             match state {
                 State::AdamW { state, .. } => {
-                    *state = AdamWState { m: fetch(p, "m", p.value().dims())?, v: fetch(p, "v", p.value().dims())? };
+                    *state = AdamWState {
+                        m: fetch(p, "m", p.value().dims())?,
+                        v: fetch(p, "v", p.value().dims())?,
+                    };
                 }
                 State::Muon(state, _) => state.buf = fetch(p, "buf", p.value().dims())?,
                 State::NorMuon(state, _) => {
@@ -220,7 +223,8 @@ mod tests {
     use super::*;
     use tensor::Device;
 
-    const SETTINGS: StepSettings = StepSettings { lr_multiplier: 0.5, muon_momentum: 0.9, muon_weight_decay: 0.0 };
+    const SETTINGS: StepSettings =
+        StepSettings { lr_multiplier: 0.5, muon_momentum: 0.9, muon_weight_decay: 0.0 };
 
     /// An embedding and a head of four numbers, with their optimizer.
     fn two_tables() -> (Vec<Parameter>, Optimizer) {
@@ -250,6 +254,21 @@ mod tests {
                     p.name
                 );
             }
+        }
+    }
+
+    #[test]
+    fn the_decay_of_matrices_is_that_of_the_step() {
+        let full = |v: f32| Tensor::from_slice(&[v; 4], &[2, 2], Device::Cpu).unwrap();
+        let mut params = vec![Parameter::new("transformer.h.0.attn.c_q.weight", full(1.0))];
+        let mut optimizer = Optimizer::new(&params, Hyper::current(CurrentLrs::default())).unwrap();
+        for muon_weight_decay in [0.5, 0.0] {
+            params[0].grad().add(full(0.0)).unwrap();
+            let before = params[0].value().to_f64_vec()[0];
+            optimizer.step(&mut params, StepSettings { muon_weight_decay, ..SETTINGS }).unwrap();
+            // No gradient, so no update: lr 0.02, halved by the multiplier.
+            let want = before * (1.0 - 0.5 * 0.02 * muon_weight_decay);
+            assert!((params[0].value().to_f64_vec()[0] - want).abs() < 1e-7);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Decoding: greedy ids and logits through the cache, a prompt in chunks, and the probabilities of sampling.
 
-use super::input::{Tensors, model_config, file_name, json};
+use super::input::{Tensors, file_name, json, model_config};
 use super::kind::Case;
 use super::model::{VALUES, full_logits, load};
 use super::report::{Checked, Reporter, Stop, Tolerance, fail};

@@ -1,6 +1,6 @@
 //! Initial weights: names, order, shapes and moments. The random numbers themselves are our own.
 
-use super::input::{model_config, json};
+use super::input::{json, model_config};
 use super::report::{Checked, Reporter, Stop, Tolerance, fail};
 use ::model::init::{Start, start};
 use ::model::{Gpt, GptOptions};

@@ -4,7 +4,7 @@
 //! tables in f32 and, as `*_bf16rope`, with tables rounded to bf16. Dumps of the current family have the whole computation in
 //! bf16 instead, as `*_bf16compute`.
 
-use super::input::{Tensors, model_config, json};
+use super::input::{Tensors, json, model_config};
 use super::report::{Checked, Reporter, Tolerance, fail};
 use ::model::observe::{Blind, Observer};
 use ::model::{Family, Gpt, GptConfig, GptOptions, RopeTable};

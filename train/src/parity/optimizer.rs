@@ -218,7 +218,11 @@ fn model_steps(data: &Tensors, info: &Info, v: Variant<'_>, report: &mut Reporte
                 report.tensors(&name, &ours, theirs, CLIPPED);
             }
         }
-        let settings = StepSettings { lr_multiplier: multipliers[i], muon_momentum: rates.muon_momentum, muon_weight_decay: 0.0 };
+        let settings = StepSettings {
+            lr_multiplier: multipliers[i],
+            muon_momentum: rates.muon_momentum,
+            muon_weight_decay: 0.0,
+        };
         optimizer.step(&mut params, settings)?;
         for p in &params {
             history.insert((i + 1, p.name.clone()), p.value().copied()?);

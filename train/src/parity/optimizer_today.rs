@@ -47,7 +47,8 @@ pub(super) fn check(dir: &Path, data: &Tensors, report: &mut Reporter<'_>) -> Ch
     for (name, p0) in data.below("p0.") {
         known += match name.split_once('.') {
             Some(("muon", _)) => {
-                muon(data, &info, name, p0, NsDtype::F32, report)? + muon(data, &info, name, p0, NsDtype::Bf16, report)?
+                muon(data, &info, name, p0, NsDtype::F32, report)?
+                    + muon(data, &info, name, p0, NsDtype::Bf16, report)?
             }
             Some(("adamw", group)) => adamw(data, &info, name, group, p0, report)?,
             _ => return fail(format!("data.safetensors: p0.{name} is of no known rule")),

@@ -3,12 +3,10 @@
 //! Two runs: ours (f32 rotary tables and Newton–Schulz) against the original with the same choice, and both in bf16
 //! against the original as it is.
 
-use super::input::{Tensors, model_config, json};
+use super::input::{Tensors, json, model_config};
 use super::report::{Checked, Reporter, Tolerance, fail};
 use crate::optim::{Hyper, NsDtype, Optimizer, StepSettings, clip_grad_norm};
-use crate::schedule::{
-    Trapezoid, classic_muon_momentum, current_muon_momentum, current_muon_weight_decay,
-};
+use crate::schedule::{Trapezoid, classic_muon_momentum, current_muon_momentum, current_muon_weight_decay};
 use ::model::scaling::{ClassicLrs, CurrentLrs};
 use ::model::{Gpt, GptConfig, GptOptions, RopeTable};
 use autograd::Tape;
@@ -75,7 +73,8 @@ impl Recipe {
             let lrs = CurrentLrs::tuned(self.embedding_lr, self.unembedding_lr, scalar_lr, self.matrix_lr);
             return Hyper { ns, ..Hyper::current(lrs.scaled_to(n_embd, 1.0)) };
         }
-        let lrs = ClassicLrs { wte: self.embedding_lr, lm_head: self.unembedding_lr, matrices: self.matrix_lr };
+        let lrs =
+            ClassicLrs { wte: self.embedding_lr, lm_head: self.unembedding_lr, matrices: self.matrix_lr };
         let classic = Hyper::classic(n_embd);
         Hyper { lrs: lrs.scaled_to(n_embd), weight_decay: self.weight_decay, ns, ..classic }
     }

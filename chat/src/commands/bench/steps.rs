@@ -1,9 +1,11 @@
 //! A training step that can be repeated and timed: a model, its optimizer and random batches.
 
 use super::train::{Args, NsArg};
+use crate::commands::shared::Generation;
 use crate::globals::Globals;
 use crate::profile;
 use kernels::philox::Philox;
+use model::scaling::CurrentLrs;
 use model::{Gpt, GptConfig};
 use std::time::Instant;
 use tensor::DType;
@@ -21,6 +23,9 @@ const CLIP: f64 = 1.0;
 /// The model's shape, as options.
 #[derive(clap::Args, Clone)]
 pub struct Shape {
+    /// Architecture and optimizer
+    #[arg(long, value_enum, default_value_t)]
+    generation: Generation,
     /// Blocks
     #[arg(long, default_value_t = 4)]
     depth: usize,
@@ -50,7 +55,7 @@ impl Shape {
             n_head,
             n_kv_head: self.n_kv_head.unwrap_or(n_head),
             n_embd,
-            ..GptConfig::default()
+            ..GptConfig::of(self.generation.family())
         };
         config.validate()?;
         Ok(config)
@@ -80,7 +85,12 @@ impl Bench {
             NsArg::F32 => NsDtype::F32,
             NsArg::Bf16 => NsDtype::Bf16,
         };
-        let hyper = Hyper { ns, ..Hyper::classic(gpt.config().n_embd) };
+        let n_embd = gpt.config().n_embd;
+        let hyper = match args.shape.generation {
+            Generation::Classic => Hyper::classic(n_embd),
+            Generation::Current => Hyper::current(CurrentLrs::default().scaled_to(n_embd, 1.0)),
+        };
+        let hyper = Hyper { ns, ..hyper };
         let optimizer = Optimizer::new(gpt.params(), hyper)?;
         let tokens = Philox::new(globals.seed, STREAM);
         Ok(Bench { gpt, optimizer, tokens, rows: args.device_batch_size, loss: f64::NAN })
