@@ -145,20 +145,21 @@ impl Dial {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 
     /// Depth, tokens, batch, steps, factor of the learning rates, weight decay from 0.28.
     type Row = (usize, u64, u64, u64, f64, f64);
     const TABLE: &[Row] = &[
-        (4, 138_412_608, 262_144, 528, 0.7071, 1.8899),
-        (6, 278_398_224, 262_144, 1_062, 0.7071, 0.93961),
-        (8, 503_318_784, 262_144, 1_920, 0.7071, 0.51972),
+        (4, 138_412_608, 262_144, 528, FRAC_1_SQRT_2, 1.8899),
+        (6, 278_398_224, 262_144, 1_062, FRAC_1_SQRT_2, 0.93961),
+        (8, 503_318_784, 262_144, 1_920, FRAC_1_SQRT_2, 0.51972),
         (10, 841_485_840, 524_288, 1_605, 1.0, 0.43963),
         (12, 1_321_210_944, 524_288, 2_520, 1.0, 0.28),
         (16, 2_818_581_504, 524_288, 5_376, 1.0, 0.13125),
-        (18, 3_892_850_064, 1_048_576, 3_712, 1.4142, 0.13439),
-        (20, 5_221_922_880, 1_048_576, 4_980, 1.4142, 0.10019),
-        (24, 8_757_727_488, 1_048_576, 8_352, 1.4142, 0.05974),
-        (26, 11_021_082_384, 1_048_576, 10_510, 1.4142, 0.04747),
+        (18, 3_892_850_064, 1_048_576, 3_712, SQRT_2, 0.13439),
+        (20, 5_221_922_880, 1_048_576, 4_980, SQRT_2, 0.10019),
+        (24, 8_757_727_488, 1_048_576, 8_352, SQRT_2, 0.05974),
+        (26, 11_021_082_384, 1_048_576, 10_510, SQRT_2, 0.04747),
         (32, 20_132_696_064, 2_097_152, 9_600, 2.0, 0.03675),
     ];
 
@@ -175,7 +176,7 @@ mod tests {
                 (tokens, batch, steps),
                 "d{depth}"
             );
-            assert!((dial.batch_lr_scale - rate).abs() < 1e-4, "d{depth}: {dial:?}");
+            assert!((dial.batch_lr_scale - rate).abs() < 1e-15, "d{depth}: {dial:?}");
             assert!((0.28 * dial.weight_decay_scale - decay).abs() < 6e-5, "d{depth}: {dial:?}");
         }
     }
@@ -201,7 +202,7 @@ mod tests {
             let ours = [config.num_params(), groups.transformer_matrices, groups.wte, groups.value_embeds];
             assert_eq!(ours, counts, "d{depth}");
             assert_eq!(groups.wte, groups.lm_head);
-            assert!((config.flops_per_token() as f64 / flops - 1.0).abs() < 2e-7, "d{depth}");
+            assert!((config.flops_per_token() as f64 / flops - 1.0).abs() < 5e-7, "d{depth}"); // half of the seventh digit
         }
     }
 
