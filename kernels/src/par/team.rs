@@ -108,6 +108,10 @@ impl Team {
     pub fn size(&self) -> usize {
         1 + self.helpers.len()
     }
+    /// Each thread on a core of its own: the caller's and the helpers'.
+    pub fn pin(&self) -> bool {
+        super::pin::pin(&self.helpers)
+    }
     /// `task(i)` for every `i` below `tasks`, each once. Inside of a task, or while another thread leads, the caller does
     /// it all by itself.
     pub fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
