@@ -16,6 +16,7 @@ pub mod error;
 pub mod fast_math;
 pub(crate) mod lines;
 pub mod measure;
+pub mod pages;
 pub mod par;
 pub mod philox;
 pub mod planted;
