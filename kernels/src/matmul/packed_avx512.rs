@@ -52,7 +52,8 @@ macro_rules! few {
             #[target_feature(enable = $features)]
             unsafe fn rows<const R: usize>(t: &Tile, x: *const u8, row: usize, w: *const u8, terms: usize) {
                 let mut acc = [[_mm512_setzero_ps(); 2]; R];
-                for unit in 0..terms / $terms {
+                let whole = terms / $terms;
+                for unit in 0..whole {
                     let w = w.wrapping_add(unit * $terms * COLS * $bytes);
                     // SAFETY: these rows of W exist.
                     let columns = unsafe { $w(w, false) };
@@ -64,13 +65,12 @@ macro_rules! few {
                         }
                     }
                 }
-                if terms % $terms != 0 {
-                    let unit = terms / $terms;
+                if whole * $terms < terms {
                     // SAFETY: half of the unit exists, and no more is read.
-                    let columns = unsafe { $w(w.wrapping_add(unit * $terms * COLS * $bytes), true) };
+                    let columns = unsafe { $w(w.wrapping_add(whole * $terms * COLS * $bytes), true) };
                     for r in 0..R {
                         // SAFETY: as above.
-                        let x = unsafe { $x(x.wrapping_add(r * row), unit, true) };
+                        let x = unsafe { $x(x.wrapping_add(r * row), whole, true) };
                         for v in 0..2 {
                             acc[r][v] = $multiply_add(acc[r][v], x, columns[v]);
                         }

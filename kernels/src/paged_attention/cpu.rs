@@ -160,9 +160,16 @@ impl Slots {
     /// Of the positions `from`, which lie in one block; the others stay 0.
     fn new(table: &Pages, layouts: &[Layout; 2], b: usize, kv_head: usize, from: Range<usize>) -> Slots {
         let mut slots = Slots { k: [0; BLOCK], v: [0; BLOCK] };
-        for position in from {
-            slots.k[position % BLOCK] = table.slot(&layouts[0], b, position, kv_head);
-            slots.v[position % BLOCK] = table.slot(&layouts[1], b, position, kv_head);
+        let mut first = from.start;
+        while first < from.end {
+            // Within a page the slots are a stride apart.
+            let end = from.end.min((first / table.page_len + 1) * table.page_len);
+            for (slots, layout) in [(&mut slots.k, &layouts[0]), (&mut slots.v, &layouts[1])] {
+                let (start, stride) = (table.slot(layout, b, first, kv_head), layout.strides()[1]);
+                let slots = &mut slots[first % BLOCK..][..end - first];
+                slots.iter_mut().enumerate().for_each(|(i, slot)| *slot = start + i * stride);
+            }
+            first = end;
         }
         slots
     }
