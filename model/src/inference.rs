@@ -1,4 +1,4 @@
-//! A model prepared for drawing tokens, and what drawing costs by formula.
+//! A model prepared for drawing tokens, and what drawing costs by formula. How its matrices lie in memory: `linear.rs`.
 //!
 //! With `P` parameters in matrices that multiply (all but the embedding), L layers, H heads of width D, and c positions in
 //! the cache, one token takes `2·P + 4·L·H·D·c` operations, and reads every such parameter and `2·L·Hk·D·c` numbers of the
@@ -131,8 +131,8 @@ impl GptConfig {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Gpt, GptConfig, GptOptions};
-    use tensor::{DType, Tensor};
+    use crate::{Gpt, GptConfig, GptOptions, Quantize};
+    use tensor::{DType, Device, Tensor};
 
     fn config() -> GptConfig {
         GptConfig {
@@ -165,6 +165,42 @@ mod tests {
             let gpt = gpt.for_inference(None).unwrap();
             assert_eq!(logits(&gpt), want);
             assert_eq!(gpt.matrix_bytes() * if compute == DType::F32 { 1 } else { 2 }, bytes);
+        }
+    }
+
+    #[test]
+    fn a_prepared_model_has_the_loss_of_the_original() {
+        let options = GptOptions::default();
+        let gpt = || Gpt::new(config(), 3, options).unwrap();
+        let ids = Tensor::ids(&[1, 7, 49], &[1, 3], options.device).unwrap();
+        let targets = Tensor::ids(&[7, -1, 2], &[3], options.device).unwrap();
+        let weight = Tensor::from_slice(&[0.5f32, 0.0, 0.25], &[3], options.device).unwrap();
+        let loss = |gpt: Gpt| {
+            let [loss, rows] = gpt.loss(&ids, &targets, &weight, None).unwrap();
+            [loss.value().to_f64_vec(), rows.value().to_f64_vec()]
+        };
+        assert_eq!(loss(gpt().for_inference(None).unwrap()), loss(gpt()));
+    }
+
+    #[test]
+    fn int8_weights_are_a_quarter_of_the_bytes_and_change_logits_a_little() {
+        for device in [Device::Cpu, Device::Reference] {
+            let compute = if device == Device::Cpu { DType::F32 } else { DType::F64 };
+            let options = GptOptions { device, compute, ..GptOptions::default() };
+            let model = |quantize| {
+                let gpt = Gpt::new(config(), 3, options).unwrap();
+                gpt.for_inference(quantize).unwrap()
+            };
+            let ids = Tensor::ids(&[1, 7, 49], &[1, 3], device).unwrap();
+            let (plain, int8) = (model(None), model(Some(Quantize::Int8)));
+            let logits = |gpt: &Gpt| gpt.all_logits(&ids).unwrap().to_f64_vec();
+            let (want, got) = (logits(&plain), logits(&int8));
+            let largest = want.iter().fold(0.0, |m: f64, z| m.max(z.abs()));
+            let furthest = want.iter().zip(&got).fold(0.0, |m: f64, (a, b)| m.max((a - b).abs()));
+            assert!(furthest > 0.0 && furthest <= 0.05 * largest, "{furthest} of {largest}");
+            let scales = 50 + 2 * (32 + 2 * 16 + 32 + 4 * 32 + 32);
+            let size = compute.size();
+            assert_eq!(int8.matrix_bytes(), plain.matrix_bytes() / size + scales * size);
         }
     }
 
