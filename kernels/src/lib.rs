@@ -53,6 +53,8 @@ macro_rules! ops {
 ops! {
     rms_norm: RmsNorm,
     matmul: Matmul,
+    packed_linear: PackedLinear,
+    quantize_int8: QuantizeInt8,
     muon: Muon,
     polar_express: PolarExpress,
     normuon: NorMuon,

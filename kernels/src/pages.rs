@@ -52,11 +52,23 @@ pub unsafe fn give_back(address: usize, bytes: usize) {
     }
 }
 
+/// `len` times `value`, in huge pages as far as they fit: what kernels are timed on should lie as tensors do.
+pub fn filled<T: Copy>(len: usize, value: T) -> Vec<T> {
+    let mut block: Vec<T> = Vec::with_capacity(len);
+    want_huge_pages(block.as_mut_ptr().cast(), len * size_of::<T>());
+    block.resize(len, value);
+    block
+}
+
 /// Ask for huge pages under the whole ones of a block.
 #[cfg(target_os = "linux")]
 fn want_huge_pages(start: *mut u8, bytes: usize) {
-    // SAFETY: advice about memory that is ours; it changes how the system backs it, never what it holds.
-    unsafe { libc::madvise(start.cast(), bytes / HUGE * HUGE, libc::MADV_HUGEPAGE) };
+    let skip = (start as usize).next_multiple_of(HUGE) - start as usize;
+    let whole = bytes.saturating_sub(skip) / HUGE * HUGE;
+    if whole > 0 {
+        // SAFETY: advice about memory that is ours; it changes how the system backs it, never what it holds.
+        unsafe { libc::madvise(start.wrapping_add(skip).cast(), whole, libc::MADV_HUGEPAGE) };
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -78,6 +90,12 @@ mod tests {
             // SAFETY: taken above with this size; `block` is not used again.
             unsafe { give_back(address, bytes) };
         }
+    }
+
+    #[test]
+    fn a_filled_vector_is_full() {
+        let block = filled(HUGE + 5, 7u16);
+        assert!(block.len() == HUGE + 5 && block.iter().all(|&v| v == 7));
     }
 
     #[test]

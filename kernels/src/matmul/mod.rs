@@ -30,6 +30,9 @@ mod pack_avx2;
 mod pack_avx512;
 #[cfg(target_arch = "x86_64")]
 mod pack_avx512_bf16;
+pub(crate) mod packed;
+#[cfg(target_arch = "x86_64")]
+mod packed_avx512;
 mod pool;
 mod real;
 mod reference;
