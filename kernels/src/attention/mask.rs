@@ -3,6 +3,7 @@
 use super::AttentionParams;
 use super::pack::TILE;
 use super::tile::{GRAIN, Product};
+use super::units::part;
 use crate::planted;
 use std::ops::Range;
 
@@ -75,39 +76,63 @@ impl Mask {
         if self.is_diagonal() { c / LANES..BLOCKS } else { 0..BLOCKS }
     }
 
-    /// `scores = x·y`, (keys, queries), for a tile of rows `x` (TILE, width) and one of columns `y` (d, TILE). Of a tile on
+    /// `scores = x·y`, (keys, queries), for a tile of rows `x` (TILE, width / TERMS) and one of columns `y` (d / TERMS, TILE). Of a tile on
     /// the diagonal only what the diagonal leaves, and a little beyond; the rest keeps its old values.
-    pub fn scores(&self, x: &[f32], y: &[f32], width: usize, d: usize, scores: &mut [f32]) {
+    pub fn scores<const TERMS: usize>(
+        &self,
+        x: &[f32],
+        y: &[f32],
+        width: usize,
+        d: usize,
+        scores: &mut [f32],
+    ) {
         for keys in self.strips() {
             let first = if self.is_diagonal() { keys.start } else { 0 };
-            let (m, n, k, a_step) = (keys.len(), TILE - first, d, (width, 1));
-            let (a, b, c) = (&x[keys.start * width..], &y[first..], &mut scores[keys.start * TILE + first..]);
-            Product { m, n, k, a, a_step, b, b_row: TILE, c, c_row: TILE, add: false }.run();
+            let (m, n, k, a_step) = (keys.len(), TILE - first, d.div_ceil(TERMS), (width / TERMS, 1));
+            let (a, b, c) =
+                (&x[keys.start * width / TERMS..], &y[first..], &mut scores[keys.start * TILE + first..]);
+            Product { m, n, k, a, a_step, b, b_row: TILE, c, c_row: TILE, add: false }.run::<TERMS>();
         }
     }
-    /// `sum += weightsᵀ·y`: for every query, over the keys. `weights` is (keys, queries), zero for invisible pairs.
-    pub fn add_over_keys(&self, weights: &[f32], y: &[f32], width: usize, finite: bool, sum: &mut [f32]) {
+    /// `sum += weightsᵀ·y`: for every query, over the keys. `weights` is (keys / TERMS, queries), zero where invisible, `y` is
+    /// (TILE / TERMS, width).
+    pub fn add_over_keys<const TERMS: usize>(
+        &self,
+        weights: &[f32],
+        y: &[f32],
+        width: usize,
+        finite: bool,
+        sum: &mut [f32],
+    ) {
         if !finite && !self.is_full() {
-            return careful(weights, (1, TILE), |r| self.keys(r), y, width, sum);
+            return careful::<TERMS>(weights, (1, TILE), |r| self.keys(r), y, width, sum);
         }
         for queries in self.strips() {
-            let k = if self.is_diagonal() { queries.end } else { TILE };
+            let k = if self.is_diagonal() { queries.end } else { TILE } / TERMS;
             let (m, n, a_step) = (queries.len(), width, (1, TILE));
             let (a, c) = (&weights[queries.start..], &mut sum[queries.start * width..]);
-            Product { m, n, k, a, a_step, b: y, b_row: width, c, c_row: width, add: true }.run();
+            Product { m, n, k, a, a_step, b: y, b_row: width, c, c_row: width, add: true }.run::<TERMS>();
         }
     }
-    /// `sum += weights·y`: for every key, over the queries. `weights` is (keys, queries), zero for invisible pairs.
-    pub fn add_over_queries(&self, weights: &[f32], y: &[f32], width: usize, finite: bool, sum: &mut [f32]) {
+    /// `sum += weights·y`: for every key, over the queries. `weights` is (keys, queries / TERMS), zero where invisible, `y` as
+    /// above.
+    pub fn add_over_queries<const TERMS: usize>(
+        &self,
+        weights: &[f32],
+        y: &[f32],
+        width: usize,
+        finite: bool,
+        sum: &mut [f32],
+    ) {
         if !finite && !self.is_full() {
-            return careful(weights, (TILE, 1), |c| self.queries(c), y, width, sum);
+            return careful::<TERMS>(weights, (TILE / TERMS, 1), |c| self.queries(c), y, width, sum);
         }
         for keys in self.strips() {
             let first = if self.is_diagonal() { keys.start } else { 0 };
-            let (m, n, k, a_step) = (keys.len(), width, TILE - first, (TILE, 1));
-            let (a, b) = (&weights[keys.start * TILE + first..], &y[first * width..]);
+            let (m, n, k, a_step) = (keys.len(), width, (TILE - first) / TERMS, (TILE / TERMS, 1));
+            let (a, b) = (&weights[(keys.start * TILE + first) / TERMS..], &y[first / TERMS * width..]);
             let c = &mut sum[keys.start * width..];
-            Product { m, n, k, a, a_step, b, b_row: width, c, c_row: width, add: true }.run();
+            Product { m, n, k, a, a_step, b, b_row: width, c, c_row: width, add: true }.run::<TERMS>();
         }
     }
     /// A tile on the diagonal is cut into strips, each computed only as far as the diagonal reaches.
@@ -119,7 +144,7 @@ impl Mask {
 
 /// `sum[i] += Σ weights[i, p]·y[p]` over the visible p alone. In a product over all p an invisible pair adds 0·y, which is
 /// NaN if y is infinite or NaN: this slow loop keeps such a row away from those that must not see it.
-fn careful(
+fn careful<const TERMS: usize>(
     weights: &[f32],
     step: (usize, usize),
     visible: impl Fn(usize) -> Range<usize>,
@@ -129,9 +154,10 @@ fn careful(
 ) {
     for (i, sum) in sum.chunks_exact_mut(width).take(TILE).enumerate() {
         for p in visible(i) {
-            let weight = weights[i * step.0 + p * step.1];
-            for (s, y) in sum.iter_mut().zip(&y[p * width..]) {
-                *s += weight * y;
+            let unit = p / TERMS;
+            let weight = part::<TERMS>(weights[i * step.0 + unit * step.1], p);
+            for (s, y) in sum.iter_mut().zip(&y[unit * width..]) {
+                *s += weight * part::<TERMS>(*y, p);
             }
         }
     }
