@@ -172,19 +172,22 @@ impl Parts {
         factor: f32,
     ) {
         let rows = tiles.start * TILE..(tiles.end * TILE).min(self.s.t);
-        for (row, (t, sums)) in rows.zip(sums.chunks_exact(padded(self.s.d))).enumerate() {
-            let scaled = |sum: f32| if factor == 1.0 { sum } else { sum * factor };
-            match part {
-                Some(at) => {
+        simd::vectorize(
+            #[inline(always)]
+            || {
+                for (row, (t, sums)) in rows.zip(sums.chunks_exact(padded(self.s.d))).enumerate() {
+                    let Some(at) = part else {
+                        // SAFETY: promised by the caller.
+                        unsafe { out.put(t, sums, |sum| sum * factor) };
+                        continue;
+                    };
                     let at = at + row * self.s.d;
                     // SAFETY: promised by the caller; rows of a part lie one after the other.
                     let part = unsafe { std::slice::from_raw_parts_mut(parts.get().add(at), self.s.d) };
-                    part.iter_mut().zip(sums).for_each(|(part, sum)| *part = scaled(*sum));
+                    part.iter_mut().zip(sums).for_each(|(part, sum)| *part = sum * factor);
                 }
-                // SAFETY: promised by the caller.
-                None => unsafe { out.put(t, sums, scaled) },
-            }
-        }
+            },
+        );
     }
 }
 
@@ -200,17 +203,16 @@ impl<T: Float> Output<T> {
     ///
     /// # Safety
     /// No other task may use the row.
+    #[inline(always)]
     unsafe fn put(&self, t: usize, sums: &[f32], f: impl Fn(f32) -> f32) {
         // SAFETY: promised by the caller.
         let out = unsafe { self.head.of_output(self.data, t) };
-        simd::vectorize(
-            #[inline(always)]
-            || {
-                for (out, sum) in out.iter_mut().zip(sums) {
-                    *out = T::from_f32(if self.accumulate { out.to_f32() + f(*sum) } else { f(*sum) });
-                }
-            },
-        );
+        // Told apart before the loop: the compiler cannot see that writing to `out` leaves the flag as it is.
+        if self.accumulate {
+            out.iter_mut().zip(sums).for_each(|(out, sum)| *out = T::from_f32(out.to_f32() + f(*sum)));
+        } else {
+            out.iter_mut().zip(sums).for_each(|(out, sum)| *out = T::from_f32(f(*sum)));
+        }
     }
 }
 
@@ -226,18 +228,20 @@ unsafe fn add_parts<T: Float>(
 ) {
     let d = out.head.d;
     with_scratch([padded(d)], |[sums]| {
-        for (row, t) in (tile * TILE..out.head.t).take(TILE).enumerate() {
-            sums.fill(0.0);
-            for at in from.clone() {
-                // SAFETY: promised by the caller.
-                let part = unsafe { std::slice::from_raw_parts(parts.get().add(at + row * d), d) };
-                simd::vectorize(
-                    #[inline(always)]
-                    || sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part),
-                );
-            }
-            // SAFETY: promised by the caller.
-            unsafe { out.put(t, sums, |sum| sum) };
-        }
+        simd::vectorize(
+            #[inline(always)]
+            || {
+                for (row, t) in (tile * TILE..out.head.t).take(TILE).enumerate() {
+                    sums.fill(0.0);
+                    for at in from.clone() {
+                        // SAFETY: promised by the caller.
+                        let part = unsafe { std::slice::from_raw_parts(parts.get().add(at + row * d), d) };
+                        sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+                    }
+                    // SAFETY: promised by the caller.
+                    unsafe { out.put(t, sums, |sum| sum) };
+                }
+            },
+        );
     });
 }

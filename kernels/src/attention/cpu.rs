@@ -13,7 +13,7 @@
 //! bf16 (they are at most 1, so by 2⁻⁹ of themselves); Σ exp, and with it lse, has them as they are.
 //! Read next: `mask.rs` for what is skipped, `tile.rs` for the products, `backward.rs`.
 
-use super::mask::{BLOCKS, Block, KeyBounds, LANES, Mask};
+use super::mask::{BLOCKS, Block, LANES, Mask};
 use super::pack::{Head, TILE, padded, transpose_tile, with_scratch};
 use super::units::{all_finite, in_pairs, lift, pair, scale_pairs};
 use super::{Attention, AttentionParams, Shape, backward};
@@ -182,16 +182,16 @@ fn online_softmax<const TERMS: usize>(
     total: &mut [f32],
     sums: &mut [f32],
 ) {
+    scale_and_mask(mask, scale, scores);
     let (scores, _) = scores.as_chunks_mut::<LANES>();
     let (max, _) = max.as_chunks_mut::<LANES>();
     let (total, _) = total.as_chunks_mut::<LANES>();
-    let (bounds, width) = (mask.key_bounds(), sums.len() / TILE);
+    let width = sums.len() / TILE;
     simd::vectorize(
         #[inline(always)]
         || {
             for block in 0..BLOCKS {
                 let keys = mask.keys_of_block(block);
-                scale_and_mask(scores, block, keys, scale, &bounds);
                 let decay = softmax_block::<TERMS>(scores, block, keys, &mut max[block], &mut total[block]);
                 for (sum, decay) in sums[block * LANES * width..].chunks_exact_mut(width).zip(decay) {
                     if planted!("attention.sums_keep_the_old_maximum", decay != 1.0 => false) {
@@ -203,20 +203,26 @@ fn online_softmax<const TERMS: usize>(
     );
 }
 
-#[inline(always)]
-fn scale_and_mask(scores: &mut [Block], block: usize, keys: usize, scale: f32, bounds: &Option<KeyBounds>) {
-    for c in 0..keys {
-        let scores = &mut scores[c * BLOCKS + block];
-        for s in scores.iter_mut() {
-            *s *= scale;
-        }
-        let Some(bounds) = bounds else { continue };
-        let (first, end) = &bounds[block];
-        for i in 0..LANES {
-            let visible = (c as u32 >= first[i]) & ((c as u32) < end[i]);
-            scores[i] = if visible { scores[i] } else { f32::NEG_INFINITY };
-        }
+/// Scale the products, and set those of pairs that do not see each other to −∞.
+fn scale_and_mask(mask: &Mask, scale: f32, scores: &mut [f32]) {
+    if mask.is_full() {
+        return simd::vectorize(
+            #[inline(always)]
+            || scores.iter_mut().for_each(|s| *s *= scale),
+        );
     }
+    let (first, end) = mask.key_bounds();
+    simd::vectorize(
+        #[inline(always)]
+        || {
+            for (key, scores) in (0..).zip(scores.chunks_exact_mut(TILE)) {
+                for i in 0..TILE {
+                    let visible = (key >= first[i]) & (key < end[i]);
+                    scores[i] = if visible { scores[i] * scale } else { f32::NEG_INFINITY };
+                }
+            }
+        },
+    );
 }
 
 // ANCHOR: softmax

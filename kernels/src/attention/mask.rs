@@ -13,8 +13,8 @@ pub(super) const LANES: usize = GRAIN;
 pub(super) const BLOCKS: usize = TILE / LANES;
 /// A number per query of a block. Scores are (keys, queries): block `b` of key `c` is number `c·BLOCKS + b`.
 pub(super) type Block = [f32; LANES];
-/// For every query, block by block: the first key it sees, and one past the last.
-pub(super) type KeyBounds = [([u32; LANES], [u32; LANES]); BLOCKS];
+/// For every query: the first key it sees, and one past the last.
+pub(super) type KeyBounds = ([u32; TILE], [u32; TILE]);
 
 /// The pairs (query `first_query + r`, key `first_key + c`) of a tile that are visible.
 #[derive(Clone, Copy)]
@@ -54,17 +54,14 @@ impl Mask {
         c.saturating_sub(self.offset).min(end)..end
     }
 
-    /// The keys of every query, as vector code compares them; `None` when nothing is to be masked.
-    pub fn key_bounds(&self) -> Option<KeyBounds> {
-        if self.is_full() {
-            return None;
-        }
-        let mut bounds = [([0; LANES], [0; LANES]); BLOCKS];
+    /// The keys of every query, as vector code compares them.
+    pub fn key_bounds(&self) -> KeyBounds {
+        let (mut first, mut end) = ([0; TILE], [0; TILE]);
         for r in 0..TILE {
-            let (keys, (first, end)) = (self.keys(r), &mut bounds[r / LANES]);
-            (first[r % LANES], end[r % LANES]) = (keys.start as u32, keys.end as u32);
+            let keys = self.keys(r);
+            (first[r], end[r]) = (keys.start as u32, keys.end as u32);
         }
-        Some(bounds)
+        (first, end)
     }
     /// How many keys, from the first, the queries of block `block` need weights for: no product reads more.
     pub fn keys_of_block(&self, block: usize) -> usize {
@@ -179,13 +176,8 @@ mod tests {
                     let pairs = || (0..TILE).flat_map(|r| (0..TILE).map(move |c| (r, c)));
                     assert!(pairs().all(|(r, c)| mask.keys(r).contains(&c) == visible(r, c)));
                     assert!(pairs().all(|(r, c)| mask.queries(c).contains(&r) == visible(r, c)));
-                    if let Some(bounds) = mask.key_bounds() {
-                        let keys = |r: usize| {
-                            let (first, end) = bounds[r / LANES];
-                            first[r % LANES] as usize..end[r % LANES] as usize
-                        };
-                        assert!((0..TILE).all(|r| keys(r) == mask.keys(r)));
-                    }
+                    let (first, end) = mask.key_bounds();
+                    assert!((0..TILE).all(|r| (first[r] as usize..end[r] as usize) == mask.keys(r)));
                     assert_eq!(mask.is_full(), pairs().all(|(r, c)| visible(r, c)));
                     assert_eq!(tiles.contains(&i), pairs().any(|(r, c)| visible(r, c)), "{window:?} {i} {j}");
                 }

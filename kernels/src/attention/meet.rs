@@ -211,39 +211,38 @@ impl Weights<'_> {
         let (p_rows, _) = halves_mut(self.p_rows).as_chunks_mut::<LANES>();
         let (ds_rows, _) = halves_mut(self.ds_rows).as_chunks_mut::<LANES>();
         let (ds_stacks, _) = self.ds_stacks.as_chunks_mut::<LANES>();
-        let bounds = mask.key_bounds();
+        let (first, end) = mask.key_bounds();
+        let (first, end) = (first.as_chunks::<LANES>().0, end.as_chunks::<LANES>().0);
         simd::vectorize(
             #[inline(always)]
             || {
-                for unit in 0..TILE / TERMS {
-                    for block in mask.blocks_of_key(unit * TERMS) {
-                        for c in unit * TERMS..(unit + 1) * TERMS {
-                            let at = c * BLOCKS + block;
-                            let (w, ds) = (&mut p[at], &mut ds[at]);
-                            let (lse, delta) = (&s.lse[block], &s.delta[block]);
-                            for i in 0..LANES {
-                                w[i] = exp_flushed_f32(scale * w[i] - lse[i]);
-                                ds[i] = (w[i] * (ds[i] - delta[i])) * scale;
-                            }
-                            if let Some(bounds) = &bounds {
-                                let (first, end) = &bounds[block];
-                                for i in 0..LANES {
-                                    let visible = (c as u32 >= first[i]) & ((c as u32) < end[i]);
-                                    w[i] = if visible { w[i] } else { 0.0 };
-                                    ds[i] = if visible { ds[i] } else { 0.0 };
-                                }
-                            }
-                            if TERMS > 1 {
-                                p_rows[at] = w.map(Bf16::from_f32);
-                                ds_rows[at] = ds.map(Bf16::from_f32);
-                            }
+                for c in 0..TILE {
+                    for block in mask.blocks_of_key(c) {
+                        let (at, key) = (c * BLOCKS + block, c as u32);
+                        let (first, end) = (&first[block], &end[block]);
+                        // Copies: what is read and what is written must not look as if they could overlap.
+                        let (scores, d_weights) = (p[at], ds[at]);
+                        let (lse, delta) = (s.lse[block], s.delta[block]);
+                        let (mut w, mut d_scores) = ([0.0; LANES], [0.0; LANES]);
+                        for i in 0..LANES {
+                            let visible = (key >= first[i]) & (key < end[i]);
+                            let weight = exp_flushed_f32(scale * scores[i] - lse[i]);
+                            w[i] = if visible { weight } else { 0.0 };
+                            let d_score = (weight * (d_weights[i] - delta[i])) * scale;
+                            d_scores[i] = if visible { d_score } else { 0.0 };
                         }
-                        if TERMS > 1 {
-                            let at = unit * TERMS * BLOCKS + block;
-                            let (first, second) = (&ds_rows[at], &ds_rows[at + BLOCKS]);
-                            for i in 0..LANES {
-                                ds_stacks[unit * BLOCKS + block][i] = pair(first[i], second[i]);
-                            }
+                        if TERMS == 1 {
+                            (p[at], ds[at]) = (w, d_scores);
+                            continue;
+                        }
+                        p_rows[at] = w.map(Bf16::from_f32);
+                        let halves = d_scores.map(Bf16::from_f32);
+                        ds_rows[at] = halves;
+                        let stack = &mut ds_stacks[c / 2 * BLOCKS + block];
+                        for i in 0..LANES {
+                            let below = Bf16(stack[i].to_bits() as u16);
+                            stack[i] =
+                                if c % 2 == 0 { pair(halves[i], Bf16(0)) } else { pair(below, halves[i]) };
                         }
                     }
                 }

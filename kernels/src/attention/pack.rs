@@ -3,7 +3,7 @@
 use super::tile::GRAIN;
 use super::units::{halves_mut, pair};
 use crate::par::SharedPtr;
-use crate::{Bf16, Float, Layout, simd};
+use crate::{Bf16, DType, Float, Layout, simd};
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -64,7 +64,7 @@ impl Head {
                     } else if TERMS == 1 {
                         fill_row(to, self.of(data, t), T::to_f32);
                     } else {
-                        fill_row(halves_mut(to), self.of(data, t), narrow);
+                        copy_row(halves_mut(to), self.of(data, t));
                     }
                 }
             },
@@ -103,6 +103,16 @@ impl Head {
 #[inline(always)]
 fn narrow<T: Float>(x: T) -> Bf16 {
     Bf16((x.to_f32().to_bits() >> 16) as u16)
+}
+
+/// A row of bf16, and zeros up to the end.
+#[inline(always)]
+fn copy_row<T: Float>(to: &mut [Bf16], from: &[T]) {
+    debug_assert!(T::DTYPE == DType::Bf16);
+    let (values, padding) = to.split_at_mut(from.len());
+    // SAFETY: pairs are made of bf16 alone (`in_pairs`), so T is Bf16; where it is not, it is no shorter.
+    values.copy_from_slice(unsafe { std::slice::from_raw_parts(from.as_ptr().cast(), from.len()) });
+    padding.fill(Bf16(0));
 }
 
 /// `from`, converted, and zeros up to the end.
