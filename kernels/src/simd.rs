@@ -52,6 +52,15 @@ pub fn level() -> Simd {
     }
 }
 
+/// Does the machine multiply pairs of bf16 (`vdpbf16ps`), on top of what [`Simd::Avx512`] means?
+#[inline]
+pub fn multiplies_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// Ask for a level. Returns what is in use afterwards: never more than the machine has.
 pub fn set_level(want: Simd) -> Simd {
     let level = want.min(detected());
