@@ -8,7 +8,7 @@ mod lines;
 pub use lines::line_table;
 
 use crate::error::Fault;
-use crate::exec::{Arg, Options, Report, Step};
+use crate::exec::{Launch, Report, Step};
 use crate::memory::Device;
 use crate::module::Module;
 use std::fmt::Write;
@@ -92,18 +92,9 @@ fn sentence(module: &Module, step: &Step, lanes: usize) -> String {
 
 /// Runs a kernel and tells what one warp did. The text is complete up to the instruction before a fault, whose report is
 /// then its end.
-pub fn narrate(
-    device: &mut Device,
-    module: &Module,
-    kernel: &str,
-    grid: [u32; 3],
-    block: [u32; 3],
-    shared_bytes: u64,
-    args: &[Arg],
-    options: &Options,
-    story: &Story,
-) -> (String, Result<Report, Box<Fault>>) {
-    let mut text = format!("kernel {kernel}, block {}, warp {}\n", story.block, story.warp);
+pub fn narrate(device: &mut Device, launch: &Launch, story: &Story) -> (String, Result<Report, Box<Fault>>) {
+    let module = launch.module;
+    let mut text = format!("kernel {}, block {}, warp {}\n", launch.kernel, story.block, story.warp);
     let (mut at, mut told) = ((0, 0), 0);
     let mut observer = |step: &Step| {
         if step.block != story.block || step.warp != story.warp || told >= story.steps {
@@ -119,7 +110,7 @@ pub fn narrate(
         }
         let _ = writeln!(text, "{}", sentence(module, step, story.lanes));
     };
-    let result = device.trace(module, kernel, grid, block, shared_bytes, args, options, &mut observer);
+    let result = device.trace(launch, &mut observer);
     if told >= story.steps {
         let _ = writeln!(text, "  … (more than {told} instructions)");
     }
@@ -132,7 +123,7 @@ pub fn narrate(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Config, Device};
+    use crate::{Arg, Config, Device};
 
     const PTX: &str = ".version 8.8\n.target sm_80\n.address_size 64\n.entry k(.param .u64 out)\n{\n.reg .pred %p<2>;\n\
         .reg .b32 %r<4>;\n.reg .b64 %d<4>;\n.loc 1 2 0\nld.param.u64 %d1, [out];\nmov.u32 %r1, %tid.x;\n.loc 1 3 0\n\
@@ -141,7 +132,7 @@ mod tests {
 
     fn told(device: &mut Device, out: Arg, story: &Story) -> (String, Result<Report, Box<Fault>>) {
         let module = Module::load(PTX, "k.ptx").unwrap();
-        narrate(device, &module, "k", [1; 3], [32, 1, 1], 0, &[out], &Options::default(), story)
+        narrate(device, &Launch::of(&module, "k", &[out]), story)
     }
 
     #[test]
