@@ -28,7 +28,7 @@ mod count;
 mod decode;
 mod error;
 mod exec;
-mod half;
+pub mod half;
 pub mod library;
 mod memory;
 mod module;
@@ -41,7 +41,7 @@ pub use count::{Class, Counters, Gpu, LineCount, Occupancy, occupancy};
 pub use error::{Fault, FaultKind, LoadError, Party, Place};
 pub use exec::{Arg, Launch, Options, Report, Step};
 pub use memory::{Buffer, Config, Device, MemoryError, Plain};
-pub use module::Module;
+pub use module::{Kernel, Module};
 pub use step::{Story, line_table, narrate};
 
 impl Device {
