@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A test makes a folder in which `libcuda.so` and `libcublas.so` are links to this file, and runs a child process with
-//! `LD_LIBRARY_PATH` naming it; `tests/cudarc.rs` does. Both names lead to the same file, so both see the same memory.
+//! `LD_LIBRARY_PATH` naming it; `tests/cudarc/child.rs` does. Both names lead to the same file, so both see the same memory.
 //!
 //! What it is stricter about than NVIDIA's: every launch has all of the emulator's checks, a call without a current context is
 //! refused, and a copy may not cross the end of an allocation. What is the same: after a fault of a kernel the context is
