@@ -163,7 +163,7 @@ impl Globals {
 }
 
 /// Options that make no sense: exit code 2.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Usage(pub String);
 
 impl std::fmt::Display for Usage {
