@@ -11,9 +11,11 @@ use std::ffi::{c_int, c_uint, c_void};
 /// `stream` is null or a place for a handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuStreamCreate(stream: *mut Handle, _flags: c_uint) -> c_uint {
-    // SAFETY: as the caller promises.
     answer("cuStreamCreate", || {
-        with_context(|state| unsafe { host::put(stream, state.streams.add(()), "phStream") })
+        with_context(|state| {
+            // SAFETY: as the caller promises.
+            unsafe { host::put(stream, state.streams.add(()), "phStream") }
+        })
     })
 }
 
@@ -88,9 +90,11 @@ pub unsafe extern "C" fn cuCtxGetStreamPriorityRange(least: *mut c_int, greatest
 /// `event` is null or a place for a handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuEventCreate(event: *mut Handle, _flags: c_uint) -> c_uint {
-    // SAFETY: as the caller promises.
     answer("cuEventCreate", || {
-        with_context(|state| unsafe { host::put(event, state.events.add(()), "phEvent") })
+        with_context(|state| {
+            // SAFETY: as the caller promises.
+            unsafe { host::put(event, state.events.add(()), "phEvent") }
+        })
     })
 }
 

@@ -56,7 +56,9 @@ mod tests {
             let end = std::sync::Arc::new(std::sync::Barrier::new(all.len() + 1));
             let waiting = |_: &usize| {
                 let end = end.clone();
-                std::thread::spawn(move || drop(end.wait()))
+                std::thread::spawn(move || {
+                    end.wait();
+                })
             };
             let many: Vec<_> = all.iter().map(waiting).collect();
             assert!(!pin(&many), "one thread too many");
