@@ -80,7 +80,7 @@ fn world(layout: &Layout, name: &str, globals: &Globals, begun: Instant) -> anyh
 
     heading("5  The exam: questions never seen in training")?;
     let run = format!("{name}-sft");
-    let loaded = shared::load_run(globals, Some(&run), None)?.for_inference()?;
+    let loaded = shared::load_run(globals, Some(&run), None)?.for_inference(None)?;
     exam::hold(&loaded, &world, &layout.run(&run).dir, globals)?;
     output::line(&format!("\nfrom nothing to here in {}", duration(begun.elapsed().as_secs_f64())))?;
     talk(&loaded, &world.sample_questions(), globals)?;
