@@ -1,7 +1,7 @@
 //! Raw results (JSON) as Markdown tables.
 //!
-//! `kernels` is what `nanochat bench kernels --json` prints, `products` what `paired.rs` writes, `torch` what
-//! `benches/torch/kernels.py` writes. Every kernel that was measured is in the table, whatever came out.
+//! `kernels` is what `nanochat bench kernels --json` prints, `products` what `paired.rs` writes, `ladder` what
+//! `src/bin/ladder.rs` writes, `torch` what `benches/torch/kernels.py` writes. Every kernel that was measured is in the table, whatever came out.
 
 use serde_json::Value;
 
@@ -114,6 +114,34 @@ pub fn products(all: &Value, kernels: &Value, date: &str) -> String {
     out + "\n"
 }
 
+/// The rungs of the product's ladder: the first cube in full, of the others which part of the peak is reached.
+pub fn ladder(all: &Value, kernels: &Value, date: &str) -> String {
+    let cubes = list(all, "cubes");
+    let mut out = heading(kernels, date) + "\n| rung | dtype | threads |";
+    for (i, cube) in cubes.iter().enumerate() {
+        let of = if i == 0 { "GFLOP/s | times the rung above | of peak" } else { "of peak" };
+        out += &format!(" {}³: {of} |", cube["side"]);
+    }
+    let columns = 3 + 3 + cubes.len().saturating_sub(1);
+    out += &format!("\n|{}\n", "---|".repeat(columns));
+    let rungs = |cube: &Value| list(cube, "rungs").to_vec();
+    let mut below = f64::NAN;
+    for rung in cubes.first().map(rungs).unwrap_or_default() {
+        let name = text(&rung, "name");
+        let speed = number(&rung, "gflops");
+        out += &format!("| {name} | {} | {} | {} |", text(&rung, "dtype"), rung["threads"], three(speed));
+        out += &format!(" {} | {:.0} % |", three(speed / below), 100.0 * number(&rung, "of_peak"));
+        below = speed;
+        for cube in &cubes[1..] {
+            let there = list(cube, "rungs").iter().find(|other| text(other, "name") == name);
+            out +=
+                &there.map_or(" - |".into(), |rung| format!(" {:.0} % |", 100.0 * number(rung, "of_peak")));
+        }
+        out += "\n";
+    }
+    out
+}
+
 /// Our kernels against PyTorch's.
 pub fn torch(all: &Value, kernels: &Value, date: &str) -> String {
     let version = text(all, "torch");
@@ -175,9 +203,16 @@ mod tests {
         let torch_rows = json!({ "torch": "2.9", "rows": [{ "kernel": "k", "label": "l", "dtype": "f32", "ours_ms": 1.0, "torch_ms": 2.0,
             "ratio": 2.0, "ratio_min": 1.0, "ratio_max": 3.0 }] });
         let empty = json!({ "products": [] });
-        for table in
-            [kernels(&measured(), ""), torch(&torch_rows, &measured(), ""), products(&empty, &measured(), "")]
-        {
+        let rung = |name: &str, gflops: f64| json!({ "name": name, "dtype": "f32", "threads": 1, "gflops": gflops, "of_peak": gflops / 100.0 });
+        let cubes = json!({ "cubes": [{ "side": 8, "rungs": [rung("a", 10.0), rung("b", 25.0)] }, { "side": 16, "rungs": [rung("b", 20.0)] }] });
+        let climbed = ladder(&cubes, &measured(), "");
+        assert!(climbed.contains("| b | f32 | 1 | 25.0 | 2.50 | 25 % | 20 % |"), "{climbed}");
+        for table in [
+            kernels(&measured(), ""),
+            torch(&torch_rows, &measured(), ""),
+            products(&empty, &measured(), ""),
+            climbed,
+        ] {
             for block in table.split("\n\n").skip(1) {
                 let columns: Vec<usize> = block.lines().map(|line| line.matches('|').count()).collect();
                 assert!(columns.iter().all(|n| *n == columns[0]), "{block}");

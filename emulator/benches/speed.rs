@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)] // a program for the terminal
 
 use emulator::nvrtc::Nvrtc;
-use emulator::{Arg, Buffer, Config, Device, Module, Options};
+use emulator::{Arg, Buffer, Config, Device, Launch, Module, Options};
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -46,7 +46,13 @@ impl Case {
         let (grid, block) = (self.grid, self.block);
         let report = self
             .device
-            .launch(&self.module, self.kernel, grid, block, self.shared, &self.args, options)
+            .launch(&Launch {
+                grid,
+                block,
+                shared_bytes: self.shared,
+                options: *options,
+                ..Launch::of(&self.module, self.kernel, &self.args)
+            })
             .unwrap();
         (started.elapsed(), report.lane_instructions)
     }

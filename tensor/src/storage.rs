@@ -2,7 +2,7 @@
 
 use crate::memory::{self, Pool};
 use crate::{Device, Result, TensorError};
-use kernels::{Buffer, DType, Layout, Space, View, ViewMut, pages, planted};
+use kernels::{Buffer, DType, Layout as KernelLayout, Space, View, ViewMut, pages, planted};
 use std::sync::Arc;
 
 /// An owned block of memory.
@@ -19,8 +19,8 @@ pub struct Storage {
 
 fn release(blocks: Vec<(usize, usize)>) {
     for (class, address) in blocks {
-        // SAFETY: `address` came from `allocate` with this very size and is given up exactly once.
-        unsafe { pages::release(address, class) }
+        // SAFETY: `address` was taken with this very size and is given up exactly once.
+        unsafe { pages::give_back(address, class) }
     }
 }
 
@@ -35,7 +35,7 @@ fn take(pool: &mut Pool, class: usize) -> Option<usize> {
     }
     let total =
         pool.stats.system_bytes.checked_add(class).filter(|t| pool.limit.is_none_or(|limit| *t <= limit))?;
-    let fresh = pages::allocate(class)?;
+    let fresh = pages::take(class)?;
     pool.stats.system_bytes = total;
     pool.stats.system_allocations += 1;
     Some(fresh)
@@ -71,13 +71,13 @@ impl Storage {
         Buffer { address: self.address, bytes: self.bytes, space: Space::Host }
     }
     /// A view of the block, for reading while it is borrowed.
-    pub fn view(&self, dtype: DType, layout: Layout) -> kernels::Result<View<'_>> {
+    pub fn view(&self, dtype: DType, layout: KernelLayout) -> kernels::Result<View<'_>> {
         // SAFETY: the block lives as long as `self` is borrowed, is initialised and aligned to 64 bytes; writers need
         // `&mut self`, so nobody writes meanwhile.
         unsafe { View::from_buffer(self.buffer(), dtype, layout) }
     }
     /// A view of the block, for writing.
-    pub fn view_mut(&mut self, dtype: DType, layout: Layout) -> kernels::Result<ViewMut<'_>> {
+    pub fn view_mut(&mut self, dtype: DType, layout: KernelLayout) -> kernels::Result<ViewMut<'_>> {
         // SAFETY: as above, and the mutable borrow makes this the only access.
         unsafe { ViewMut::from_buffer(self.buffer(), dtype, layout) }
     }
@@ -129,7 +129,7 @@ mod tests {
         let again = Storage::new(odd, Device::Reference).unwrap();
         let after = memory::stats(Device::Reference);
         assert!(after.reuses > before.reuses);
-        assert_eq!(again.buffer().address % 64, 0);
+        assert_eq!(again.buffer().address % pages::ALIGN, 0);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! `cargo xtask results`: measures every kernel and rewrites `benches/RESULTS.md` and its plot.
 //!
-//! It only calls, one after the other: `nanochat bench kernels`, the paired comparison of matrix products, on request the
-//! one with PyTorch, and the program that turns the raw results into the marked sections of the document. Raw results are kept
-//! in target/results; a section whose results are missing there stays as it is.
+//! It only calls, one after the other: `nanochat bench kernels`, the paired comparison of matrix products, their ladder, on
+//! request the comparison with PyTorch, and the program that turns the raw results into the marked sections of the document.
+//! Raw results are kept in target/results; a section whose results are missing there stays as it is.
 //!
 //! Read next: `benches/src/lib.rs`.
 
@@ -20,7 +20,7 @@ pub const COMMAND: Command = Command {
     args: "[--quick] [--torch [--venv DIR]]",
     help:
         "
-Builds for release and measures on this machine; close everything else first. About three minutes, with
+Builds for release and measures on this machine; close everything else first. About five minutes, with
 --torch two more.
 
     cargo xtask results                        every kernel under the roof, products against other libraries
@@ -63,6 +63,10 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
         Process::new(release.join("examples").join(format!("paired{}", std::env::consts::EXE_SUFFIX)));
     paired.arg("--json").arg(folder.join("products.json")).args(o.quick.then_some("--quick"));
     succeed("the paired comparison", &mut paired)?;
+    println!("the ladder of the matrix product …");
+    let mut ladder = Process::new(program("ladder"));
+    ladder.args(o.quick.then_some("--quick")).arg("--json").arg(folder.join("ladder.json"));
+    succeed("the ladder", &mut ladder)?;
     if o.torch {
         torch(context, &o, &target, &nanochat, &folder.join("torch.json"))?;
     }

@@ -1,6 +1,6 @@
 //! From raw results to documents: the last step of `cargo xtask results`.
 //!
-//! `results FOLDER BENCHES` reads `kernels.json` in FOLDER, and `products.json` and `torch.json` where they are, and rewrites the
+//! `results FOLDER BENCHES` reads `kernels.json` in FOLDER, and `products.json`, `ladder.json` and `torch.json` where they are, and rewrites the
 //! marked sections of `BENCHES/RESULTS.md` and the picture `BENCHES/roofline.svg`. Sections without new results stay.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -39,9 +39,11 @@ fn write(folder: &Path, benches: &Path) -> Result<(), String> {
     }
     let path = benches.join("RESULTS.md");
     let mut document = sections::replace(&read(&path)?, "kernels", &tables::kernels(&kernels, &date))?;
-    for (section, table) in
-        [("products", tables::products as fn(&Value, &Value, &str) -> String), ("torch", tables::torch)]
-    {
+    for (section, table) in [
+        ("products", tables::products as fn(&Value, &Value, &str) -> String),
+        ("ladder", tables::ladder),
+        ("torch", tables::torch),
+    ] {
         let name = format!("{section}.json");
         if folder.join(&name).is_file() {
             document = sections::replace(&document, section, &table(&parse(&name)?, &kernels, &date))?;

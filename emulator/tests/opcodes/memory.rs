@@ -1,7 +1,7 @@
 //! Loads and stores of every width and space.
 
 use crate::kernel;
-use emulator::{Arg, Checks, Config, Device, FaultKind, Module, Options};
+use emulator::{Arg, Checks, Config, Device, FaultKind, Launch, Module, Options};
 
 #[test]
 fn loads_extend_by_their_type_to_the_register_s_width() {
@@ -99,11 +99,12 @@ fn parameters_of_every_size_and_structs() {
     let out = device.alloc(24).unwrap();
     let object: Vec<u8> = (0..16).collect();
     let args = [out.into(), 200_u8.into(), Arg::raw(&object), (-5_i32).into()];
-    device.launch(&module, "k", [1; 3], [1; 3], 0, &args, &Options::default()).unwrap();
+    device.launch(&Launch { block: [1; 3], ..Launch::of(&module, "k", &args) }).unwrap();
     let got: Vec<u64> = device.download(out).unwrap();
     assert_eq!((got[0] as u32, got[1], got[2] as i64), (200, 0x0f0e_0d0c_0b0a_0908, -5));
-    let mut wrong =
-        |args: &[Arg]| device.launch(&module, "k", [1; 3], [1; 3], 0, args, &Options::default()).unwrap_err();
+    let mut wrong = |args: &[Arg]| {
+        device.launch(&Launch { block: [1; 3], ..Launch::of(&module, "k", args) }).unwrap_err()
+    };
     assert_eq!(wrong(&args[..3]).kind, FaultKind::Arguments);
     assert!(
         wrong(&[out.into(), 200_u32.into(), Arg::raw(&object), 1_i32.into()]).message.contains("argument 1")

@@ -33,7 +33,7 @@ mod pack_avx512_bf16;
 pub(crate) mod packed;
 #[cfg(target_arch = "x86_64")]
 mod packed_avx512;
-mod pool;
+pub(crate) mod pool;
 mod real;
 mod reference;
 mod skinny;

@@ -54,11 +54,13 @@ fn includes(chapter: &SourceFile) -> Vec<(usize, String, Option<String>)> {
     found
 }
 
-/// Line and name of every comment `// MARK: name`.
+/// Line and name of every comment `// MARK: name`, or `<!-- MARK: name -->`.
 fn anchors<'a>(source: &'a SourceFile, mark: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
     let lines = source.text.lines().enumerate();
     lines.filter_map(move |(i, line)| {
-        let name = line.trim().strip_prefix("// ")?.strip_prefix(mark)?.strip_prefix(": ")?;
+        let line = line.trim();
+        let html = || line.strip_prefix("<!-- ")?.strip_suffix(" -->");
+        let name = line.strip_prefix("// ").or_else(html)?.strip_prefix(mark)?.strip_prefix(": ")?;
         Some((i + 1, name))
     })
 }
@@ -73,6 +75,13 @@ mod tests {
     }
 
     const SOURCE: &str = "// ANCHOR: sum\nfn f() {}\n// ANCHOR_END: sum\n";
+
+    #[test]
+    fn a_marked_part_of_a_document_may_be_shown() {
+        let table = "<!-- ANCHOR: table -->\n| a |\n<!-- ANCHOR_END: table -->\n";
+        let tree = Tree::of(&[("book/src/a.md", "{{#include ../../R.md:table}}\n"), ("R.md", table)]);
+        assert!(check(&tree).is_empty());
+    }
 
     #[test]
     fn an_include_that_finds_its_code_is_fine() {
