@@ -103,8 +103,8 @@ fn self_attention(
         None => attention(&q, &k, &v, p)?,
         Some(cache) => {
             cache.append(ctx.layer, k.value(), v.value(), ctx.positions)?;
-            let (keys, values, table) = cache.layer(ctx.layer);
-            Var::constant(q.value().paged_attention(keys, values, table, ctx.positions, p)?)
+            let (keys, values, table) = cache.layer(ctx.layer)?;
+            Var::constant(q.value().paged_attention(&keys, &values, table, ctx.positions, p)?)
         }
     };
     ctx.see(observer, "attn", &o);

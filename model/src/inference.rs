@@ -146,15 +146,21 @@ mod tests {
         }
     }
 
+    /// A model without zeros anywhere.
+    fn model(options: GptOptions) -> Gpt {
+        let mut gpt = Gpt::new(config(), 3, options).unwrap();
+        for (i, p) in gpt.params_mut().iter_mut().enumerate() {
+            let (stream, dims) = (100 + i as u64, p.value().dims().to_vec());
+            p.set(crate::init::normal(3, stream, 0.1, &dims, options.device).unwrap());
+        }
+        gpt
+    }
+
     #[test]
     fn a_prepared_model_has_the_bits_of_the_original() {
         for compute in [DType::F32, DType::Bf16] {
             let options = GptOptions { compute, ..GptOptions::default() };
-            let mut gpt = Gpt::new(config(), 3, options).unwrap();
-            for (i, p) in gpt.params_mut().iter_mut().enumerate() {
-                let (stream, dims) = (100 + i as u64, p.value().dims().to_vec()); // no zeros anywhere
-                p.set(crate::init::normal(3, stream, 0.1, &dims, options.device).unwrap());
-            }
+            let gpt = model(options);
             let ids = Tensor::ids(&[1, 7, 49], &[1, 3], options.device).unwrap();
             let logits = |gpt: &Gpt| {
                 let mut cache = gpt.cache(1, 8).unwrap();
@@ -171,7 +177,7 @@ mod tests {
     #[test]
     fn a_prepared_model_has_the_loss_of_the_original() {
         let options = GptOptions::default();
-        let gpt = || Gpt::new(config(), 3, options).unwrap();
+        let gpt = || model(options);
         let ids = Tensor::ids(&[1, 7, 49], &[1, 3], options.device).unwrap();
         let targets = Tensor::ids(&[7, -1, 2], &[3], options.device).unwrap();
         let weight = Tensor::from_slice(&[0.5f32, 0.0, 0.25], &[3], options.device).unwrap();
@@ -187,12 +193,9 @@ mod tests {
         for device in [Device::Cpu, Device::Reference] {
             let compute = if device == Device::Cpu { DType::F32 } else { DType::F64 };
             let options = GptOptions { device, compute, ..GptOptions::default() };
-            let model = |quantize| {
-                let gpt = Gpt::new(config(), 3, options).unwrap();
-                gpt.for_inference(quantize).unwrap()
-            };
             let ids = Tensor::ids(&[1, 7, 49], &[1, 3], device).unwrap();
-            let (plain, int8) = (model(None), model(Some(Quantize::Int8)));
+            let prepared = |quantize| model(options).for_inference(quantize).unwrap();
+            let (plain, int8) = (prepared(None), prepared(Some(Quantize::Int8)));
             let logits = |gpt: &Gpt| gpt.all_logits(&ids).unwrap().to_f64_vec();
             let (want, got) = (logits(&plain), logits(&int8));
             let largest = want.iter().fold(0.0, |m: f64, z| m.max(z.abs()));
