@@ -65,7 +65,8 @@ fn words_that_only_advise_caches_or_order_accesses_are_read() {
         "ld.relaxed.gpu.global.u32",
         "ld.acquire.sys.global.u32",
         "ld.global.cg.u32",
-        "ld.global.ca.nc.L1::no_allocate.L2::128B.u32",
+        "ld.global.ca.nc.L2::128B.u32",
+        "ld.global.nc.L1::no_allocate.L2::128B.u32",
         "ld.global.nc.L2::256B.u32",
         "ld.volatile.u32",
     ] {
@@ -134,4 +135,11 @@ fn bounds_and_alignment_are_checked_even_with_all_checks_off() {
         assert_eq!(fault.kind, kind, "{body}: {fault}");
         assert!(fault.place.ptx_line > 15 && !fault.place.text.is_empty());
     }
+}
+
+#[test]
+fn an_atomic_update_of_local_memory_is_a_fault_and_not_nothing() {
+    let body = "mov.u64 %d2, l;\ncvta.local.u64 %d1, %d2;\natom.add.u32 %r1, [%d1], 1;";
+    let fault = kernel::try_run::<u32, u32>(body, 1, 1, &[0], &emulator::Options::default()).unwrap_err();
+    assert!(fault.message.contains("local memory"), "{fault}");
 }
