@@ -95,6 +95,7 @@ pub(super) fn backward<T: Float, const TERMS: usize>(
             let (head, i) = (task / parts.tiles, task % parts.tiles);
             let chunks = (0..parts.chunks).filter(|&chunk| parts.query_tiles(chunk).contains(&i));
             let from = chunks.filter_map(|chunk| parts.query_part(chunk, head, i * TILE));
+            let from = from.take(planted!("attention.dq_of_the_first_chunk_alone", parts.chunks => 1));
             // SAFETY: a tile of one query head belongs to this task alone; the first pass is over.
             unsafe { add_parts(output(0, head / s.h, head % s.h), waiting[0], from, i) };
         });
