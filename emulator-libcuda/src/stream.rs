@@ -11,9 +11,8 @@ use std::ffi::{c_int, c_uint, c_void};
 /// `stream` is null or a place for a handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuStreamCreate(stream: *mut Handle, _flags: c_uint) -> c_uint {
-    // SAFETY: as the caller promises.
     answer("cuStreamCreate", || {
-        with_context(|state| unsafe { host::put(stream, state.streams.add(()), "phStream") })
+            with_context(|state| unsafe { host::put(stream, state.streams.add(()), "phStream") })
     })
 }
 
@@ -25,7 +24,6 @@ pub unsafe extern "C" fn cuStreamCreateWithPriority(
     flags: c_uint,
     _priority: c_int,
 ) -> c_uint {
-    // SAFETY: as the caller promises.
     unsafe { cuStreamCreate(stream, flags) }
 }
 
@@ -63,8 +61,7 @@ pub unsafe extern "C" fn cuStreamIsCapturing(stream: Handle, status: *mut c_uint
     answer("cuStreamIsCapturing", || {
         with_context(|state| {
             state.stream(stream)?;
-            // SAFETY: as the caller promises.
-            unsafe { host::put(status, 0, "captureStatus") }
+                    unsafe { host::put(status, 0, "captureStatus") }
         })
     })
 }
@@ -76,8 +73,7 @@ pub unsafe extern "C" fn cuCtxGetStreamPriorityRange(least: *mut c_int, greatest
     answer("cuCtxGetStreamPriorityRange", || {
         with_context(|_| {
             for place in [least, greatest].into_iter().filter(|place| !place.is_null()) {
-                // SAFETY: as the caller promises.
-                unsafe { host::put(place, 0, "a priority") }?;
+                            unsafe { host::put(place, 0, "a priority") }?;
             }
             Ok(())
         })
@@ -88,9 +84,8 @@ pub unsafe extern "C" fn cuCtxGetStreamPriorityRange(least: *mut c_int, greatest
 /// `event` is null or a place for a handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuEventCreate(event: *mut Handle, _flags: c_uint) -> c_uint {
-    // SAFETY: as the caller promises.
     answer("cuEventCreate", || {
-        with_context(|state| unsafe { host::put(event, state.events.add(()), "phEvent") })
+            with_context(|state| unsafe { host::put(event, state.events.add(()), "phEvent") })
     })
 }
 
