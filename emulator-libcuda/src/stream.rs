@@ -12,7 +12,10 @@ use std::ffi::{c_int, c_uint, c_void};
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuStreamCreate(stream: *mut Handle, _flags: c_uint) -> c_uint {
     answer("cuStreamCreate", || {
-            with_context(|state| unsafe { host::put(stream, state.streams.add(()), "phStream") })
+        with_context(|state| {
+            // SAFETY: as the caller promises.
+            unsafe { host::put(stream, state.streams.add(()), "phStream") }
+        })
     })
 }
 
@@ -24,6 +27,7 @@ pub unsafe extern "C" fn cuStreamCreateWithPriority(
     flags: c_uint,
     _priority: c_int,
 ) -> c_uint {
+    // SAFETY: as the caller promises.
     unsafe { cuStreamCreate(stream, flags) }
 }
 
@@ -61,7 +65,8 @@ pub unsafe extern "C" fn cuStreamIsCapturing(stream: Handle, status: *mut c_uint
     answer("cuStreamIsCapturing", || {
         with_context(|state| {
             state.stream(stream)?;
-                    unsafe { host::put(status, 0, "captureStatus") }
+            // SAFETY: as the caller promises.
+            unsafe { host::put(status, 0, "captureStatus") }
         })
     })
 }
@@ -73,7 +78,8 @@ pub unsafe extern "C" fn cuCtxGetStreamPriorityRange(least: *mut c_int, greatest
     answer("cuCtxGetStreamPriorityRange", || {
         with_context(|_| {
             for place in [least, greatest].into_iter().filter(|place| !place.is_null()) {
-                            unsafe { host::put(place, 0, "a priority") }?;
+                // SAFETY: as the caller promises.
+                unsafe { host::put(place, 0, "a priority") }?;
             }
             Ok(())
         })
@@ -85,7 +91,10 @@ pub unsafe extern "C" fn cuCtxGetStreamPriorityRange(least: *mut c_int, greatest
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuEventCreate(event: *mut Handle, _flags: c_uint) -> c_uint {
     answer("cuEventCreate", || {
-            with_context(|state| unsafe { host::put(event, state.events.add(()), "phEvent") })
+        with_context(|state| {
+            // SAFETY: as the caller promises.
+            unsafe { host::put(event, state.events.add(()), "phEvent") }
+        })
     })
 }
 

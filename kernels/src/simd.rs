@@ -52,6 +52,15 @@ pub fn level() -> Simd {
     }
 }
 
+/// Does the machine multiply pairs of bf16 (`vdpbf16ps`), on top of what [`Simd::Avx512`] means?
+#[inline]
+pub fn multiplies_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// Ask for a level. Returns what is in use afterwards: never more than the machine has.
 pub fn set_level(want: Simd) -> Simd {
     let level = want.min(detected());
@@ -102,4 +111,17 @@ pub fn vectorize<R>(f: impl FnOnce() -> R) -> R {
         }
     }
     f()
+}
+
+/// Ask for the cache line at `at`, which a loop will need that jumps further than the processor guesses. Any address is
+/// allowed, also one that is nobody's: nothing is read.
+#[inline(always)]
+pub(crate) fn prefetch<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, part of the baseline; it reads nothing and cannot fault.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }

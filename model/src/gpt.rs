@@ -6,7 +6,9 @@ use crate::block::{BlockContext, BlockWeights, block};
 use crate::cache::KvCache;
 use crate::config::GptConfig;
 use crate::error::{ModelError, Result};
+use crate::inference::Prepared;
 use crate::init;
+use crate::linear::{Linear, Projections};
 use crate::observe::{Blind, Observer};
 use crate::rotary::{RopeTable, RotaryTables};
 use autograd::{Parameter, Tape, Var};
@@ -39,6 +41,8 @@ pub struct Gpt {
     options: GptOptions,
     params: Vec<Parameter>,
     rotary: RotaryTables,
+    /// All matrices but the embedding, if this model was prepared for inference; they are not in `params` then.
+    prepared: Option<Prepared>,
 }
 
 impl Gpt {
@@ -59,7 +63,7 @@ impl Gpt {
         let (base, d) = (config.rope_base, config.head_dim());
         let rotary = RotaryTables::new(base, d, positions, options.rope_table, options.device)?;
         let params = weights.into_iter().map(|(name, w)| Parameter::new(name, w)).collect();
-        Ok(Gpt { config, options, params, rotary })
+        Ok(Gpt { config, options, params, rotary, prepared: None })
     }
     /// Shapes.
     pub fn config(&self) -> &GptConfig {
@@ -69,7 +73,7 @@ impl Gpt {
     pub fn options(&self) -> GptOptions {
         self.options
     }
-    /// All weights, in file order.
+    /// All weights, in file order; of a model that was prepared for inference the embedding alone.
     pub fn params(&self) -> &[Parameter] {
         &self.params
     }
@@ -77,11 +81,18 @@ impl Gpt {
     pub fn params_mut(&mut self) -> &mut [Parameter] {
         &mut self.params
     }
-    /// The same model with other values for its weights: `f(index, weight)` of each.
-    pub(crate) fn map_params(mut self, f: impl Fn(usize, Parameter) -> Result<Parameter>) -> Result<Gpt> {
-        let params = std::mem::take(&mut self.params).into_iter().enumerate();
-        self.params = params.map(|(i, p)| f(i, p)).collect::<Result<_>>()?;
-        Ok(self)
+    /// The same model with all matrices but the embedding as `prepared`.
+    pub(crate) fn with_prepared(mut self, prepared: Prepared) -> Gpt {
+        self.prepared = Some(prepared);
+        self
+    }
+    /// Take all weights but the embedding out.
+    pub(crate) fn take_matrices(&mut self) -> Vec<Parameter> {
+        self.params.split_off(self.params.len().min(1))
+    }
+    /// Matrices prepared for inference.
+    pub(crate) fn prepared(&self) -> Option<&Prepared> {
+        self.prepared.as_ref()
     }
     /// The rotary tables.
     pub fn rotary(&self) -> &RotaryTables {
@@ -93,14 +104,15 @@ impl Gpt {
     }
 
     fn block_weights(&self, layer: usize, tape: Option<&Tape>) -> Result<BlockWeights> {
+        if let Some(prepared) = &self.prepared {
+            return Ok(prepared.block(layer));
+        }
         let at = |i: usize| self.params[1 + 6 * layer + i].var(tape);
         Ok(BlockWeights {
-            c_q: at(0)?,
-            c_k: at(1)?,
-            c_v: at(2)?,
-            attn_proj: at(3)?,
-            c_fc: at(4)?,
-            mlp_proj: at(5)?,
+            qkv: Projections::Plain([at(0)?, at(1)?, at(2)?]),
+            attn_proj: Linear::Plain(at(3)?),
+            c_fc: Linear::Plain(at(4)?),
+            mlp_proj: Linear::Plain(at(5)?),
         })
     }
     fn lm_head(&self, tape: Option<&Tape>) -> Result<Var> {
@@ -163,6 +175,9 @@ impl Gpt {
         tape: Option<&Tape>,
     ) -> Result<[Var; 2]> {
         let x = self.hidden(ids, tape, &mut Blind)?;
+        if let Some(prepared) = &self.prepared {
+            return prepared.loss(x.value(), targets, weight, self.config.softcap);
+        }
         let w = self.lm_head(tape)?;
         Ok(x.lm_head_loss(&w, targets, weight, self.config.softcap)?)
     }
@@ -170,8 +185,13 @@ impl Gpt {
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         let c = self.config.n_embd;
         let x = hidden.contiguous()?.reshape(&[hidden.numel() / c, c])?;
-        let w = self.params[self.params.len() - 1].value().cast(x.dtype())?;
-        let z = x.matmul_into_dtype(&w.transpose(0, 1)?, x.accumulator())?;
+        let z = match &self.prepared {
+            Some(prepared) => prepared.head(&x)?,
+            None => {
+                let w = self.params[self.params.len() - 1].value().cast(x.dtype())?;
+                x.matmul_into_dtype(&w.transpose(0, 1)?, x.accumulator())?
+            }
+        };
         let cap = f64::from(self.config.softcap);
         Ok(z.affine(1.0 / cap, 0.0)?.unary(kernels::unary::UnaryOp::Tanh)?.affine(cap, 0.0)?)
     }

@@ -33,6 +33,8 @@ pub struct Args {
     /// Tokens per answer
     #[arg(short, long, default_value_t = 256)]
     max_tokens: usize,
+    #[command(flatten)]
+    weights: shared::Weights,
 }
 
 /// Run the command.
@@ -41,7 +43,8 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     if !(args.temperature >= 0.0 && args.temperature.is_finite()) {
         anyhow::bail!(crate::globals::Usage(format!("--temperature {}: give 0 or more", args.temperature)));
     }
-    let loaded = shared::load_run(globals, args.run.as_deref(), None)?.for_inference()?;
+    let loaded =
+        shared::load_run(globals, args.run.as_deref(), None)?.for_inference(args.weights.quantize())?;
     let mut session = Session::new(&loaded, sampling, args.max_tokens);
     if let Some(prompt) = &args.prompt {
         let reply = session.ask(prompt, !globals.json)?;

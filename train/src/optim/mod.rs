@@ -7,5 +7,5 @@ mod optimizer;
 
 pub use adamw::AdamWState;
 pub use clip::clip_grad_norm;
-pub use muon::{MuonState, NsDtype};
+pub use muon::{MuonState, MuonUpdate, NsDtype, muon_step};
 pub use optimizer::{Hyper, Optimizer, StepSettings};

@@ -5,7 +5,8 @@
 //! speed. No weight decay.
 
 use crate::error::Result;
-use kernels::muon::{muon_momentum, newton_schulz, newton_schulz_scratch};
+use kernels::Layout;
+use kernels::muon::{muon_momentum, newton_schulz, newton_schulz_batch, newton_schulz_scratch};
 use kernels::planted;
 use tensor::{Tensor, TensorError};
 
@@ -33,23 +34,50 @@ impl MuonState {
     pub fn new(p: &Tensor) -> Result<MuonState> {
         Ok(MuonState { buf: Tensor::zeros(p.dims(), p.dtype(), p.device())? })
     }
-    /// One update of the matrix `p`.
-    pub fn step(&mut self, p: &mut Tensor, g: &Tensor, lr: f64, momentum: f64, ns: NsDtype) -> Result<()> {
-        let (backend, rows, cols) = (p.device().backend(), p.dim(0), p.dim(1));
-        let mut u = p.uninit_like()?;
-        muon_momentum(backend, self.buf.view_mut()?, g.view(), u.view_mut()?, momentum)
-            .map_err(TensorError::from)?;
-        let mut o = p.uninit_like()?;
-        let mut scratch = Tensor::uninit(&[newton_schulz_scratch(rows, cols)], p.dtype(), p.device())?;
-        let bf16 = ns == NsDtype::Bf16;
-        newton_schulz(backend, u.view(), o.view_mut()?, scratch.view_mut()?, STEPS, bf16)
-            .map_err(TensorError::from)?;
-        let ratio =
-            planted!("muon.scales_wide_matrices", rows as f64 / cols as f64 => cols as f64 / rows as f64);
-        let scale = ratio.max(1.0).sqrt();
-        p.accumulate(-lr * scale, &o)?;
-        Ok(())
+}
+
+/// One update of a weight matrix: its state, the matrix and its gradient.
+pub struct MuonUpdate<'a> {
+    /// Momentum.
+    pub state: &'a mut MuonState,
+    /// The weight.
+    pub p: &'a mut Tensor,
+    /// Its gradient.
+    pub g: Tensor,
+}
+
+/// Update matrices of one shape. Small ones are orthogonalised side by side, each by one thread.
+pub fn muon_step(mut updates: Vec<MuonUpdate>, lr: f64, momentum: f64, ns: NsDtype) -> Result<()> {
+    while let Some(first) = updates.first() {
+        let most = newton_schulz_batch(first.p.dim(0), first.p.dim(1));
+        let rest = updates.split_off(most.min(updates.len()));
+        batch(updates, lr, momentum, ns)?;
+        updates = rest;
     }
+    Ok(())
+}
+
+fn batch(mut updates: Vec<MuonUpdate>, lr: f64, momentum: f64, ns: NsDtype) -> Result<()> {
+    let Some(first) = updates.first() else { return Ok(()) };
+    let (rows, cols, dtype, device) = (first.p.dim(0), first.p.dim(1), first.p.dtype(), first.p.device());
+    let (backend, dims) = (device.backend(), [updates.len(), rows, cols]);
+    let mut u = Tensor::uninit(&dims, dtype, device)?; // (N, R, C)
+    for (i, MuonUpdate { state, g, .. }) in updates.iter_mut().enumerate() {
+        let part = Layout::strided(&[rows, cols], &[cols, 1], i * rows * cols).map_err(TensorError::from)?;
+        let u = u.view_mut()?.with_layout(part).map_err(TensorError::from)?;
+        muon_momentum(backend, state.buf.view_mut()?, g.view(), u, momentum).map_err(TensorError::from)?;
+    }
+    let mut o = u.uninit_like()?;
+    let mut scratch = Tensor::uninit(&[newton_schulz_scratch(&dims)], dtype, device)?;
+    let bf16 = ns == NsDtype::Bf16;
+    newton_schulz(backend, u.view(), o.view_mut()?, scratch.view_mut()?, STEPS, bf16)
+        .map_err(TensorError::from)?;
+    let ratio = planted!("muon.scales_wide_matrices", rows as f64 / cols as f64 => cols as f64 / rows as f64);
+    let scale = ratio.max(1.0).sqrt();
+    for (i, MuonUpdate { p, .. }) in updates.into_iter().enumerate() {
+        p.accumulate(-lr * scale, &o.narrow(0, i, 1)?.reshape(&[rows, cols])?)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -64,9 +92,31 @@ mod tests {
         let wide = tall.transpose(0, 1).unwrap().contiguous().unwrap();
         let [far, near] = [tall, wide].map(|g| {
             let mut p = Tensor::from_slice(&[0.0f32; 16], g.dims(), Device::Cpu).unwrap();
-            MuonState::new(&p).unwrap().step(&mut p, &g, 0.1, 0.9, NsDtype::F32).unwrap();
+            let state = &mut MuonState::new(&p).unwrap();
+            muon_step(vec![MuonUpdate { state, p: &mut p, g }], 0.1, 0.9, NsDtype::F32).unwrap();
             p.sum_squares().unwrap().sqrt()
         });
         assert!((far - 2.0 * near).abs() < 1e-5 && near > 0.05, "{far} {near}");
+    }
+    #[test]
+    fn matrices_that_are_updated_together_move_as_each_would_alone() {
+        let draw =
+            |seed: usize| -> Vec<f32> { (0..60).map(|i| ((i + 7 * seed) as f32 * 1.3).sin()).collect() };
+        let matrix = |seed| Tensor::from_slice(&draw(seed), &[5, 12], Device::Cpu).unwrap();
+        let mut all: Vec<_> = (0..20).map(|i| (matrix(i), MuonState::new(&matrix(i)).unwrap())).collect();
+        let mut alone: Vec<_> = (0..20).map(|i| (matrix(i), MuonState::new(&matrix(i)).unwrap())).collect();
+        for step in 1..3 {
+            let together = all.iter_mut().enumerate();
+            let together =
+                together.map(|(i, (p, state))| MuonUpdate { state, p, g: matrix(i * step) }).collect();
+            muon_step(together, 0.1, 0.9, NsDtype::F32).unwrap();
+            for (i, (p, state)) in alone.iter_mut().enumerate() {
+                muon_step(vec![MuonUpdate { state, p, g: matrix(i * step) }], 0.1, 0.9, NsDtype::F32)
+                    .unwrap();
+            }
+        }
+        for (a, b) in all.iter().zip(&alone) {
+            assert_eq!(a.0.to_f64_vec(), b.0.to_f64_vec());
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The classic generation's optimizer: which weight is updated by which rule, at which rate.
 
 use super::adamw::AdamWState;
-use super::muon::{MuonState, NsDtype};
+use super::muon::{MuonState, MuonUpdate, NsDtype, muon_step};
 use crate::error::{Result, TrainError};
 use autograd::Parameter;
 use kernels::planted;
@@ -82,22 +82,26 @@ impl Optimizer {
     pub fn step(&mut self, params: &mut [Parameter], s: StepSettings) -> Result<()> {
         self.steps += 1;
         let Hyper { betas: (beta1, beta2), eps, weight_decay, ns, lrs } = self.hyper;
+        let mut matrices: BTreeMap<Vec<usize>, Vec<MuonUpdate>> = BTreeMap::new();
         for (p, state) in params.iter_mut().zip(&mut self.states) {
             let Some(g) = p.grad().get() else { continue };
+            let p = p.value_mut();
             match state {
                 State::AdamW { state, lr } => {
                     let lr = *lr * s.lr_multiplier;
                     let step = planted!("optimizer.steps_not_counted", self.steps => 1);
                     let h = AdamWParams { lr, beta1, beta2, eps, weight_decay, step };
-                    state.step(p.value_mut(), &g, h)?;
+                    state.step(p, &g, h)?;
                 }
                 State::Muon(state) => {
-                    state.step(p.value_mut(), &g, lrs.matrices * s.lr_multiplier, s.muon_momentum, ns)?
+                    matrices.entry(p.dims().to_vec()).or_default().push(MuonUpdate { state, p, g });
                 }
             }
-            drop(g);
-            planted!("optimizer.gradients_not_cleared", p.grad().clear() => ());
         }
+        for updates in matrices.into_values() {
+            muon_step(updates, lrs.matrices * s.lr_multiplier, s.muon_momentum, ns)?;
+        }
+        planted!("optimizer.gradients_not_cleared", params.iter().for_each(|p| p.grad().clear()) => ());
         Ok(())
     }
     /// Every state tensor by name (`<weight>.m`, `.v`, `.buf`), for a checkpoint.

@@ -43,7 +43,7 @@ pub struct Args {
     /// Dynamic shared memory of a block, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     shared: u64,
-    /// An argument, once for each parameter: i32=128, f32[128], f32[128]=iota
+    /// An argument, once for each parameter: `i32=128`, `f32[128]`, `f32[128]=iota`
     #[arg(long = "arg", value_name = "ARG")]
     args: Vec<Argument>,
     /// Print the counters instead of the story
