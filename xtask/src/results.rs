@@ -20,7 +20,7 @@ pub const COMMAND: Command = Command {
     args: "[--quick] [--torch [--venv DIR]] | --emulator",
     help:
         "
-Builds for release and measures on this machine; close everything else first. About five minutes, with
+Builds for release and measures on this machine; close everything else first. About twelve minutes, with
 --torch two more.
 
     cargo xtask results                        every kernel under the roof, products against other libraries
