@@ -164,13 +164,17 @@ fn scale(p: &Product<'_>) {
 
 /// The sums of a tile.
 #[repr(C, align(64))]
-struct Sums([f32; 16 * Sums::ROW]);
+pub(super) struct Sums(pub [f32; 16 * Sums::ROW]);
 
 impl Sums {
     /// Elements from row to row.
-    const ROW: usize = 32;
+    pub const ROW: usize = 32;
+    /// All zero.
+    pub fn zeros() -> Sums {
+        Sums([0.0; 16 * Sums::ROW])
+    }
     /// Where they are.
-    fn place(&mut self) -> Place {
+    pub fn place(&mut self) -> Place {
         Place { address: self.0.as_mut_ptr().cast(), row: Self::ROW, bytes: 4 }
     }
 }
@@ -252,16 +256,17 @@ impl Panel<'_> {
             return;
         }
         let mut scratch = None;
+        let here = |place: Place| place.from(rows.start, cols.start);
         let tile = Tile {
             rows: rows.len(),
             cols: cols.len(),
             units: 0,
             a: a.as_ptr(),
             b: b.as_ptr(),
-            old: self.old.0.from(rows.start, cols.start),
-            new: match (&mut scratch, self.new) {
-                (None, Some(new)) => new.from(rows.start, cols.start),
-                (scratch, _) => scratch.get_or_insert(Sums([0.0; 16 * Sums::ROW])).place(),
+            old: here(self.old.0),
+            new: match self.new {
+                Some(new) => here(new),
+                None => scratch.insert(Sums::zeros()).place(),
             },
             alpha: self.p.alpha,
             beta: self.old.1,
@@ -269,10 +274,10 @@ impl Panel<'_> {
         let blocks = self.blocks.iter().map(|k| k.len().div_ceil(self.micro.terms));
         // SAFETY: what is packed has so many units; this part of C belongs to this thread.
         chain(self.micro, tile, blocks, |tile, _| unsafe { (self.micro.run)(tile) });
-        if let Some(Sums(sums)) = scratch {
+        if let Some(Sums(sums)) = &scratch {
             let (at, size) = ((rows.start, cols.start), (rows.len(), cols.len()));
             // SAFETY: as above.
-            unsafe { self.p.c.put(at, size, &sums, Sums::ROW, self.p.beta) };
+            unsafe { self.p.c.put(at, size, sums, Sums::ROW, self.p.beta) };
         }
     }
 }

@@ -10,7 +10,7 @@
 //! The sums are those of [`crate::matmul`], in its order and with its instructions: blocks of K, one multiply-add per unit.
 //! So the bits are the bits of the product with the plain weight, for any number of rows.
 
-use super::block::{chain, k_blocks};
+use super::block::{Sums, chain, k_blocks};
 use super::kernel::{self, Micro, Place, Tile};
 use super::pack::{Cut, Side};
 use super::pool;
@@ -173,13 +173,11 @@ impl Product<'_> {
     /// One tile of C: `run` is called for each block of K.
     fn tile(&self, rows: Range<usize>, first: usize, run: impl FnMut(&Tile, usize)) {
         let cols = self.micro.cols.min(self.c.size.1 - first);
-        let mut sums = [0.0f32; 16 * COLS];
-        let here = self.place.from(rows.start, first);
+        let mut sums = None;
         let new = match self.scale {
-            None => here,
-            Some(_) => Place { address: sums.as_mut_ptr().cast(), row: COLS, bytes: 4 },
+            None => self.place.from(rows.start, first),
+            Some(_) => sums.insert(Sums::zeros()).place(),
         };
-        assert!(rows.len() <= 16 && cols <= COLS);
         let nothing = std::ptr::null();
         let tile = Tile {
             rows: rows.len(),
@@ -194,14 +192,17 @@ impl Product<'_> {
         };
         let units = self.blocks.iter().map(|k| k.len().div_ceil(self.micro.terms));
         chain(self.micro, tile, units, run);
-        if let Some(scale) = self.scale {
+        if let (Some(scale), Some(Sums(sums))) = (self.scale, &mut sums) {
             let scale = &scale[planted!("packed_linear.scale_of_the_tile", first => first / COLS)..][..cols];
             simd::vectorize(
                 #[inline(always)]
-                || sums.chunks_mut(COLS).for_each(|row| row.iter_mut().zip(scale).for_each(|(v, s)| *v *= s)),
+                || {
+                    sums.chunks_mut(Sums::ROW)
+                        .for_each(|row| row.iter_mut().zip(scale).for_each(|(v, s)| *v *= s))
+                },
             );
             // SAFETY: this part of C belongs to the calling task.
-            unsafe { self.c.put((rows.start, first), (rows.len(), cols), &sums, COLS, 0.0) };
+            unsafe { self.c.put((rows.start, first), (rows.len(), cols), sums, Sums::ROW, 0.0) };
         }
     }
     /// The columns from `first` on, as many as a tile of the kernel has, over all of K, in its units.
