@@ -59,12 +59,12 @@ pub(crate) fn run(work: impl Work) {
     }
 }
 
-/// The same with a multiply-add that takes pairs of bf16, on a machine that [`crate::simd::multiplies_bf16`].
+/// The same with a multiply-add that takes pairs of bf16, on a machine that has one ([`crate::simd::multiplies_bf16`]).
 #[inline]
 pub(crate) fn run_pairs(work: impl Work) {
     #[cfg(target_arch = "x86_64")]
     {
-        assert!(crate::simd::multiplies_bf16() && crate::simd::detected() == Simd::Avx512);
+        assert!(crate::simd::detected_bf16() && crate::simd::detected() == Simd::Avx512);
         // SAFETY: just checked.
         unsafe { x86::avx512_bf16(work) }
     }

@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn products_of_pairs_are_those_of_their_halves() {
-        if !crate::simd::multiplies_bf16() {
+        if !crate::simd::detected_bf16() {
             return; // no kernel to test
         }
         let (m, n, k) = (16, 80, 6);

@@ -7,12 +7,12 @@
 //! The instruction takes numbers below 2⁻¹²⁶ for zeros. Where all of an operand is tiny it is multiplied by [`LIFT`] first,
 //! and the result divided by it, both exactly; of an operand that holds larger numbers too, the tiny ones are lost.
 
-use crate::simd::{self, Simd};
+use crate::simd;
 use crate::{Bf16, DType, Float};
 
 /// Are products of `T` made of pairs?
 pub(super) fn in_pairs<T: Float>() -> bool {
-    T::DTYPE == DType::Bf16 && simd::level() == Simd::Avx512 && simd::multiplies_bf16()
+    T::DTYPE == DType::Bf16 && simd::multiplies_bf16()
 }
 
 /// A pair.

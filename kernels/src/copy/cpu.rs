@@ -150,7 +150,11 @@ fn transpose<X: Element, Y: Element>(
                 || {
                     for (i, read) in read[..width].iter_mut().enumerate() {
                         let from = &x[at_x + row + (column + i) * step_x..][..height];
-                        fetch(from.as_ptr().wrapping_add(TILE * step_x));
+                        // The row of the next tile: rows far apart are not what the processor expects.
+                        simd::prefetch_row::<{ simd::FIRST }, _>(
+                            from.as_ptr().wrapping_add(TILE * step_x),
+                            TILE,
+                        );
                         match from.first_chunk::<TILE>() {
                             Some(from) => read.iter_mut().zip(from).for_each(|(to, x)| *to = f(*x)),
                             None => read.iter_mut().zip(from).for_each(|(to, x)| *to = f(*x)),
@@ -174,12 +178,6 @@ fn transpose<X: Element, Y: Element>(
             }
         }
     });
-}
-
-/// Ask for the row of the next tile, wherever it is: rows that are far apart are not what the processor expects.
-#[inline(always)]
-fn fetch<T>(row: *const T) {
-    (0..TILE).step_by((64 / size_of::<T>()).max(1)).for_each(|line| simd::prefetch(row.wrapping_add(line)));
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! One query meeting one block of cached positions: scores, weights, weighted sum.
 
 use super::cpu::{BLOCK, Slots};
-use crate::Float;
 use crate::attention::lanes::{Lanes, Work};
 use crate::fast_math::exp_flushed_f32;
+use crate::{Float, simd};
 use std::ops::Range;
 
 /// The positions `lanes` of a block, for one query.
@@ -74,13 +74,7 @@ impl<T: Float> Work for Block<'_, T> {
 /// Ask for a row that is needed soon: rows of one head are too far apart for the hardware to look ahead.
 #[inline(always)]
 fn ask<T>(row: &[T]) {
-    #[cfg(target_arch = "x86_64")]
-    for line in row.chunks(64 / size_of::<T>()) {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: asking has no effect but on time, and the baseline has the instruction.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
-    }
-    let _ = row;
+    simd::prefetch_row::<{ simd::SECOND }, _>(row.as_ptr(), row.len());
 }
 
 /// `x·y` for N rows y, none of which waits for another: whole vectors in one accumulator for each, then the rest one by one.

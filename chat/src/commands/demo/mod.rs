@@ -11,7 +11,7 @@ use super::shared::{self, Loaded};
 use crate::globals::{Globals, Precision};
 use crate::output;
 use anyhow::Context;
-use kernels::simd::{self, Simd};
+use kernels::simd;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,7 +64,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
 
 /// Unless a dtype is given: bf16 where the machine multiplies it itself, in about 60 % of the time of f32, else f32.
 fn precision(globals: &Globals) -> Precision {
-    let fast = globals.device() == Device::Cpu && simd::level() == Simd::Avx512 && simd::multiplies_bf16();
+    let fast = globals.device() == Device::Cpu && simd::multiplies_bf16();
     globals.dtype.unwrap_or(if fast { Precision::Bf16 } else { Precision::F32 })
 }
 
