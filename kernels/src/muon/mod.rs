@@ -194,7 +194,7 @@ fn momentum_sample((label, dims): (&'static str, &[usize; 2])) -> Sample {
 }
 
 /// Label, dims, rounded to bf16.
-type Schulz = (&'static str, &'static [usize], bool);
+pub(crate) type Schulz = (&'static str, &'static [usize], bool);
 
 const SCHULZ: &[Schulz] = &[
     ("one element", &[1, 1], false),
@@ -220,7 +220,8 @@ const REAL: &[Schulz] = &[
     ("d12.mlp_up.bf16", &[3072, 768], true),
 ];
 
-fn schulz_sample(&(label, dims, bf16): &Schulz) -> Sample {
+/// A sample of this or another orthogonalisation: matrix, result, scratch; five steps, and whether in bf16.
+pub(crate) fn schulz_sample(&(label, dims, bf16): &Schulz) -> Sample {
     let args = vec![
         Arg::input("g", dims, Draw::NormalF32),
         Arg::out_f32("o", dims),

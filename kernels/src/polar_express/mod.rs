@@ -17,8 +17,8 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-use crate::muon::{matrices, newton_schulz_scratch, orthogonalisation, schulz_cost};
-use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
+use crate::muon::{Schulz, matrices, orthogonalisation, schulz_cost, schulz_sample};
+use crate::registry::{Cost, KernelInfo, Layouts};
 use crate::{Backend, DType, Result, View, ViewMut, check, profile};
 
 /// Equilibration and orthogonalisation.
@@ -42,8 +42,8 @@ const MARGIN: [f64; 2] = [1.01, 1e-6];
 
 /// `o` = `g` with rows of equal length and then its singular values sent to 1, by `steps` ≤ 5 steps. Zero gives zero.
 ///
-/// `g`, `o`: (R, C) or (N, R, C), f32, contiguous; `scratch`: (at least [`newton_schulz_scratch`]), contents irrelevant before and after.
-/// With `bf16`, the matrix, every factor, product and sum are rounded to bf16, which is what running all this on bf16
+/// `g`, `o`: (R, C) or (N, R, C), f32, contiguous; `scratch`: (at least [`crate::muon::newton_schulz_scratch`]), contents
+/// irrelevant before and after. With `bf16`, the matrix, every factor, product and sum are rounded to bf16, which is what running all this on bf16
 /// tensors gives; norms and sums inside a product stay wide.
 pub fn polar_express(
     b: &dyn Backend,
@@ -66,8 +66,8 @@ pub fn polar_express(
 pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     name: "polar_express",
     doc: "rows of equal length, then steps of X ← a·X + (b·A + c·A²)·X, A = X·Xᵀ, each with its own a, b, c",
-    samples: || SHAPES.iter().map(sample).collect(),
-    bench: || REAL.iter().map(sample).collect(),
+    samples: || SHAPES.iter().map(schulz_sample).collect(),
+    bench: || REAL.iter().map(schulz_sample).collect(),
     run: |b, ins, outs, s| {
         let [o, scratch] = outs else { unreachable!("two outputs") };
         polar_express(b, ins[0], o.reborrow(), scratch.reborrow(), s[0] as usize, s[1] != 0.0)
@@ -98,9 +98,7 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     cost: |s, _| schulz_cost(s.dims("g"), s.scalars[0] as usize),
 }];
 
-type Shape = (&'static str, &'static [usize], bool);
-
-const SHAPES: &[Shape] = &[
+const SHAPES: &[Schulz] = &[
     ("one element", &[1, 1], false),
     ("empty", &[0, 5], false),
     ("one row", &[1, 40], false),
@@ -114,18 +112,8 @@ const SHAPES: &[Shape] = &[
     ("d4.attn_proj", &[256, 256], false),
 ];
 
-const REAL: &[Shape] = &[
+const REAL: &[Schulz] = &[
     ("d4.attn.all", &[16, 256, 256], false),
     ("d12.mlp_up", &[3072, 768], false),
     ("d12.attn_proj", &[768, 768], false),
 ];
-
-fn sample(&(label, dims, bf16): &Shape) -> Sample {
-    let args = vec![
-        Arg::input("g", dims, Draw::NormalF32),
-        Arg::out_f32("o", dims),
-        // The kernel may leave anything here; the magnitude above accepts it.
-        Arg::inout("scratch", &[newton_schulz_scratch(dims)], Draw::NormalF32),
-    ];
-    Sample::new(label, args).with(&[5.0, if bf16 { 1.0 } else { 0.0 }])
-}

@@ -1,6 +1,7 @@
 //! What the definition promises, seen through the public function.
 
 use super::*;
+use crate::muon::newton_schulz_scratch;
 use crate::{Cpu, Reference, philox};
 
 fn matrix(rows: usize, cols: usize) -> Vec<f32> {
