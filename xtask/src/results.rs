@@ -127,13 +127,16 @@ fn emulator(context: &Context) -> Result<(), String> {
             "attention was not measured: set NANOCHAT_PTX_SAMPLES, run `cargo xtask nvrtc --fetch`".into()
         );
     }
-    let path = context.root.join("benches/RESULTS.md");
-    let document = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let [begin, end] = ["<!-- begin emulator -->", "<!-- end emulator -->"];
-    let parts = document.split_once(begin).and_then(|(head, rest)| Some((head, rest.split_once(end)?.1)));
-    let (head, tail) = parts.ok_or_else(|| format!("{} has no `{begin}` … `{end}`", path.display()))?;
-    let body = format!("{head}{begin}\n{}\n{end}{tail}", table.join("\n").trim_end());
-    std::fs::write(&path, body).map_err(|e| format!("{}: {e}", path.display()))
+    let folder = target_folder(&context.root).join("results");
+    let file = folder.join("emulator.md");
+    let failed = |e| format!("{}: {e}", file.display());
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::write(&file, table.join("\n")))
+        .map_err(failed)?;
+    let mut write = cargo();
+    write.args(["run", "--release", "--quiet", "--package", "nanochat-benches", "--bin", "results", "--"]);
+    write.args(["--section", "emulator"]).arg(&file).arg(context.root.join("benches"));
+    succeed("writing the results", write.current_dir(&context.root))
 }
 
 /// Single kernels against PyTorch. That there is none is told, and no failure.
