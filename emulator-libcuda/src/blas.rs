@@ -1,13 +1,12 @@
 //! cuBLAS: handles, and the matrix products that `cudarc` calls, each of which becomes a `Product`.
 
-use crate::failure::{Code, Failure, report};
+use crate::failure::{Code, Failure, outcome};
 use crate::handles::Handle;
 use crate::host;
 use crate::memory;
 use crate::product::{Matrix, Number, Product};
 use crate::state::{Blas, State, with_context};
 use std::ffi::{c_int, c_longlong, c_uint, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Codes of `cublas_api.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,16 +20,8 @@ pub enum Status {
 }
 
 fn answer(function: &str, body: impl FnOnce() -> Result<(), Failure>) -> c_uint {
-    let result = catch_unwind(AssertUnwindSafe(body));
-    let failure = match result {
-        Ok(Ok(())) => return Status::Success as c_uint,
-        Ok(Err(failure)) => failure,
-        Err(_) => Failure::new(Code::Unknown, "the emulator panicked, which is a bug of it"),
-    };
-    if !failure.again {
-        report(function, &failure);
-    }
-    let status = match failure.code {
+    let status = match outcome(function, body) {
+        Code::Success => Status::Success,
         Code::InvalidValue => Status::InvalidValue,
         Code::NotSupported => Status::NotSupported,
         Code::InvalidHandle | Code::NotInitialized | Code::InvalidContext => Status::NotInitialized,
@@ -146,11 +137,7 @@ impl Call {
     unsafe fn run(self, state: &mut State) -> Result<(), Failure> {
         let device = state.blas.get(self.handle)?.device_pointers;
         let mut scale = |at: *const c_void, what: &str| -> Result<f64, Failure> {
-            let size = match self.scale {
-                Number::F16 | Number::Bf16 => 2,
-                Number::F32 => 4,
-                Number::F64 => 8,
-            };
+            let size = self.scale.bytes();
             let bytes = match device {
                 true => memory::read(state, at as u64, size)?,
                 // SAFETY: as the caller promises.

@@ -96,22 +96,22 @@ impl From<Box<Fault>> for Failure {
 /// The last failure's code and text, for `cuGetErrorString`.
 static LAST: Mutex<Option<(c_uint, &'static CStr)>> = Mutex::new(None);
 
-/// The result of a function of the driver, as its code. A panic is a bug of this library, and an error like any other.
+/// The result of a function of the driver, as its code.
 pub fn answer(function: &str, body: impl FnOnce() -> Result<(), Failure>) -> c_uint {
-    let result = catch_unwind(AssertUnwindSafe(body));
-    match result {
-        Ok(Ok(())) => Code::Success as c_uint,
-        Ok(Err(failure)) => {
-            if !failure.again {
-                report(function, &failure);
-            }
-            failure.code as c_uint
-        }
-        Err(_) => {
-            report(function, &Failure::new(Code::Unknown, "the emulator panicked, which is a bug of it"));
-            Code::Unknown as c_uint
-        }
+    outcome(function, body) as c_uint
+}
+
+/// What became of `body`; a failure is reported. A panic is a bug of this library, and an error like any other.
+pub fn outcome(function: &str, body: impl FnOnce() -> Result<(), Failure>) -> Code {
+    let failure = match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => return Code::Success,
+        Ok(Err(failure)) => failure,
+        Err(_) => Failure::new(Code::Unknown, "the emulator panicked, which is a bug of it"),
+    };
+    if !failure.again {
+        report(function, &failure);
     }
+    failure.code
 }
 
 /// Writes a failure to standard error, where a driver has no other place for words, and remembers it.

@@ -17,7 +17,8 @@ pub enum Number {
 }
 
 impl Number {
-    fn bytes(self) -> usize {
+    /// Of one number.
+    pub fn bytes(self) -> usize {
         match self {
             Number::F16 | Number::Bf16 => 2,
             Number::F32 => 4,

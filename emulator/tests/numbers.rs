@@ -5,26 +5,24 @@ use emulator::{Arg, Buffer, Config, Device, Launch, Module, Options};
 
 const TEXTS: [&str; 2] = [include_str!("ptx/numbers.ptx"), include_str!("ptx/numbers.compute_90.ptx")];
 
-/// Runs a kernel of each text; `see` looks at what it left behind.
-fn each(kernel: &str, threads: u32, make: impl Fn(&mut Device) -> Vec<Arg>, see: impl Fn(&mut Device, u32)) {
+/// Runs a kernel of each text; `make` gives its buffers, in the order of the parameters, and the number after them; `see` looks at
+/// what it left in them.
+fn each<const N: usize>(
+    kernel: &str,
+    threads: u32,
+    make: impl Fn(&mut Device) -> ([Buffer; N], i32),
+    see: impl Fn(&mut Device, [Buffer; N], u32),
+) {
     for text in TEXTS {
         let module = Module::load(text, "numbers.ptx").unwrap_or_else(|e| panic!("{e}"));
         let mut device = Device::new(Config::default());
-        let args = make(&mut device);
+        let (buffers, number) = make(&mut device);
+        let mut args: Vec<Arg> = buffers.map(Arg::from).into();
+        args.push(number.into());
         let launch = Launch { block: [threads, 1, 1], ..Launch::of(&module, kernel, &args) };
         device.launch(&launch).unwrap_or_else(|fault| panic!("{fault}"));
-        see(&mut device, module.target());
+        see(&mut device, buffers, module.target());
     }
-}
-
-/// The buffer that was made as number `n`, 4096 bytes and a gap apart: tests make them in order.
-fn buffer(device: &Device, n: u64) -> Buffer {
-    let mut at = 0x4000_0000_0000;
-    for _ in 0..n {
-        let found = device.find(at).unwrap();
-        at = (found.address + found.bytes.max(1) + 4096).next_multiple_of(256);
-    }
-    device.find(at).unwrap()
 }
 
 const INTEGERS: [i64; 9] =
@@ -41,10 +39,10 @@ fn integers_have_the_same_bits() {
     let n = input.len() / 2;
     let make = |device: &mut Device| {
         let out = device.alloc(160 * n as u64).unwrap();
-        vec![out.into(), device.upload(&input).unwrap().into(), (n as i32).into()]
+        ([out, device.upload(&input).unwrap()], n as i32)
     };
-    each("integers", 96, make, |device, _| {
-        let out = device.download::<i64>(buffer(device, 0)).unwrap();
+    each("integers", 96, make, |device, buffers, _| {
+        let out = device.download::<i64>(buffers[0]).unwrap();
         for (pair, got) in input.chunks(2).zip(out.chunks(20)) {
             let (a, b) = (pair[0], pair[1]);
             let (a32, b32) = (a as i32, b as i32);
@@ -91,15 +89,15 @@ fn rounding_and_comparisons_have_the_same_bits() {
     let n = input.len() / 2;
     let make = |device: &mut Device| {
         let out = device.alloc(72 * n as u64).unwrap();
-        vec![out.into(), device.upload(&input).unwrap().into(), (n as i32).into()]
+        ([out, device.upload(&input).unwrap()], n as i32)
     };
     let narrow = |x: f32| -> u32 {
         let bits = x.to_bits();
         if x.is_nan() { 0x7fff } else { (bits + 0x7fff + (bits >> 16 & 1)) >> 16 }
     };
     let truth = |yes: bool| f32::from(u8::from(yes));
-    each("floats", 128, make, |device, _| {
-        let out = device.download::<f32>(buffer(device, 0)).unwrap();
+    each("floats", 128, make, |device, buffers, _| {
+        let out = device.download::<f32>(buffers[0]).unwrap();
         for (pair, got) in input.chunks(2).zip(out.chunks(18)) {
             let (x, y) = (pair[0], pair[1]);
             let unordered = x.is_nan() || y.is_nan();
@@ -149,10 +147,10 @@ fn approximations_are_within_their_documented_error() {
     let input: Vec<f32> = (0..256).map(|i| 0.25 + i as f32 / 256.0 * 3.75).collect();
     let make = |device: &mut Device| {
         let out = device.alloc(20 * 256).unwrap();
-        vec![out.into(), device.upload(&input).unwrap().into(), 256_i32.into()]
+        ([out, device.upload(&input).unwrap()], 256)
     };
-    each("approximations", 256, make, |device, _| {
-        let out = device.download::<f32>(buffer(device, 0)).unwrap();
+    each("approximations", 256, make, |device, buffers, _| {
+        let out = device.download::<f32>(buffers[0]).unwrap();
         for (x, got) in input.iter().zip(out.chunks(5)) {
             let x = f64::from(*x);
             let want = [x.exp2(), x.exp2(), x.log2(), x.tanh(), 1.0 / x];
@@ -176,16 +174,16 @@ fn every_way_through_memory_keeps_the_numbers() {
     for shift in [0_usize, 3] {
         let make = |device: &mut Device| {
             let (out, totals) = (device.alloc(512).unwrap(), device.upload(&[5_u32, 0]).unwrap());
-            vec![out.into(), totals.into(), device.upload(&input).unwrap().into(), (shift as i32).into()]
+            ([out, totals, device.upload(&input).unwrap()], shift as i32)
         };
-        each("memories", 32, make, |device, _| {
-            let out = device.download::<u32>(buffer(device, 0)).unwrap();
+        each("memories", 32, make, |device, buffers, _| {
+            let out = device.download::<u32>(buffers[0]).unwrap();
             for (t, got) in out.chunks(4).enumerate() {
                 let picked = input[t / 4 * 4 + ((t + shift) & 3)].wrapping_add(input[t / 4 * 4]);
                 let below = input[(t + 1).min(31)];
                 assert_eq!(got, [input[t], picked, 2 * input[31 - t], below], "lane {t}");
             }
-            assert_eq!(device.download::<u32>(buffer(device, 1)).unwrap(), [1961, 7]);
+            assert_eq!(device.download::<u32>(buffers[1]).unwrap(), [1961, 7]);
         });
     }
 }
@@ -195,10 +193,10 @@ fn transposed_tiles_and_pairs_of_halves() {
     let tiles: Vec<u16> = (0..256).collect();
     let make = |device: &mut Device| {
         let out = device.alloc(512).unwrap();
-        vec![out.into(), device.upload(&tiles).unwrap().into(), 256_i32.into()]
+        ([out, device.upload(&tiles).unwrap()], 256)
     };
-    each("tiles", 32, make, |device, _| {
-        let out = device.download::<u32>(buffer(device, 0)).unwrap();
+    each("tiles", 32, make, |device, buffers, _| {
+        let out = device.download::<u32>(buffers[0]).unwrap();
         for (t, got) in out.chunks(4).enumerate() {
             for (tile, got) in got.iter().enumerate() {
                 // lane t has rows 2·(t mod 4) and the next of column t / 4
@@ -210,14 +208,14 @@ fn transposed_tiles_and_pairs_of_halves() {
     let halves: Vec<u16> = (0..20).map(|i| (f32::from(i as u8).to_bits() >> 16) as u16).collect();
     let make = |device: &mut Device| {
         let (out, sum) = (device.alloc(80).unwrap(), device.upload(&[0_u32]).unwrap());
-        vec![out.into(), sum.into(), device.upload(&halves).unwrap().into(), 20_i32.into()]
+        ([out, sum, device.upload(&halves).unwrap()], 20)
     };
-    each("pairs", 32, make, |device, target| {
-        let out = device.download::<f32>(buffer(device, 0)).unwrap();
+    each("pairs", 32, make, |device, buffers, target| {
+        let out = device.download::<f32>(buffers[0]).unwrap();
         assert!(out.iter().enumerate().all(|(i, x)| *x == i as f32));
         // twenty times (2, 1), as two bf16
         let want = if target >= 90 { 20.0_f32.to_bits() | 40.0_f32.to_bits() >> 16 } else { 0 };
-        assert_eq!(device.download::<u32>(buffer(device, 1)).unwrap(), [want]);
+        assert_eq!(device.download::<u32>(buffers[1]).unwrap(), [want]);
     });
 }
 

@@ -1,5 +1,6 @@
 //! A child process in which `libcuda.so`, `libcublas.so` and, where it was fetched, NVRTC are found.
 
+use emulator::nvrtc::Nvrtc;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,9 +9,7 @@ const MARK: &str = "EMULATOR_LIBCUDA_CHILD";
 /// The folder of NVRTC, where `cargo xtask nvrtc` puts it.
 fn nvrtc() -> Option<PathBuf> {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    let folder = std::env::var_os("NANOCHAT_NVRTC").map_or(target.join("nvrtc"), PathBuf::from);
-    let folder = folder.join("nvidia/cuda_nvrtc/lib");
-    folder.join("libnvrtc.so.12").is_file().then_some(folder)
+    Some(Nvrtc::find(&target)?.parent()?.to_path_buf())
 }
 
 /// This crate's library: cargo builds it before the tests, into their folder.

@@ -179,8 +179,7 @@ fn load(args: &Args) -> anyhow::Result<Program> {
         let library = nvrtc().context(
             "CUDA source needs NVIDIA's compiler: run `cargo xtask nvrtc --fetch`, name its folder with NANOCHAT_NVRTC, or give the .ptx",
         )?;
-        let arch = format!("--gpu-architecture={}", args.arch);
-        let ptx = Nvrtc::load(&library)?.compile(&text, &format!("/{name}"), &[&arch, "-lineinfo"])?;
+        let ptx = Nvrtc::load(&library)?.with_lines(&text, &name, &args.arch)?;
         return Ok(Program { module: Module::load(&ptx, &name)?, source: Some(text) });
     }
     let source = match &args.source {
