@@ -9,6 +9,9 @@ use crate::error::{ModelError, Result};
 use kernels::planted;
 use tensor::{DType, Device, Tensor, memory};
 
+mod pool;
+pub use pool::Seat;
+
 /// Positions per page.
 pub const PAGE_LEN: usize = 64;
 

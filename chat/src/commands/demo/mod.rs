@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 use tensor::Device;
 use train::data::{Dataset, documents};
-use train::engine::generate::Sampling;
+use train::engine::Sampling;
 use train::run::Layout;
 use train::stage::report::duration;
 use train::synth::{self, SynthOptions};
@@ -142,8 +142,8 @@ fn opening(document: &str) -> String {
 fn talk(loaded: &Loaded, samples: &[String; 5], globals: &Globals) -> anyhow::Result<()> {
     heading("6  Chat")?;
     shared::end_on_interrupt();
-    let sampling = Sampling { temperature: 0.0, top_k: None, seed: globals.seed };
-    let mut session = Session::new(loaded, sampling, 128);
+    let sampling = Sampling { seed: globals.seed, ..Sampling::greedy() };
+    let mut session = Session::new(loaded, sampling, 128)?;
     if std::io::stdin().is_terminal() {
         output::line(&format!("ask things like:\n  {}", samples.join("\n  ")))?;
         output::line("`clear` forgets, `quit` ends")?;
@@ -158,7 +158,7 @@ fn talk(loaded: &Loaded, samples: &[String; 5], globals: &Globals) -> anyhow::Re
     };
     for question in questions {
         output::text(&format!("you: {question}\nnanochat: "))?;
-        Session::new(loaded, sampling, 128).ask(question, true)?;
+        Session::new(loaded, sampling, 128)?.ask(question, true)?;
     }
     Ok(())
 }
