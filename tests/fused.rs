@@ -7,7 +7,7 @@ use kernels::binary::BinaryOp;
 use kernels::philox::Philox;
 use kernels::unary::UnaryOp;
 use tensor::{AdamWParams, DType, Device, Tensor};
-use train::optim::{AdamWState, MuonState, NsDtype};
+use train::optim::{AdamWState, MuonState, MuonUpdate, NsDtype, muon_step};
 
 /// Where, in what, and how far two ways of computing one thing may be apart.
 const PLACES: [(Device, DType, f64); 2] =
@@ -66,7 +66,8 @@ fn two_steps_of_muon_are_what_the_formula_says() {
                 (p.copied().unwrap(), Tensor::zeros(&[rows, cols], dtype, device).unwrap());
             for step in 1..=2 {
                 let g = random(&[rows, cols], step, dtype, device);
-                state.step(&mut p, &g, lr, momentum, NsDtype::F32).unwrap();
+                let update = MuonUpdate { state: &mut state, p: &mut p, g: g.clone() };
+                muon_step(vec![update], lr, momentum, NsDtype::F32).unwrap();
 
                 buf = blend(momentum, &buf, 1.0 - momentum, &g);
                 let u = blend(1.0 - momentum, &g, momentum, &buf);

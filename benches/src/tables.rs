@@ -1,15 +1,16 @@
 //! Raw results (JSON) as Markdown tables.
 //!
 //! `kernels` is what `nanochat bench kernels --json` prints, `products` what `paired.rs` writes, `ladder` what
-//! `src/bin/ladder.rs` writes, `torch` what `benches/torch/kernels.py` writes. Every kernel that was measured is in the table, whatever came out.
+//! `src/bin/ladder.rs` writes, `torch` what `benches/torch/kernels.py` writes. Every kernel that was
+//! measured is in the table, whatever came out.
 
 use serde_json::Value;
 
-fn text<'v>(v: &'v Value, key: &str) -> &'v str {
+pub(crate) fn text<'v>(v: &'v Value, key: &str) -> &'v str {
     v[key].as_str().unwrap_or("?")
 }
 
-fn number(v: &Value, key: &str) -> f64 {
+pub(crate) fn number(v: &Value, key: &str) -> f64 {
     v[key].as_f64().unwrap_or(f64::NAN)
 }
 
@@ -124,15 +125,14 @@ pub fn ladder(all: &Value, kernels: &Value, date: &str) -> String {
     }
     let columns = 3 + 3 + cubes.len().saturating_sub(1);
     out += &format!("\n|{}\n", "---|".repeat(columns));
-    let rungs = |cube: &Value| list(cube, "rungs").to_vec();
-    let mut below = f64::NAN;
-    for rung in cubes.first().map(rungs).unwrap_or_default() {
-        let name = text(&rung, "name");
-        let speed = number(&rung, "gflops");
-        out += &format!("| {name} | {} | {} | {} |", text(&rung, "dtype"), rung["threads"], three(speed));
-        out += &format!(" {} | {:.0} % |", three(speed / below), 100.0 * number(&rung, "of_peak"));
-        below = speed;
-        for cube in &cubes[1..] {
+    let Some((first, others)) = cubes.split_first() else { return out };
+    let mut above = f64::NAN;
+    for rung in list(first, "rungs") {
+        let (name, speed) = (text(rung, "name"), number(rung, "gflops"));
+        out += &format!("| {name} | {} | {} | {} |", text(rung, "dtype"), rung["threads"], three(speed));
+        out += &format!(" {} | {:.0} % |", three(speed / above), 100.0 * number(rung, "of_peak"));
+        above = speed;
+        for cube in others {
             let there = list(cube, "rungs").iter().find(|other| text(other, "name") == name);
             out +=
                 &there.map_or(" - |".into(), |rung| format!(" {:.0} % |", 100.0 * number(rung, "of_peak")));

@@ -2,16 +2,9 @@
 //! `cargo xtask bench-vs-torch`.
 
 use crate::curves::{self, Point};
+use crate::tables::{number, text};
 use serde_json::Value;
 use std::collections::BTreeSet;
-
-fn number(v: &Value, key: &str) -> f64 {
-    v[key].as_f64().unwrap_or(f64::NAN)
-}
-
-fn text<'v>(v: &'v Value, key: &str) -> &'v str {
-    v[key].as_str().unwrap_or("?")
-}
 
 /// All different values of a field, in order.
 fn each(results: &[Value], key: &str) -> String {

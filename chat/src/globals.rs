@@ -1,5 +1,6 @@
 //! Options that every command takes.
 
+use crate::output;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use kernels::simd::{self, Simd};
@@ -75,6 +76,9 @@ pub struct Globals {
     /// Worker threads (default: all cores); results do not depend on it
     #[arg(long, global = true, value_name = "N", help_heading = "Global options")]
     pub threads: Option<usize>,
+    /// Keep each worker thread on a core of its own (Linux): steadier times on a machine that does nothing else
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub pin: bool,
     /// Seed of everything random
     #[arg(long, global = true, default_value_t = 42, help_heading = "Global options")]
     pub seed: u64,
@@ -106,6 +110,11 @@ impl Globals {
                 bail!(Usage("--threads 0: give at least 1".into()));
             }
             kernels::par::set_threads(threads);
+        }
+        if self.pin && !kernels::par::pin() && !self.quiet {
+            output::error(
+                "--pin: threads are not pinned; there are fewer cores than threads, or this is not Linux",
+            );
         }
         if let Some(want) = self.simd {
             let want = match want {
@@ -154,7 +163,7 @@ impl Globals {
 }
 
 /// Options that make no sense: exit code 2.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Usage(pub String);
 
 impl std::fmt::Display for Usage {

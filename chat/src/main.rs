@@ -49,6 +49,8 @@ enum Command {
     Selftest(commands::selftest::Args),
     /// One training step of a fresh model, every intermediate value explained
     Trace(commands::trace::Args),
+    /// Run a CUDA kernel in software, instruction by instruction
+    Emulate(commands::emulate::Args),
     /// Measure speed
     #[command(subcommand)]
     Bench(commands::bench::Command),
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
             Command::Parity(args) => commands::parity::run(args, &cli.globals),
             Command::Selftest(args) => commands::selftest::run(args, &cli.globals),
             Command::Trace(args) => commands::trace::run(args, &cli.globals),
+            Command::Emulate(args) => commands::emulate::run(args, &cli.globals),
             Command::Bench(command) => commands::bench::run(command, &cli.globals),
             Command::Doctor(args) => commands::doctor::run(args, &cli.globals),
         };

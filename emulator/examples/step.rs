@@ -2,7 +2,7 @@
 //! of a kernel of `tests/ptx/barriers.cu` to see another (`missing_wrong`, `tree_right` …).
 #![allow(clippy::print_stdout)] // a program for the terminal
 
-use emulator::{Arg, Config, Device, Gpu, Module, Options, Story, line_table, narrate, occupancy};
+use emulator::{Arg, Config, Device, Gpu, Launch, Module, Story, line_table, narrate, occupancy};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let kernel = std::env::args().nth(1).unwrap_or("missing_right".into());
@@ -13,9 +13,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (input, out) = (device.upload(&data)?, device.alloc(512)?);
     let args: [Arg; 3] = [out.into(), input.into(), 128_i32.into()];
     let story = Story { source: Some(source), steps: 60, ..Story::default() };
-    let options = Options::default();
-    let (text, result) =
-        narrate(&mut device, &module, &kernel, [2, 1, 1], [64, 1, 1], 0, &args, &options, &story);
+    let launch = Launch { grid: [2, 1, 1], block: [64, 1, 1], ..Launch::of(&module, &kernel, &args) };
+    let (text, result) = narrate(&mut device, &launch, &story);
     println!("{text}");
     if let Ok(report) = result {
         println!("{}\n{}", report.counters, line_table(&report.counters, &module, 1, source));

@@ -7,13 +7,13 @@ use std::num::FpCategory;
 
 /// bf16 to f32: exact.
 #[inline(always)]
-pub(crate) fn bf16_to_f32(bits: u16) -> f32 {
+pub fn bf16_to_f32(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
 /// f32 to bf16, to nearest even. Vectorises.
 #[inline(always)]
-pub(crate) fn f32_to_bf16(x: f32) -> u16 {
+pub fn f32_to_bf16(x: f32) -> u16 {
     let bits = x.to_bits();
     let rounded = (bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16;
     if x.is_nan() { 0x7fff } else { rounded }
@@ -21,7 +21,7 @@ pub(crate) fn f32_to_bf16(x: f32) -> u16 {
 
 /// f16 to f32: exact.
 #[inline(always)]
-pub(crate) fn f16_to_f32(bits: u16) -> f32 {
+pub fn f16_to_f32(bits: u16) -> f32 {
     let sign = u32::from(bits & 0x8000) << 16;
     let magnitude = u32::from(bits & 0x7fff);
     let wide = if magnitude >= 0x7c00 {
@@ -35,10 +35,14 @@ pub(crate) fn f16_to_f32(bits: u16) -> f32 {
 
 /// How a result is rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Round {
+pub enum Round {
+    /// To the nearest, ties to even.
     Nearest,
+    /// Towards zero.
     Zero,
+    /// Towards minus infinity.
     Down,
+    /// Towards plus infinity.
     Up,
 }
 
@@ -52,12 +56,12 @@ const F16: Format = Format { mantissa: 10, max_exponent: 15 };
 const BF16: Format = Format { mantissa: 7, max_exponent: 127 };
 
 /// f64 to f16.
-pub(crate) fn f64_to_f16(x: f64, round: Round) -> u16 {
+pub fn f64_to_f16(x: f64, round: Round) -> u16 {
     narrow(x, &F16, round)
 }
 
 /// f64 to bf16.
-pub(crate) fn f64_to_bf16(x: f64, round: Round) -> u16 {
+pub fn f64_to_bf16(x: f64, round: Round) -> u16 {
     narrow(x, &BF16, round)
 }
 
@@ -109,7 +113,7 @@ fn narrow(x: f64, format: &Format, round: Round) -> u16 {
 }
 
 /// f64 to f32 with a direction; `as` rounds to nearest.
-pub(crate) fn f64_to_f32(x: f64, round: Round) -> f32 {
+pub fn f64_to_f32(x: f64, round: Round) -> f32 {
     let nearest = x as f32;
     let (low, high) = (f64::from(nearest) < x, f64::from(nearest) > x);
     match round {
@@ -123,7 +127,7 @@ pub(crate) fn f64_to_f32(x: f64, round: Round) -> f32 {
 
 /// The exact `a·b + c` of 16-bit operands, with its last bit made odd if something was lost: rounding that once more to a
 /// 16-bit format gives the correctly rounded result.
-pub(crate) fn fma_to_odd(a: f64, b: f64, c: f64) -> f64 {
+pub fn fma_to_odd(a: f64, b: f64, c: f64) -> f64 {
     let product = a * b; // 22 bits: exact
     let sum = product + c;
     if !sum.is_finite() {

@@ -1,11 +1,12 @@
 //! A GPU in software: runs the PTX that NVRTC produces on the CPU, strictly, and finds what a GPU would hide.
 //!
 //! ```no_run
-//! use emulator::{Config, Device, Module, Options};
+//! use emulator::{Config, Device, Launch, Module};
 //! let module = Module::load(&std::fs::read_to_string("scale.ptx")?, "scale.ptx")?;
 //! let mut device = Device::new(Config::default());
 //! let x = device.upload(&[1.0_f32, 2.0, 3.0])?;
-//! let report = device.launch(&module, "scale", [1, 1, 1], [32, 1, 1], 0, &[x.into(), 3_u32.into()], &Options::default())?;
+//! let args = [x.into(), 3_u32.into()];
+//! let report = device.launch(&Launch { grid: [1, 1, 1], block: [32, 1, 1], ..Launch::of(&module, "scale", &args) })?;
 //! assert_eq!(device.download::<f32>(x)?, [2.0, 4.0, 6.0]);
 //! println!("{}", report.counters);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -27,7 +28,7 @@ mod count;
 mod decode;
 mod error;
 mod exec;
-mod half;
+pub mod half;
 pub mod library;
 mod memory;
 mod module;
@@ -38,47 +39,26 @@ mod step;
 pub use check::Checks;
 pub use count::{Class, Counters, Gpu, LineCount, Occupancy, occupancy};
 pub use error::{Fault, FaultKind, LoadError, Party, Place};
-pub use exec::{Arg, Options, Report, Step};
+pub use exec::{Arg, Launch, Options, Report, Step};
 pub use memory::{Buffer, Config, Device, MemoryError, Plain};
-pub use module::Module;
+pub use module::{Kernel, Module};
 pub use step::{Story, line_table, narrate};
 
 impl Device {
-    /// Runs a kernel: `grid` blocks of `block` threads with `shared_bytes` of dynamic shared memory.
+    /// Runs a kernel.
     ///
     /// # Errors
     /// Whatever rule was broken first: a limit, an argument, or one of `Options::checks`. Memory then holds what was
     /// written up to there.
-    pub fn launch(
-        &mut self,
-        module: &Module,
-        kernel: &str,
-        grid: [u32; 3],
-        block: [u32; 3],
-        shared_bytes: u64,
-        args: &[Arg],
-        options: &Options,
-    ) -> Result<Report, Box<Fault>> {
-        let shape = exec::Shape { grid, block };
-        exec::launch(self, module, kernel, shape, shared_bytes, args, options, None)
+    pub fn launch(&mut self, launch: &Launch) -> Result<Report, Box<Fault>> {
+        exec::launch(self, launch, None)
     }
 
     /// The same, with `observer` called after every instruction of every warp, on one thread.
     ///
     /// # Errors
     /// As for `launch`.
-    pub fn trace(
-        &mut self,
-        module: &Module,
-        kernel: &str,
-        grid: [u32; 3],
-        block: [u32; 3],
-        shared_bytes: u64,
-        args: &[Arg],
-        options: &Options,
-        observer: &mut dyn FnMut(&Step),
-    ) -> Result<Report, Box<Fault>> {
-        let shape = exec::Shape { grid, block };
-        exec::launch(self, module, kernel, shape, shared_bytes, args, options, Some(observer))
+    pub fn trace(&mut self, launch: &Launch, observer: &mut dyn FnMut(&Step)) -> Result<Report, Box<Fault>> {
+        exec::launch(self, launch, Some(observer))
     }
 }

@@ -3,7 +3,7 @@
 use crate::code::{Global, Program};
 use crate::decode::decode;
 use crate::error::{LoadError, Place};
-use crate::memory::{Device, MemoryError};
+use crate::memory::{Buffer, Device, MemoryError};
 use crate::parse::parse;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -21,6 +21,21 @@ pub struct Module {
     files: Vec<(u32, String)>,
     globals: Vec<Global>,
     programs: Vec<Program>,
+}
+
+/// A kernel, as its text declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// Bytes of each parameter.
+    pub params: Vec<u64>,
+    /// Shared memory of a block, without the dynamic part.
+    pub shared_bytes: u64,
+    /// Local memory of a thread.
+    pub local_bytes: u64,
+    /// Threads of a block at most, where the kernel says so (`__launch_bounds__`).
+    pub max_threads: Option<u64>,
+    /// Registers of 32 bits alive at once: a lower bound of what a GPU needs.
+    pub live_registers: u32,
 }
 
 static NEXT_IDENTITY: AtomicU64 = AtomicU64::new(0);
@@ -57,6 +72,28 @@ impl Module {
     /// Names of the kernels, in the order of the text.
     pub fn kernels(&self) -> impl Iterator<Item = &str> {
         self.programs.iter().map(|p| p.name.as_str())
+    }
+
+    /// What a launch must know of a kernel.
+    pub fn kernel(&self, name: &str) -> Option<Kernel> {
+        let program = self.program(name)?;
+        Some(Kernel {
+            params: program.params.iter().map(|param| param.bytes).collect(),
+            shared_bytes: program.shared_bytes,
+            local_bytes: program.local_bytes,
+            max_threads: program.max_threads,
+            live_registers: program.live_words,
+        })
+    }
+
+    /// A variable of the module on a device (`__device__`, `__constant__`), by its name in the PTX.
+    ///
+    /// # Errors
+    /// The device is full.
+    pub fn variable(&self, device: &mut Device, name: &str) -> Result<Option<Buffer>, MemoryError> {
+        let Some(at) = self.globals.iter().position(|global| global.name == name) else { return Ok(None) };
+        let address = self.place(device)?[at];
+        Ok(Some(Buffer { address, bytes: self.globals[at].bytes }))
     }
 
     /// The architecture the text was compiled for: 80 for `sm_80`.

@@ -57,14 +57,22 @@ impl Nvrtc {
         compile(&self.functions, source, name, options)
     }
 
-    /// The text that is committed beside `source`: compiled for compute_80 with line numbers, `header` in front.
+    /// Compiles the source of a file called `name` for `arch` (`compute_80`), with the numbers of its lines.
     ///
     /// # Errors
     /// As for `compile`.
-    pub fn committed(&self, source: &str, name: &str) -> Result<String, NvrtcError> {
+    pub fn with_lines(&self, source: &str, name: &str, arch: &str) -> Result<String, NvrtcError> {
+        let arch = format!("--gpu-architecture={arch}");
         // an absolute name, or the compiler would put the current folder before it
-        let ptx =
-            self.compile(source, &format!("/{name}"), &["--gpu-architecture=compute_80", "-lineinfo"])?;
+        self.compile(source, &format!("/{name}"), &[&arch, "-lineinfo"])
+    }
+
+    /// The text that is committed beside `source`: compiled for `arch` with line numbers, `header` in front.
+    ///
+    /// # Errors
+    /// As for `compile`.
+    pub fn committed(&self, source: &str, name: &str, arch: &str) -> Result<String, NvrtcError> {
+        let ptx = self.with_lines(source, name, arch)?;
         let lines: Vec<&str> = ptx.lines().map(str::trim_end).collect();
         Ok(format!("{}\n{}\n", header(source, name), lines.join("\n").trim_end()))
     }

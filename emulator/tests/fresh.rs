@@ -40,8 +40,15 @@ fn compiling_again_gives_the_committed_text() {
         let name = path.file_name().unwrap().to_str().unwrap();
         let source = std::fs::read_to_string(&path).unwrap();
         let ptx = std::fs::read_to_string(path.with_extension("ptx")).unwrap();
-        let made = nvrtc.committed(&source, name).unwrap();
+        let made = nvrtc.committed(&source, name, "compute_80").unwrap();
         assert!(made == ptx, "{name} is not what NVRTC makes of its source: run `cargo xtask nvrtc`");
+        if let Ok(committed) = std::fs::read_to_string(path.with_extension("compute_90.ptx")) {
+            let made = nvrtc.committed(&source, name, "compute_90").unwrap();
+            assert!(
+                made == committed,
+                "{name} for compute_90 is older than its source: run `cargo xtask nvrtc`"
+            );
+        }
         let newer = nvrtc.compile(&source, name, &["--gpu-architecture=compute_90", "-lineinfo"]).unwrap();
         Module::load(&newer, name).unwrap_or_else(|e| panic!("for compute_90: {e}"));
     }

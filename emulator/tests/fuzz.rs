@@ -2,7 +2,7 @@
 //! hangs or takes memory without bound, and whatever loads also runs to an end: a result, or a fault.
 #![allow(clippy::unwrap_used)] // the lint knows only functions that are marked as tests
 
-use emulator::{Arg, Config, Device, Module, Options};
+use emulator::{Arg, Config, Device, Launch, Module, Options};
 use std::time::{Duration, Instant};
 
 /// A small generator, so that every run tries the same texts.
@@ -42,7 +42,12 @@ fn try_all(text: &str) -> bool {
             let mut device = Device::new(Config { memory_bytes: 64 << 20, ..Config::default() });
             let (out, input) = (device.alloc(512).unwrap(), device.upload(&[0.5_f32; 128]).unwrap());
             let args: [Arg; 3] = [out.into(), input.into(), 128_i32.into()];
-            let _ = device.launch(module, kernel, [2, 1, 1], [64, 1, 1], 0, &args, &options);
+            let _ = device.launch(&Launch {
+                grid: [2, 1, 1],
+                block: [64, 1, 1],
+                options,
+                ..Launch::of(module, kernel, &args)
+            });
         }
     }
     assert!(started.elapsed() < Duration::from_secs(5), "this took too long:\n{text}");
@@ -146,7 +151,7 @@ fn sizes_that_a_text_only_claims_take_no_memory() {
         format!("{head}.entry k() {{\n.local .b8 x[268435455];\n.local .b8 y[268435455];\nret;\n}}\n");
     if let Ok(module) = Module::load(&local, "x") {
         let mut device = Device::new(Config::default());
-        assert!(device.launch(&module, "k", [1; 3], [1024, 1, 1], 0, &[], &Options::default()).is_err());
+        assert!(device.launch(&Launch { block: [1024, 1, 1], ..Launch::of(&module, "k", &[]) }).is_err());
     }
     let nested = format!("{head}.entry k() {{\n{}", "{".repeat(100_000));
     assert!(Module::load(&nested, "x").is_err());

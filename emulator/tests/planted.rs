@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)] // the lint knows only functions that are marked as tests
 
 use emulator::FaultKind::*;
-use emulator::{Arg, Config, Counters, Device, Fault, FaultKind, Module, Options};
+use emulator::{Arg, Config, Counters, Device, Fault, FaultKind, Launch, Module, Options};
 
 /// What must find a mistake.
 enum Caught {
@@ -109,7 +109,12 @@ fn run(
     let input = device.upload(&data).unwrap();
     let out = if zeros { device.upload(&[0.0_f32; 128]) } else { device.alloc(512) }.unwrap();
     let args: [Arg; 3] = [out.into(), input.into(), 128_i32.into()];
-    let report = device.launch(module, kernel, [2, 1, 1], [64, 1, 1], 0, &args, options)?;
+    let report = device.launch(&Launch {
+        grid: [2, 1, 1],
+        block: [64, 1, 1],
+        options: *options,
+        ..Launch::of(module, kernel, &args)
+    })?;
     assert!(!report.global_races_incomplete);
     Ok((device.download(out).unwrap(), report.counters))
 }
@@ -190,8 +195,9 @@ fn launch_limits() {
     let buffer = device.upload(&[0.0_f32; 4096]).unwrap();
     let args: [Arg; 3] = [buffer.into(), buffer.into(), 1_i32.into()];
     let mut kind = |grid, block, shared, options: Options| {
+        let launch = Launch::of(&module, "past_the_end_right", &args);
         device
-            .launch(&module, "past_the_end_right", grid, block, shared, &args, &options)
+            .launch(&Launch { grid, block, shared_bytes: shared, options, ..launch })
             .map_err(|f| f.kind)
             .err()
     };

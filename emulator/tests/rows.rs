@@ -1,7 +1,7 @@
 //! The kernels of `tests/ptx/rows.cu`: results, and what the counters say of them.
 #![allow(clippy::unwrap_used)] // the lint knows only functions that are marked as tests
 
-use emulator::{Arg, Checks, Class, Config, Device, Module, Options};
+use emulator::{Arg, Checks, Class, Config, Device, Launch, Module, Options};
 
 fn module() -> Module {
     Module::load(include_str!("ptx/rows.ptx"), "rows.ptx").unwrap()
@@ -29,8 +29,9 @@ fn squared_relu_reads_and_writes_each_byte_once() {
         let (xb, yb) = (device.upload(&x).unwrap(), device.alloc(2 * n as u64).unwrap());
         let args: [Arg; 3] = [yb.into(), xb.into(), (n as i32).into()];
         let grid = [n.div_ceil(8 * 128) as u32, 1, 1];
-        let report =
-            device.launch(&module, "relu_squared", grid, [128, 1, 1], 0, &args, &Options::default()).unwrap();
+        let report = device
+            .launch(&Launch { grid, block: [128, 1, 1], ..Launch::of(&module, "relu_squared", &args) })
+            .unwrap();
         let want: Vec<u16> = x.iter().map(|x| widen(*x).max(0.0)).map(|f| bf16(f * f)).collect();
         assert_eq!(device.download::<u16>(yb).unwrap(), want);
         if n == 4096 {
@@ -53,7 +54,12 @@ fn rms_norm_over_odd_rows_in_any_order_and_for_any_number_of_workers() {
             let (xb, yb) = (device.upload(&x).unwrap(), device.alloc(4 * x.len() as u64).unwrap());
             let args: [Arg; 4] = [yb.into(), xb.into(), (columns as i32).into(), 1e-5_f32.into()];
             device
-                .launch(&module, "rms_norm", [rows as u32, 1, 1], [threads, 1, 1], 0, &args, options)
+                .launch(&Launch {
+                    grid: [rows as u32, 1, 1],
+                    block: [threads, 1, 1],
+                    options: *options,
+                    ..Launch::of(&module, "rms_norm", &args)
+                })
                 .unwrap();
             device.download::<f32>(yb).unwrap()
         };

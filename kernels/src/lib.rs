@@ -16,6 +16,7 @@ pub mod error;
 pub mod fast_math;
 pub(crate) mod lines;
 pub mod measure;
+pub mod pages;
 pub mod par;
 pub mod philox;
 pub mod planted;
@@ -52,6 +53,8 @@ macro_rules! ops {
 ops! {
     rms_norm: RmsNorm,
     matmul: Matmul,
+    packed_linear: PackedLinear,
+    quantize_int8: QuantizeInt8,
     muon: Muon,
     polar_express: PolarExpress,
     normuon: NorMuon,

@@ -3,6 +3,7 @@
 //! How work is cut into tasks, and the order in which partial results are combined, depend on the size of the problem
 //! alone. Threads only decide who runs a task and when, so 1, 2 or 64 threads give the same bits.
 
+mod pin;
 mod team;
 
 use std::cell::RefCell;
@@ -28,6 +29,12 @@ pub fn set_threads(threads: usize) -> bool {
         Team::new(threads)
     });
     fixed
+}
+
+/// Keep the calling thread and its helpers each on a core of its own, from now on; see `par/pin.rs`. Threads that the caller
+/// starts later begin on its core. `false` if there are too few cores, or the system cannot do it (any but Linux).
+pub fn pin() -> bool {
+    with_team(Team::pin)
 }
 
 /// Run `f` with exactly `threads` threads: for tests that compare thread counts inside one process.

@@ -52,6 +52,21 @@ pub fn level() -> Simd {
     }
 }
 
+/// Are products of bf16 made of pairs by one instruction (`vdpbf16ps`)? That takes the machine, and the level in use.
+#[inline]
+pub fn multiplies_bf16() -> bool {
+    level() == Simd::Avx512 && detected_bf16()
+}
+
+/// Has the machine that instruction, on top of what [`Simd::Avx512`] means?
+#[inline]
+pub(crate) fn detected_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// Ask for a level. Returns what is in use afterwards: never more than the machine has.
 pub fn set_level(want: Simd) -> Simd {
     let level = want.min(detected());
@@ -102,4 +117,22 @@ pub fn vectorize<R>(f: impl FnOnce() -> R) -> R {
         }
     }
     f()
+}
+
+/// Which cache [`prefetch_row`] asks for: the first one, for what is needed at once, or the second.
+pub(crate) const FIRST: i32 = 3;
+/// See [`FIRST`].
+pub(crate) const SECOND: i32 = 2;
+
+/// Ask for the cache lines of `len` elements from `row` on, which a loop will need that jumps further than the processor
+/// guesses. Any address is allowed, also one that is nobody's: nothing is read.
+#[inline(always)]
+pub(crate) fn prefetch_row<const CACHE: i32, T>(row: *const T, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..len).step_by((64 / size_of::<T>()).max(1)) {
+        // SAFETY: a hint, part of the baseline; it reads nothing and cannot fault.
+        unsafe { std::arch::x86_64::_mm_prefetch::<CACHE>(row.wrapping_add(line).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (row, len);
 }

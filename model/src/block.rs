@@ -8,6 +8,7 @@
 use crate::cache::KvCache;
 use crate::config::{Family, GptConfig};
 use crate::error::Result;
+use crate::linear::{Linear, Projections};
 use crate::observe::Observer;
 use crate::rotary::RotaryTables;
 use autograd::Var;
@@ -18,18 +19,14 @@ use tensor::{AttentionParams, Tensor};
 
 /// The weights of a block, in file order.
 pub struct BlockWeights {
-    /// (H·D, C)
-    pub c_q: Var,
-    /// (Hk·D, C)
-    pub c_k: Var,
-    /// (Hk·D, C)
-    pub c_v: Var,
+    /// Queries, keys and values: (H·D, C), (Hk·D, C), (Hk·D, C)
+    pub qkv: Projections,
     /// (C, C)
-    pub attn_proj: Var,
+    pub attn_proj: Linear,
     /// (4C, C)
-    pub c_fc: Var,
+    pub c_fc: Linear,
     /// (C, 4C)
-    pub mlp_proj: Var,
+    pub mlp_proj: Linear,
     /// Where the layer has value embeddings: the gate's weights (Hk, 12), and the tokens' rows (B, T, Hk·D).
     pub values: Option<(Var, Var)>,
 }
@@ -74,11 +71,11 @@ pub fn block(
     ctx.see(observer, "after_attn", &x);
     ctx.see(observer, "mlp_norm", &h);
     drop(a);
-    let fc = h.linear(&w.c_fc)?; // (B, T, 4C)
+    let fc = w.c_fc.apply(&h)?; // (B, T, 4C)
     ctx.see(observer, "fc", &fc);
     let fc = fc.relu_squared()?;
     ctx.see(observer, "relu2", &fc);
-    let m = fc.linear(&w.mlp_proj)?;
+    let m = w.mlp_proj.apply(&fc)?;
     ctx.see(observer, "mlp_proj", &m);
     let x = x.add(&m)?;
     ctx.see(observer, "out", &x);
@@ -94,9 +91,10 @@ fn self_attention(
 ) -> Result<Var> {
     let config = ctx.config;
     let (b, t, d) = (h.dims()[0], h.dims()[1], config.head_dim());
-    let q = h.linear(&w.c_q)?.reshape(&[b, t, config.n_head, d])?; // (B, T, H, D)
-    let k = h.linear(&w.c_k)?.reshape(&[b, t, config.n_kv_head, d])?; // (B, T, Hk, D)
-    let v = h.linear(&w.c_v)?.reshape(&[b, t, config.n_kv_head, d])?;
+    let [q, k, v] = w.qkv.apply(h)?;
+    let q = q.reshape(&[b, t, config.n_head, d])?; // (B, T, H, D)
+    let k = k.reshape(&[b, t, config.n_kv_head, d])?; // (B, T, Hk, D)
+    let v = v.reshape(&[b, t, config.n_kv_head, d])?;
     for (name, x) in [("q", &q), ("k", &k), ("v", &v)] {
         ctx.see(observer, name, x);
     }
@@ -116,12 +114,12 @@ fn self_attention(
         None => attention(&q, &k, &v, p)?,
         Some(cache) => {
             cache.append(ctx.layer, k.value(), v.value(), ctx.positions)?;
-            let (keys, values, table) = cache.layer(ctx.layer);
-            Var::constant(q.value().paged_attention(keys, values, table, ctx.positions, p)?)
+            let (keys, values, table) = cache.layer(ctx.layer)?;
+            Var::constant(q.value().paged_attention(&keys, &values, table, ctx.positions, p)?)
         }
     };
     ctx.see(observer, "attn", &o);
-    let y = o.reshape(&[b, t, config.n_embd])?.linear(&w.attn_proj)?;
+    let y = w.attn_proj.apply(&o.reshape(&[b, t, config.n_embd])?)?;
     ctx.see(observer, "attn_proj", &y);
     Ok(y)
 }

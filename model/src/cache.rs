@@ -1,22 +1,26 @@
 //! The key/value cache: per layer, pages of keys and values; per row, a table of its pages and a length.
 //!
 //! A row's position p lives in page `table[p / page_len]`, slot `p % page_len`. Stored keys are rotated and normalised
-//! already, so a cached key is never touched again. Rows may have different lengths.
+//! already, so a cached key is never touched again. Rows may have different lengths. The pages of all layers are one block of
+//! memory, which so lies in large pages of the system's; a layer has a table of its own.
 
 use crate::config::GptConfig;
 use crate::error::{ModelError, Result};
 use kernels::planted;
 use tensor::{DType, Device, Tensor, memory};
 
+mod pool;
+pub use pool::Seat;
+
 /// Positions per page.
 pub const PAGE_LEN: usize = 64;
 
 /// Keys and values of everything processed so far.
 pub struct KvCache {
-    /// Per layer: keys and values, each (pages, PAGE_LEN, Hk, D).
-    layers: Vec<(Tensor, Tensor)>,
-    /// Page numbers, i32 (rows, pages per row).
-    table: Tensor,
+    /// (pages, PAGE_LEN, Hk, D): the keys of all layers, then their values.
+    pages: Tensor,
+    /// Per layer: numbers of its pages of keys and of values, i32 (rows, pages per row).
+    tables: Vec<[Tensor; 2]>,
     lengths: Vec<usize>,
     capacity: usize,
     page_len: usize,
@@ -34,15 +38,17 @@ impl KvCache {
         device: Device,
     ) -> Result<KvCache> {
         let pages_per_row = capacity.div_ceil(PAGE_LEN).max(1);
-        let pages = rows * pages_per_row;
-        let dims = [pages, PAGE_LEN, config.n_kv_head, config.head_dim()];
+        let (layers, count) = (config.n_layer, rows * pages_per_row);
+        let dims = [2 * layers * count, PAGE_LEN, config.n_kv_head, config.head_dim()];
         let _label = memory::label("kv cache");
-        let layers = (0..config.n_layer)
-            .map(|_| Ok((Tensor::zeros(&dims, dtype, device)?, Tensor::zeros(&dims, dtype, device)?)))
-            .collect::<Result<Vec<_>>>()?;
-        let numbers: Vec<i32> = (0..pages as i32).collect();
-        let table = Tensor::ids(&numbers, &[rows, pages_per_row], device)?;
-        Ok(KvCache { layers, table, lengths: vec![0; rows], capacity, page_len: PAGE_LEN, previous: None })
+        let pages = Tensor::zeros(&dims, dtype, device)?;
+        let table = |part: usize| -> Result<Tensor> {
+            let numbers: Vec<i32> = (part * count..(part + 1) * count).map(|page| page as i32).collect();
+            Ok(Tensor::ids(&numbers, &[rows, pages_per_row], device)?)
+        };
+        let tables =
+            (0..layers).map(|layer| Ok([table(layer)?, table(layers + layer)?])).collect::<Result<_>>()?;
+        Ok(KvCache { pages, tables, lengths: vec![0; rows], capacity, page_len: PAGE_LEN, previous: None })
     }
     /// Positions filled in each row.
     pub fn lengths(&self) -> &[usize] {
@@ -69,19 +75,19 @@ impl KvCache {
         let first = |&n: &usize| planted!("cache.positions_begin_anew", n => 0);
         let positions: Vec<i32> =
             self.lengths.iter().map(first).flat_map(|n| (n..n + t).map(|p| p as i32)).collect();
-        Ok(Tensor::ids(&positions, &[self.rows(), t], self.table.device())?)
+        Ok(Tensor::ids(&positions, &[self.rows(), t], self.pages.device())?)
     }
     /// Store keys and values (rows, t, Hk, D) of one layer at `positions`.
     pub fn append(&mut self, layer: usize, k: &Tensor, v: &Tensor, positions: &Tensor) -> Result<()> {
-        let (keys, values) = &mut self.layers[layer];
-        keys.kv_append(k, positions, &self.table)?;
-        values.kv_append(v, positions, &self.table)?;
+        let [keys, values] = &self.tables[layer];
+        self.pages.kv_append(k, positions, keys)?;
+        self.pages.kv_append(v, positions, values)?;
         Ok(())
     }
-    /// Keys, values and page table of a layer.
-    pub fn layer(&self, layer: usize) -> (&Tensor, &Tensor, &Tensor) {
-        let (k, v) = &self.layers[layer];
-        (k, v, &self.table)
+    /// All keys, all values, and the page table of a layer, which is that of both.
+    pub fn layer(&self, layer: usize) -> Result<(Tensor, Tensor, &Tensor)> {
+        let half = self.pages.dim(0) / 2;
+        Ok((self.pages.narrow(0, 0, half)?, self.pages.narrow(0, half, half)?, &self.tables[layer][0]))
     }
     /// Every row has processed `t` more positions (after the last layer).
     pub fn advance(&mut self, t: usize) {
@@ -94,14 +100,15 @@ impl KvCache {
     /// A cache of `rows` rows, each holding what row 0 of this one holds: prefill once, then sample many.
     pub fn replicate(&self, config: &GptConfig, rows: usize, capacity: usize) -> Result<KvCache> {
         let used = self.lengths.first().copied().unwrap_or(0);
-        let (k0, ..) = self.layer(0);
-        let mut wide = KvCache::new(config, rows, capacity.max(used), k0.dtype(), k0.device())?;
-        let pages = used.div_ceil(self.page_len);
-        let stride = planted!("cache.rows_replicated_densely", wide.table.dim(1) => pages);
-        for (layer, (k, v)) in wide.layers.iter_mut().enumerate() {
+        let (dtype, device) = (self.pages.dtype(), self.pages.device());
+        let mut wide = KvCache::new(config, rows, capacity.max(used), dtype, device)?;
+        let (parts, pages) = (2 * config.n_layer, used.div_ceil(self.page_len));
+        let (from, to) = (self.pages.dim(0) / parts, wide.pages.dim(0) / parts); // pages of one part
+        let stride = planted!("cache.rows_replicated_densely", to / rows.max(1) => pages);
+        for part in 0..parts {
+            let filled = self.pages.narrow(0, part * from, pages)?;
             for row in 0..rows {
-                k.write_narrow(0, row * stride, &self.layers[layer].0.narrow(0, 0, pages)?)?;
-                v.write_narrow(0, row * stride, &self.layers[layer].1.narrow(0, 0, pages)?)?;
+                wide.pages.write_narrow(0, part * to + row * stride, &filled)?;
             }
         }
         wide.lengths = vec![used; rows];

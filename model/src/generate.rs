@@ -80,10 +80,6 @@ impl Sampler {
     /// One token for each row of logits (rows, V).
     pub fn draw(&mut self, logits: &Tensor) -> Result<Vec<u32>> {
         let rows = logits.dim(0);
-        if logits.to_f64_vec().iter().any(|v| !v.is_finite()) {
-            let what = "the model produced logits that are not finite; its weights are damaged".to_string();
-            return Err(ModelError::Sampling(what));
-        }
         let uniforms: Vec<f32> = (0..rows).map(|_| self.rng.uniform()).collect();
         let device = logits.device();
         let uniforms = Tensor::from_slice(&uniforms, &[rows], device)?;
@@ -91,7 +87,11 @@ impl Sampler {
         let Sampling { temperature, top_k, .. } = self.sampling;
         sample::sample(device.backend(), logits.view(), uniforms.view(), temperature, top_k, ids.view_mut()?)
             .map_err(tensor::TensorError::from)?;
-        Ok(ids.to_vec::<i32>()?.into_iter().map(|id| id as u32).collect())
+        let drawn = ids.to_vec::<i32>()?.into_iter().map(|id| u32::try_from(id).ok());
+        drawn.collect::<Option<_>>().ok_or_else(|| {
+            let what = "the model produced logits that are not finite; its weights are damaged";
+            ModelError::Sampling(what.into())
+        })
     }
 }
 

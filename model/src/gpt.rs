@@ -12,7 +12,9 @@ use crate::block::{BlockContext, BlockWeights, block};
 use crate::cache::KvCache;
 use crate::config::{ConfigError, GptConfig};
 use crate::error::{ModelError, Result};
+use crate::inference::Prepared;
 use crate::init;
+use crate::linear::{Linear, Projections};
 use crate::observe::{Blind, Observer};
 use crate::places::Places;
 use crate::rotary::{RopeTable, RotaryTables};
@@ -47,6 +49,8 @@ pub struct Gpt {
     params: Vec<Parameter>,
     places: Places,
     rotary: RotaryTables,
+    /// All matrices that multiply, if this model was prepared for inference; they are not in `params` then.
+    prepared: Option<Prepared>,
 }
 
 impl Gpt {
@@ -67,9 +71,9 @@ impl Gpt {
         let positions = ROTARY_MARGIN * config.sequence_len;
         let (base, d) = (config.rope_base, config.head_dim());
         let rotary = RotaryTables::new(base, d, positions, options.rope_table, options.device)?;
-        let params = weights.into_iter().map(|(name, w)| Parameter::new(name, w)).collect();
-        let places = Places::new(&config);
-        Ok(Gpt { config, options, params, places, rotary })
+        let params: Vec<_> = weights.into_iter().map(|(name, w)| Parameter::new(name, w)).collect();
+        let places = Places::new(params_names(&params), config.n_layer);
+        Ok(Gpt { config, options, params, places, rotary, prepared: None })
     }
     /// Shapes.
     pub fn config(&self) -> &GptConfig {
@@ -79,7 +83,7 @@ impl Gpt {
     pub fn options(&self) -> GptOptions {
         self.options
     }
-    /// All weights, in file order.
+    /// All weights, in file order; of a model that was prepared for inference those that are not in its packed matrices.
     pub fn params(&self) -> &[Parameter] {
         &self.params
     }
@@ -87,10 +91,21 @@ impl Gpt {
     pub fn params_mut(&mut self) -> &mut [Parameter] {
         &mut self.params
     }
-    /// The same model with other values for its weights.
-    pub(crate) fn map_params(mut self, f: impl Fn(Parameter) -> Result<Parameter>) -> Result<Gpt> {
-        self.params = std::mem::take(&mut self.params).into_iter().map(f).collect::<Result<_>>()?;
-        Ok(self)
+    /// The same model with all matrices that multiply as `prepared`.
+    pub(crate) fn with_prepared(mut self, prepared: Prepared) -> Gpt {
+        self.prepared = Some(prepared);
+        self
+    }
+    /// Take the weights out whose names are chosen.
+    pub(crate) fn take_params(&mut self, chosen: impl Fn(&str) -> bool) -> Vec<Parameter> {
+        let (taken, left) = std::mem::take(&mut self.params).into_iter().partition(|p| chosen(&p.name));
+        self.params = left;
+        self.places = Places::new(params_names(&self.params), self.config.n_layer);
+        taken
+    }
+    /// Matrices prepared for inference.
+    pub(crate) fn prepared(&self) -> Option<&Prepared> {
+        self.prepared.as_ref()
     }
     /// The rotary tables.
     pub fn rotary(&self) -> &RotaryTables {
@@ -107,20 +122,21 @@ impl Gpt {
     }
     fn block_weights(&self, layer: usize, ids: &Tensor, tape: Option<&Tape>) -> Result<BlockWeights> {
         let places = &self.places.blocks[layer];
-        let at = |i: usize| self.var(places.matrices[i], tape);
         let values = match places.values {
             Some((gate, table)) => {
                 Some((self.var(gate, tape)?, self.var(table, tape)?.embedding(ids, self.options.compute)?))
             }
             None => None,
         };
+        if let Some(prepared) = &self.prepared {
+            return Ok(prepared.block(layer, values));
+        }
+        let at = |i: usize| self.var(places.matrices[i], tape);
         Ok(BlockWeights {
-            c_q: at(0)?,
-            c_k: at(1)?,
-            c_v: at(2)?,
-            attn_proj: at(3)?,
-            c_fc: at(4)?,
-            mlp_proj: at(5)?,
+            qkv: Projections::Plain([at(0)?, at(1)?, at(2)?]),
+            attn_proj: Linear::Plain(at(3)?),
+            c_fc: Linear::Plain(at(4)?),
+            mlp_proj: Linear::Plain(at(5)?),
             values,
         })
     }
@@ -142,6 +158,22 @@ impl Gpt {
         let last = x.value().narrow(1, t - 1, 1)?.reshape(&[b, x.dims()[2]])?.contiguous()?;
         let previous = cache.remember(planted!("gpt.smear_forgets_the_chunk_before", Some(last) => None));
         Ok(x.smear(&gate, previous.as_ref())?)
+    }
+    /// Give `cache` back what smearing needs of its rows: the token before the next ones, `None` where there is none.
+    pub fn recall(&self, cache: &mut KvCache, before: &[Option<u32>]) -> Result<()> {
+        if !self.config.parts.smear || before.iter().all(Option::is_none) {
+            cache.remember(None);
+            return Ok(());
+        }
+        let (rows, c, compute) = (before.len(), self.config.n_embd, self.options.compute);
+        let ids: Vec<i32> = before.iter().map(|id| id.unwrap_or(0) as i32).collect();
+        let there: Vec<f32> = before.iter().map(|id| f32::from(u8::from(id.is_some()))).collect();
+        let ids = Tensor::ids(&ids, &[rows, 1], self.options.device)?;
+        let there = Tensor::from_slice(&there, &[rows, 1], self.options.device)?.cast(compute)?;
+        let x = self.var(self.places.wte, None)?.embedding(&ids, compute)?;
+        let x = x.rms_norm(f64::from(self.config.norm_eps))?.value().reshape(&[rows, c])?;
+        cache.remember(Some(x.mul(&there)?));
+        Ok(())
     }
     /// What block `layer` reads: the stream, and the smeared embedding `x0`.
     fn mixed(&self, x: Var, x0: &Var, layer: usize, tape: Option<&Tape>) -> Result<Var> {
@@ -225,6 +257,9 @@ impl Gpt {
             return Err(ConfigError::ShortSequence(ids.dim(1)).into());
         }
         let x = self.hidden(ids, tape, &mut Blind)?;
+        if let Some(prepared) = &self.prepared {
+            return prepared.loss(x.value(), targets, weight, self.config.softcap);
+        }
         let w = self.lm_head(tape)?;
         Ok(x.lm_head_loss(&w, targets, weight, self.config.softcap)?)
     }
@@ -232,8 +267,13 @@ impl Gpt {
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         let c = self.config.n_embd;
         let x = hidden.contiguous()?.reshape(&[hidden.numel() / c, c])?;
-        let w = self.lm_head(None)?.value().cast(x.dtype())?;
-        let z = x.matmul_into_dtype(&w.transpose(0, 1)?, x.accumulator())?;
+        let z = match &self.prepared {
+            Some(prepared) => prepared.head(&x)?,
+            None => {
+                let w = self.lm_head(None)?.value().cast(x.dtype())?;
+                x.matmul_into_dtype(&w.transpose(0, 1)?, x.accumulator())?
+            }
+        };
         let cap = f64::from(self.config.softcap);
         Ok(z.affine(1.0 / cap, 0.0)?.unary(kernels::unary::UnaryOp::Tanh)?.affine(cap, 0.0)?)
     }
@@ -252,6 +292,10 @@ impl Gpt {
     pub fn cache(&self, rows: usize, capacity: usize) -> Result<KvCache> {
         KvCache::new(&self.config, rows, capacity, self.options.compute, self.options.device)
     }
+}
+
+fn params_names(params: &[Parameter]) -> impl Iterator<Item = &str> {
+    params.iter().map(|p| p.name.as_str())
 }
 
 /// Are these the weights of the configuration, in its order?

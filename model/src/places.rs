@@ -1,6 +1,4 @@
-//! Where each weight is in the list that [`GptConfig::param_shapes`] gives.
-
-use crate::config::GptConfig;
+//! Where each weight is in a model's list.
 
 /// Places of the weights. A part that the model lacks has none.
 pub(crate) struct Places {
@@ -23,11 +21,12 @@ pub(crate) struct BlockPlaces {
 }
 
 impl Places {
-    /// Of a valid configuration.
-    pub fn new(config: &GptConfig) -> Places {
-        let names: Vec<String> = config.param_shapes().into_iter().map(|(name, _)| name).collect();
-        let find = |name: &str| names.iter().position(|n| n == name);
-        let here = |name: &str| find(name).unwrap_or(usize::MAX); // in every configuration, so never MAX
+    /// Of weights with these names.
+    pub fn new<'a>(names: impl Iterator<Item = &'a str>, n_layer: usize) -> Places {
+        let names: Vec<&str> = names.collect();
+        let find = |name: &str| names.iter().position(|n| *n == name);
+        // In every model, unless its matrices were taken away to be packed; then nobody asks for this place.
+        let here = |name: &str| find(name).unwrap_or(usize::MAX);
         let block = |i: usize| {
             let at = |part: &str| here(&format!("transformer.h.{i}.{part}.weight"));
             let gate = find(&format!("transformer.h.{i}.attn.ve_gate.weight"));
@@ -45,7 +44,7 @@ impl Places {
             smear_lambda: find("smear_lambda"),
             smear_gate: find("smear_gate.weight"),
             backout_lambda: find("backout_lambda"),
-            blocks: (0..config.n_layer).map(block).collect(),
+            blocks: (0..n_layer).map(block).collect(),
         }
     }
 }

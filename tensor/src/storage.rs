@@ -2,12 +2,8 @@
 
 use crate::memory::{self, Pool};
 use crate::{Device, Result, TensorError};
-use kernels::{Buffer, DType, Layout as KernelLayout, Space, View, ViewMut, planted};
-use std::alloc::{Layout, alloc_zeroed, dealloc};
+use kernels::{Buffer, DType, Layout as KernelLayout, Space, View, ViewMut, pages, planted};
 use std::sync::Arc;
-
-/// Cache-line and vector-register alignment.
-const ALIGN: usize = 64;
 
 /// An owned block of memory.
 #[derive(Debug)]
@@ -23,10 +19,8 @@ pub struct Storage {
 
 fn release(blocks: Vec<(usize, usize)>) {
     for (class, address) in blocks {
-        if let Ok(layout) = Layout::from_size_align(class, ALIGN) {
-            // SAFETY: `address` came from `alloc_zeroed` with this very layout and is given up exactly once.
-            unsafe { dealloc(address as *mut u8, layout) }
-        }
+        // SAFETY: `address` was taken with this very size and is given up exactly once.
+        unsafe { pages::give_back(address, class) }
     }
 }
 
@@ -41,12 +35,7 @@ fn take(pool: &mut Pool, class: usize) -> Option<usize> {
     }
     let total =
         pool.stats.system_bytes.checked_add(class).filter(|t| pool.limit.is_none_or(|limit| *t <= limit))?;
-    let layout = Layout::from_size_align(class, ALIGN).ok()?;
-    // SAFETY: the size is at least 64.
-    let fresh = unsafe { alloc_zeroed(layout) } as usize;
-    if fresh == 0 {
-        return None;
-    }
+    let fresh = pages::take(class)?;
     pool.stats.system_bytes = total;
     pool.stats.system_allocations += 1;
     Some(fresh)
@@ -140,7 +129,7 @@ mod tests {
         let again = Storage::new(odd, Device::Reference).unwrap();
         let after = memory::stats(Device::Reference);
         assert!(after.reuses > before.reuses);
-        assert_eq!(again.buffer().address % ALIGN, 0);
+        assert_eq!(again.buffer().address % pages::ALIGN, 0);
     }
 
     #[test]

@@ -15,7 +15,8 @@ pub const COMMAND: Command = Command {
     args: "[--fetch]",
     help: "
 Puts NVRTC 12.9 and the CUDA headers into target/nvrtc (90 MB, once), with pip. Then every
-emulator/tests/ptx/*.cu is compiled to the .ptx beside it. --fetch only fetches.
+emulator/tests/ptx/*.cu is compiled to the .ptx beside it, for compute_80; where a .compute_90.ptx lies
+beside it, that is made new, too. --fetch only fetches.
 
 Tests need none of this: the PTX is committed. With NVRTC there, they also check that it is fresh.
 The samples that NANOCHAT_PTX_SAMPLES names are compiled by the tests themselves.",
@@ -37,11 +38,16 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
         return Ok(Outcome::Done);
     }
     for source in sources(&context.root.join("emulator/tests/ptx"))? {
-        let mut compile = cargo();
-        compile.args(["run", "--quiet", "--package", "nanochat-emulator", "--example", "compile", "--"]);
-        compile.arg(&library).arg(&source).arg(source.with_extension("ptx")).current_dir(&context.root);
-        succeed("compiling a test kernel", &mut compile)?;
-        println!("compiled {}", source.display());
+        // the newer text only where somebody asked for one by making the file
+        let newer = source.with_extension("compute_90.ptx");
+        let newer = newer.is_file().then_some((newer, "compute_90"));
+        for (output, arch) in [(source.with_extension("ptx"), "compute_80")].into_iter().chain(newer) {
+            let mut compile = cargo();
+            compile.args(["run", "--quiet", "--package", "nanochat-emulator", "--example", "compile", "--"]);
+            compile.arg(&library).arg(&source).arg(&output).arg(arch).current_dir(&context.root);
+            succeed("compiling a test kernel", &mut compile)?;
+            println!("compiled {}", output.display());
+        }
     }
     Ok(Outcome::Done)
 }

@@ -17,16 +17,17 @@ use std::process::Command as Process;
 pub const COMMAND: Command = Command {
     name: "results",
     summary: "measure every kernel and rewrite benches/RESULTS.md and its plot",
-    args: "[--quick] [--torch [--venv DIR]]",
+    args: "[--quick] [--torch [--venv DIR]] | --emulator",
     help:
         "
-Builds for release and measures on this machine; close everything else first. About five minutes, with
+Builds for release and measures on this machine; close everything else first. About twelve minutes, with
 --torch two more.
 
     cargo xtask results                        every kernel under the roof, products against other libraries
     cargo xtask results --quick                the same with fewer and shorter runs, to see that it works
     cargo xtask results --torch                single kernels against PyTorch, too
     cargo xtask results --torch --venv DIR     with a virtual environment that has torch
+    cargo xtask results --emulator             the emulator's speed, and nothing else
 
 Without --venv a virtual environment with torch is made in target/torch-venv (once; some gigabytes). Where
 that is impossible a notice says so, and the rest is done. The training step is `cargo xtask bench-vs-torch`.",
@@ -39,6 +40,7 @@ struct Options {
     quick: bool,
     torch: bool,
     venv: Option<PathBuf>,
+    emulator: bool,
 }
 
 fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
@@ -46,6 +48,9 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
         Ok(options) => options,
         Err(message) => return Ok(Outcome::Usage(format!("{message}\n\n{}", COMMAND.help_page()))),
     };
+    if o.emulator {
+        return emulator(context).map(|()| Outcome::Done);
+    }
     let target = target_folder(&context.root);
     let folder = target.join("results");
     std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
@@ -83,9 +88,13 @@ fn parse(args: &[String]) -> Result<Options, String> {
         match word.as_str() {
             "--quick" => o.quick = true,
             "--torch" => o.torch = true,
+            "--emulator" => o.emulator = true,
             "--venv" => o.venv = Some(words.next().ok_or("--venv wants a folder")?.into()),
             other => return Err(format!("unknown option `{other}`")),
         }
+    }
+    if o.emulator && (o.quick || o.torch || o.venv.is_some()) {
+        return Err("--emulator goes with no other option".into());
     }
     if o.venv.is_some() && !o.torch {
         return Err("--venv is for --torch".into());
@@ -100,6 +109,34 @@ fn kernels(nanochat: &Path, json: &Path, quick: bool) -> Result<(), String> {
     let mut bench = Process::new(nanochat);
     bench.args(["bench", "kernels", "--json", "--seconds", if quick { "0.03" } else { "0.3" }]).stdout(file);
     succeed("nanochat bench kernels", &mut bench)
+}
+
+/// The emulator's own benchmark, whose output is the section of the document.
+fn emulator(context: &Context) -> Result<(), String> {
+    let mut bench = cargo();
+    bench.args(["bench", "--quiet", "--package", "nanochat-emulator"]).current_dir(&context.root);
+    let output = bench.output().map_err(|e| format!("cargo bench: {e}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        return Err(format!("cargo bench failed:\n{text}\n{}", String::from_utf8_lossy(&output.stderr)));
+    }
+    print!("{text}");
+    let table: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("| kernel")).collect();
+    if !table.iter().any(|line| line.starts_with("| attention")) {
+        return Err(
+            "attention was not measured: set NANOCHAT_PTX_SAMPLES, run `cargo xtask nvrtc --fetch`".into()
+        );
+    }
+    let folder = target_folder(&context.root).join("results");
+    let file = folder.join("emulator.md");
+    let failed = |e| format!("{}: {e}", file.display());
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::write(&file, table.join("\n")))
+        .map_err(failed)?;
+    let mut write = cargo();
+    write.args(["run", "--release", "--quiet", "--package", "nanochat-benches", "--bin", "results", "--"]);
+    write.args(["--section", "emulator"]).arg(&file).arg(context.root.join("benches"));
+    succeed("writing the results", write.current_dir(&context.root))
 }
 
 /// Single kernels against PyTorch. That there is none is told, and no failure.
@@ -136,11 +173,13 @@ mod tests {
     #[test]
     fn options_are_read_and_senseless_ones_refused() {
         let venv = Some(PathBuf::from("env"));
-        let all = Options { quick: true, torch: true, venv };
+        let all = Options { quick: true, torch: true, venv, emulator: false };
         assert_eq!(options(&["--quick", "--torch", "--venv", "env"]), Ok(all));
         assert_eq!(options(&[]), Ok(Options::default()));
         assert!(options(&["--venv"]).unwrap_err().contains("wants a folder"));
         assert!(options(&["--venv", "env"]).unwrap_err().contains("--torch"));
+        assert!(options(&["--emulator"]).is_ok_and(|o| o.emulator));
+        assert!(options(&["--emulator", "--quick"]).unwrap_err().contains("no other option"));
         assert!(options(&["--rounds"]).unwrap_err().contains("unknown option"));
     }
 }

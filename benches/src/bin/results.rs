@@ -1,7 +1,8 @@
 //! From raw results to documents: the last step of `cargo xtask results`.
 //!
-//! `results FOLDER BENCHES` reads `kernels.json` in FOLDER, and `products.json`, `ladder.json` and `torch.json` where they are, and rewrites the
-//! marked sections of `BENCHES/RESULTS.md` and the picture `BENCHES/roofline.svg`. Sections without new results stay.
+//! `results FOLDER BENCHES` reads `kernels.json` in FOLDER, and `products.json`, `ladder.json` and `torch.json` where they are,
+//! and rewrites the marked sections of `BENCHES/RESULTS.md` and the picture `BENCHES/roofline.svg`. Sections without new
+//! results stay. `results --section NAME FILE BENCHES` puts a table that is Markdown already into its section.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use benches::{plot, sections, tables};
@@ -12,11 +13,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, benches] = &args[..] else {
-        eprintln!("usage: results FOLDER BENCHES");
-        return ExitCode::from(2);
+    let written = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [folder, benches] => write(Path::new(folder), Path::new(benches)),
+        ["--section", name, file, benches] => section(name, Path::new(file), Path::new(benches)),
+        _ => {
+            eprintln!("usage: results FOLDER BENCHES, or results --section NAME FILE BENCHES");
+            return ExitCode::from(2);
+        }
     };
-    match write(Path::new(folder), Path::new(benches)) {
+    match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("results: {message}");
@@ -25,13 +30,25 @@ fn main() -> ExitCode {
     }
 }
 
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn put(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn section(name: &str, file: &Path, benches: &Path) -> Result<(), String> {
+    let path = benches.join("RESULTS.md");
+    put(&path, &sections::replace(&read(&path)?, name, &read(file)?)?)?;
+    println!("written: the section {name} of {}", path.display());
+    Ok(())
+}
+
 fn write(folder: &Path, benches: &Path) -> Result<(), String> {
-    let read = |path: &Path| std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()));
     let parse = |name: &str| -> Result<Value, String> {
         serde_json::from_str(&read(&folder.join(name))?).map_err(|e| format!("{name}: {e}"))
     };
-    let put =
-        |path: &Path, text: &str| std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()));
     let date = today();
     let kernels = parse("kernels.json")?;
     if kernels["complete"] != true || kernels["build"] != "release" {

@@ -40,12 +40,9 @@ fn outer_products<const FUSED: bool>(
 pub fn unpacked(sizes: Sizes, a: &[f32], b: &[f32], c: &mut [f32]) {
     kernels::simd::vectorize(
         #[inline(always)]
-        || {
-            if fused() {
-                unpacked_tiles::<true>(sizes, a, b, c)
-            } else {
-                unpacked_tiles::<false>(sizes, a, b, c)
-            }
+        || match fused() {
+            true => unpacked_tiles::<true>(sizes, a, b, c),
+            false => unpacked_tiles::<false>(sizes, a, b, c),
         },
     );
 }

@@ -8,9 +8,11 @@ use serde_json::json;
 use std::collections::VecDeque;
 use std::io::{BufRead, IsTerminal};
 use std::process::ExitCode;
-use tokenizer::{Special, Tokenizer};
-use train::engine::generate::{Engine, GenerateOptions, Sampling};
+use tokenizer::Special;
+use train::engine::collect::drain;
 use train::engine::gpt::GptForward;
+use train::engine::text::{Part, Piece};
+use train::engine::{Engine, Finish, Limits, Request, Sampling, What};
 
 /// `chat`.
 #[derive(ClapArgs)]
@@ -33,16 +35,24 @@ pub struct Args {
     /// Tokens per answer
     #[arg(short, long, default_value_t = 256)]
     max_tokens: usize,
+    #[command(flatten)]
+    weights: shared::Weights,
 }
 
 /// Run the command.
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
-    let sampling = Sampling { temperature: args.temperature, top_k: Some(args.top_k), seed: globals.seed };
+    let sampling = Sampling {
+        temperature: args.temperature,
+        top_k: args.top_k,
+        seed: globals.seed,
+        ..Sampling::default()
+    };
     if !(args.temperature >= 0.0 && args.temperature.is_finite()) {
         anyhow::bail!(crate::globals::Usage(format!("--temperature {}: give 0 or more", args.temperature)));
     }
-    let loaded = shared::load_run(globals, args.run.as_deref(), None)?.for_inference()?;
-    let mut session = Session::new(&loaded, sampling, args.max_tokens);
+    let loaded =
+        shared::load_run(globals, args.run.as_deref(), None)?.for_inference(args.weights.quantize())?;
+    let mut session = Session::new(&loaded, sampling, args.max_tokens)?;
     if let Some(prompt) = &args.prompt {
         let reply = session.ask(prompt, !globals.json)?;
         if globals.json {
@@ -62,6 +72,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
 /// A conversation with one model.
 pub struct Session<'a> {
     loaded: &'a Loaded,
+    engine: Engine<GptForward<'a>>,
     sampling: Sampling,
     max_tokens: usize,
     /// Finished turns, a question and its answer each.
@@ -78,10 +89,15 @@ pub struct Reply {
 
 impl<'a> Session<'a> {
     /// Nothing said yet.
-    pub fn new(loaded: &'a Loaded, sampling: Sampling, max_tokens: usize) -> Self {
+    pub fn new(loaded: &'a Loaded, sampling: Sampling, max_tokens: usize) -> anyhow::Result<Self> {
         // Half of the context at most is for the answer, the rest for what was said.
         let max_tokens = max_tokens.clamp(1, (loaded.gpt.config().sequence_len / 2).max(1));
-        Session { loaded, sampling, max_tokens, turns: VecDeque::new() }
+        let context = loaded.gpt.config().sequence_len;
+        // Two rows: what was said is still there while the next answer is made.
+        let forward = GptForward::for_rows(&loaded.gpt, 2, context)?;
+        let limits = Limits { rows: 1, waiting: 1, chunk: context, context };
+        let engine = Engine::new(forward, &loaded.tokenizer, limits);
+        Ok(Session { loaded, engine, sampling, max_tokens, turns: VecDeque::new() })
     }
 
     /// Read questions from standard input until it ends.
@@ -123,24 +139,31 @@ impl<'a> Session<'a> {
         turn.extend(tokenizer.encode(question));
         turn.extend([special(Special::UserEnd), special(Special::AssistantStart)]);
         let prompt = self.prompt(&turn)?;
-        let options = GenerateOptions {
-            num_samples: 1,
-            max_tokens: Some(self.max_tokens),
-            sampling: self.sampling,
-            ..GenerateOptions::default()
-        };
-        let mut engine = Engine::new(GptForward::new(&self.loaded.gpt), tokenizer);
-        let mut screen = Screen::new(tokenizer, stream);
-        let mut count = 0;
-        for column in engine.generate(&prompt, &options)? {
-            let token = column?.tokens[0];
-            if token == special(Special::AssistantEnd) || token == tokenizer.bos() {
-                break;
+        let request = Request { sampling: self.sampling, ..Request::greedy(prompt, self.max_tokens) };
+        self.engine.submit(request)?;
+        let mut screen = Screen { stream, part: Part::Text, text: String::new() };
+        let (mut count, mut failed) = (0, Ok(()));
+        drain(&mut self.engine, |event| {
+            let shown = match event.what {
+                What::Token(token) => {
+                    count += 1;
+                    turn.push(token.id);
+                    screen.show(&token.text)
+                }
+                What::Text(pieces) => screen.show(&pieces),
+                What::Finished(Finish::End) => {
+                    count -= 1;
+                    turn.pop();
+                    Ok(())
+                }
+                What::Finished(_) | What::Started { .. } => Ok(()),
+            };
+            if failed.is_ok() {
+                failed = shown;
             }
-            count += 1;
-            turn.push(token);
-            screen.show(token)?;
-        }
+            true
+        })?;
+        failed?;
         turn.push(special(Special::AssistantEnd));
         self.turns.push_back(turn);
         Ok(Reply { text: screen.finish()?, tokens: count })
@@ -164,27 +187,31 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Turns tokens into text on the screen, holding back half characters.
-struct Screen<'a> {
-    tokenizer: &'a Tokenizer,
-    decoder: tokenizer::StreamDecoder,
+/// Puts the pieces of an answer on the screen: words as they are, a calculation as `[expression = result]`.
+struct Screen {
     stream: bool,
+    part: Part,
     text: String,
 }
 
-impl<'a> Screen<'a> {
-    fn new(tokenizer: &'a Tokenizer, stream: bool) -> Self {
-        Screen { tokenizer, decoder: tokenizer.stream_decoder(), stream, text: String::new() }
+impl Screen {
+    fn show(&mut self, pieces: &[Piece]) -> anyhow::Result<()> {
+        for piece in pieces {
+            self.turn_to(piece.part)?;
+            self.put(&piece.text)?;
+        }
+        Ok(())
     }
-    fn show(&mut self, token: u32) -> anyhow::Result<()> {
-        let piece = match self.tokenizer.as_special(token) {
-            Some(Special::PythonStart) => "[".to_string(),
-            Some(Special::OutputStart) => " = ".to_string(),
-            Some(Special::OutputEnd) => "] ".to_string(),
-            Some(_) => String::new(),
-            None => self.decoder.push(token)?,
+    fn turn_to(&mut self, part: Part) -> anyhow::Result<()> {
+        let between = match (std::mem::replace(&mut self.part, part), part) {
+            (before, after) if before == after => "",
+            (Part::Python, Part::Output) => " = ",
+            (Part::Text, _) => "[",
+            (_, Part::Text) => "] ",
+            (Part::Output, _) => "] [",
+            (Part::Python, _) => "",
         };
-        self.put(&piece)
+        self.put(between)
     }
     fn put(&mut self, piece: &str) -> anyhow::Result<()> {
         self.text.push_str(piece);
@@ -194,9 +221,7 @@ impl<'a> Screen<'a> {
         Ok(())
     }
     fn finish(mut self) -> anyhow::Result<String> {
-        let decoder = std::mem::replace(&mut self.decoder, self.tokenizer.stream_decoder());
-        let rest = decoder.finish();
-        self.put(&rest)?;
+        self.turn_to(Part::Text)?;
         if self.stream {
             output::line("")?;
         }

@@ -38,12 +38,15 @@ pub struct BaseArgs {
     /// Tokens per sample
     #[arg(long, default_value_t = 64)]
     max_tokens: usize,
+    #[command(flatten)]
+    weights: shared::Weights,
 }
 
 /// Run an evaluation command.
 pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
     let Command::Base(args) = command;
-    let loaded = shared::load_run(globals, args.run.as_deref(), None)?;
+    let loaded =
+        shared::load_run(globals, args.run.as_deref(), None)?.for_inference(args.weights.quantize())?;
     let data = args.data.clone().or_else(|| loaded.state.options["data"].as_str().map(String::from));
     let data = Dataset::open(&globals.layout()?.data(data.as_deref().unwrap_or("synth")))?;
     let mut stream = TokenStream::new(&data.validation_documents()?, &loaded.tokenizer, None)?;

@@ -5,6 +5,7 @@ pub mod chat;
 pub mod data;
 pub mod demo;
 pub mod doctor;
+pub mod emulate;
 pub mod eval;
 pub mod parity;
 pub mod selftest;

@@ -2,7 +2,7 @@
 
 use crate::globals::Globals;
 use anyhow::{Context, bail};
-use model::{ConfigError, Family, Gpt, GptConfig, GptOptions};
+use model::{ConfigError, Family, Gpt, GptConfig, GptOptions, Quantize};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,10 +71,32 @@ pub fn load_run(globals: &Globals, name: Option<&str>, tokenizer: Option<&Path>)
     Ok(Loaded { gpt, tokenizer, state, run })
 }
 
+/// Weights in fewer bytes than they were trained in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// A byte for each number, and a scale for each row of a matrix
+    Int8,
+}
+
+/// How weights are held while a model is used.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct Weights {
+    /// Hold the matrices in fewer bytes: faster, a little less exact
+    #[arg(long, value_name = "FORMAT")]
+    quantize: Option<Format>,
+}
+
+impl Weights {
+    /// What the model calls it.
+    pub fn quantize(self) -> Option<Quantize> {
+        self.quantize.map(|Format::Int8| Quantize::Int8)
+    }
+}
+
 impl Loaded {
     /// With the model prepared for drawing tokens: no further training.
-    pub fn for_inference(self) -> anyhow::Result<Loaded> {
-        Ok(Loaded { gpt: self.gpt.for_inference()?, ..self })
+    pub fn for_inference(self, quantize: Option<Quantize>) -> anyhow::Result<Loaded> {
+        Ok(Loaded { gpt: self.gpt.for_inference(quantize)?, ..self })
     }
 }
 

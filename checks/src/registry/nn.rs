@@ -131,7 +131,7 @@ pub static ATTENTION: OpInfo = OpInfo {
     scales: &[1.0, 3.0, 1e-3], // 3: the softmax picks few keys
     dtypes: FLOATS,
     layouts: Layouts::Rows,
-    forward: bound(64.0, 0.0),
+    forward: bound(64.0, 1.0), // weights may be rounded to the dtype
     // δ reads o as it was rounded. The sum Σ ds = 0 cancels what all keys have in common, which the rounding does not know.
     gradient: bound(512.0, 16.0),
     hidden: Some(hidden::attention),

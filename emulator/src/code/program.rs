@@ -79,6 +79,7 @@ pub(crate) struct Program {
 /// A `.global` or `.const` variable.
 #[derive(Debug)]
 pub(crate) struct Global {
+    pub name: String,
     pub align: u64,
     pub bytes: u64,
     pub initial: Vec<u8>,

@@ -7,7 +7,7 @@ use crate::code::{
 };
 use crate::parse::Operand;
 
-const U32: Ty = Ty { kind: Kind::Unsigned, bits: 32, pair: false };
+pub(super) const U32: Ty = Ty { kind: Kind::Unsigned, bits: 32, pair: false };
 
 impl<'a> At<'_, 'a> {
     pub fn arithmetic(&mut self, mnemonic: &str) -> Result<Op, String> {
@@ -49,13 +49,13 @@ impl<'a> At<'_, 'a> {
             ("bfe", []) if ty.is_int() && ty.bits >= 32 => {
                 let (w, [d, a, pos, len]) = (self.width(ty)?, self.operands()?);
                 let (d, a) = (self.dst(&d, ty.bits)?, self.src(&a, ty)?);
-                let (pos, len) = (self.src(&pos, U32)?, self.src(&len, U32)?);
+                let (pos, len) = (self.field(&pos)?, self.field(&len)?);
                 Ok(Op::Bfe { signed: ty.signed(), w, d, a, pos, len })
             }
             ("bfi", []) if ty.kind == Kind::Bits && ty.bits >= 32 => {
                 let (w, [d, a, b, pos, len]) = (self.width(ty)?, self.operands()?);
                 let (d, a, b) = (self.dst(&d, ty.bits)?, self.src(&a, ty)?, self.src(&b, ty)?);
-                let (pos, len) = (self.src(&pos, U32)?, self.src(&len, U32)?);
+                let (pos, len) = (self.field(&pos)?, self.field(&len)?);
                 Ok(Op::Bfi { w, d, a, b, pos, len })
             }
             ("lop3", []) if last == "b32" => {

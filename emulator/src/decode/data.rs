@@ -122,6 +122,14 @@ impl<'a> At<'_, 'a> {
         if !good {
             return Err(unknown);
         }
+        let contains = to.bits > from.bits && (to.signed() || !from.signed())
+            || to.bits == from.bits && to.signed() == from.signed();
+        if mode.sat && !to.is_float() && !from.is_float() && contains {
+            return Err(format!(
+                "`{}`: every number fits, so there is nothing to saturate",
+                self.statement.opcode
+            ));
+        }
         let [d, a] = self.operands()?;
         let a = self.src_fit(&a, from, Fit::OrWider)?;
         let d = self.dst_fit(&d, to.bits, Fit::OrWider)?;

@@ -50,9 +50,12 @@ impl<'a> At<'_, 'a> {
         if order.is_none() {
             let caches: &[&str] =
                 if load { &["ca", "cg", "cs", "lu", "cv"] } else { &["wb", "cg", "cs", "wt"] };
-            any(caches);
+            let cache = any(caches);
             nc = load && any(&["nc"]).is_some();
-            any(&["L1::no_allocate", "L1::evict_last", "L1::evict_first", "L1::evict_normal"]);
+            let first = any(&["L1::no_allocate", "L1::evict_last", "L1::evict_first", "L1::evict_normal"]);
+            if cache.is_some() && first.is_some() {
+                return Err(unknown()); // two ways to say what the first cache does
+            }
             any(&["L2::64B", "L2::128B", "L2::256B"]);
         }
         let count = match any(&["v2", "v4"]) {

@@ -30,6 +30,7 @@ pub(crate) struct Decoded {
 pub(crate) fn decode(text: &Text) -> Result<Decoded, Refusal> {
     let memory = |space| matches!(space, Space::Global | Space::Const);
     let globals = text.variables.iter().filter(|v| memory(v.space)).map(|v| Global {
+        name: v.name.into(),
         align: v.align,
         bytes: v.bytes,
         initial: v.initial.clone(),

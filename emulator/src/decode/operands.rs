@@ -1,6 +1,7 @@
 //! Operands: the right number of them, of the right width, each turned into a slot.
 
 use super::At;
+use super::arithmetic::U32;
 use super::symbols::{Address, Register, special};
 use super::types::Ty;
 use crate::code::{Addr, Bank, Reg, Source};
@@ -153,6 +154,14 @@ impl<'a> At<'_, 'a> {
             Operand::Number(Number::Int(n)) if (0..=most).contains(&n) => Ok(n as u32),
             _ => Err(format!("`{}` needs a constant from 0 to {most} here", self.statement.opcode)),
         }
+    }
+
+    /// A position or length of a field of bits: a register of 32 bits, of which eight count, or a constant that has no more.
+    pub fn field(&mut self, operand: &Operand<'a>) -> Result<Reg, String> {
+        if matches!(operand, Operand::Number(_)) {
+            self.immediate(operand, 255)?;
+        }
+        self.src(operand, U32)
     }
 
     /// `[base+offset]` in a space. Shared addresses may have 32 bits.

@@ -7,53 +7,16 @@ use super::block::{Block, Random, Shape};
 use super::context::{Context, Mode};
 use super::options::Options;
 use super::report::Report;
+use super::request::{Arg, Launch};
 use super::simd::{Level, Portable};
 use super::trace::Step;
 use crate::check::{self, GlobalLog, Trap};
 use crate::code::Program;
 use crate::count::{Counters, PcCount};
 use crate::error::{Fault, FaultKind, Party, Place};
-use crate::memory::{Buffer, Device, GlobalMemory, Plain};
+use crate::memory::{Device, GlobalMemory};
 use crate::module::Module;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
-/// An argument of a kernel: bytes that must be as many as the parameter has.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Arg {
-    bytes: Vec<u8>,
-}
-
-impl Arg {
-    /// A number.
-    pub fn new<T: Plain>(value: T) -> Arg {
-        let mut bytes = vec![0; T::BYTES];
-        value.write(&mut bytes);
-        Arg { bytes }
-    }
-
-    /// A struct passed by value, as its bytes.
-    pub fn raw(bytes: &[u8]) -> Arg {
-        Arg { bytes: bytes.into() }
-    }
-}
-
-impl From<Buffer> for Arg {
-    fn from(buffer: Buffer) -> Arg {
-        Arg::new(buffer.address)
-    }
-}
-
-macro_rules! arg_from {
-    ($($ty:ty)*) => {$(
-        impl From<$ty> for Arg {
-            fn from(value: $ty) -> Arg {
-                Arg::new(value)
-            }
-        }
-    )*};
-}
-
-arg_from! { u8 i8 u16 i16 u32 i32 u64 i64 f32 f64 }
 
 /// What one worker brings home.
 struct Harvest {
@@ -83,14 +46,11 @@ struct Job<'a> {
 /// Runs a kernel.
 pub(crate) fn launch(
     device: &mut Device,
-    module: &Module,
-    kernel: &str,
-    shape: Shape,
-    dynamic_bytes: u64,
-    args: &[Arg],
-    options: &Options,
+    launch: &Launch,
     observer: Option<&mut dyn FnMut(&Step)>,
 ) -> Result<Report, Box<Fault>> {
+    let Launch { module, kernel, grid, block, shared_bytes: dynamic_bytes, args, .. } = *launch;
+    let (shape, options) = (Shape { grid, block }, &launch.options);
     let refuse = |kind, message| Box::new(Fault::of_launch(kind, kernel, message));
     let program = module.program(kernel).ok_or_else(|| {
         let names: Vec<&str> = module.kernels().collect();
@@ -98,8 +58,7 @@ pub(crate) fn launch(
     })?;
     let offset = program.shared_bytes.next_multiple_of(program.dynamic_align);
     let shared_bytes = if dynamic_bytes == 0 { program.shared_bytes } else { offset + dynamic_bytes };
-    limits(device, module, program, shape, dynamic_bytes, shared_bytes, options)
-        .map_err(|(kind, message)| refuse(kind, message))?;
+    limits(device, launch, program, shared_bytes).map_err(|(kind, message)| refuse(kind, message))?;
     let params = parameters(program, args).map_err(|message| refuse(FaultKind::Arguments, message))?;
     let variables = module.place(device).map_err(|e| refuse(FaultKind::LaunchLimit, e.to_string()))?;
     let blocks: u64 = shape.grid.iter().map(|&n| u64::from(n)).product();
@@ -135,20 +94,18 @@ pub(crate) fn launch(
 
 fn limits(
     device: &Device,
-    module: &Module,
+    launch: &Launch,
     program: &Program,
-    shape: Shape,
-    dynamic_bytes: u64,
     shared_bytes: u64,
-    options: &Options,
 ) -> Result<(), (FaultKind, String)> {
+    let Launch { module, grid, block, shared_bytes: dynamic_bytes, options, .. } = *launch;
     let limit = |message: String| Err((FaultKind::LaunchLimit, message));
-    let [bx, by, bz] = shape.block.map(u64::from);
+    let [bx, by, bz] = block.map(u64::from);
     let threads = bx.saturating_mul(by).saturating_mul(bz);
     if threads == 0 || threads > 1024 || bz > 64 {
         return limit(format!("a block of {bx} × {by} × {bz} threads: 1 to 1024 in all, at most 64 in z"));
     }
-    let [gx, gy, gz] = shape.grid.map(u64::from);
+    let [gx, gy, gz] = grid.map(u64::from);
     if gx == 0 || gy == 0 || gz == 0 || gx > (1 << 31) - 1 || gy > 65535 || gz > 65535 {
         return limit(format!(
             "a grid of {gx} × {gy} × {gz} blocks: at least 1, at most 2³¹-1, 65535, 65535"

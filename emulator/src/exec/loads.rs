@@ -298,6 +298,11 @@ pub(crate) fn atom(
     let all = Addresses::new(r, &args.addr, mask, size);
     let parts = match args.space {
         Space::Generic if !all.all_global() => {
+            let local = all.in_window(Space::Local);
+            if let Some(lane) = lanes(local.mask).next() {
+                let what = "an atomic update of local memory, which no other thread can see";
+                return Err(Trap::new(FaultKind::OutOfBounds, Some(lane as u32), what));
+            }
             [Space::Global, Space::Shared].map(|s| (s, all.in_window(s))).into()
         }
         Space::Generic => vec![(Space::Global, all)],

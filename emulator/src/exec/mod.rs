@@ -22,16 +22,16 @@ mod matrix;
 mod options;
 mod registers;
 mod report;
+mod request;
 mod simd;
 mod step;
 mod trace;
 mod warp;
 mod watch;
 
-pub(crate) use block::Shape;
-pub use launch::Arg;
 pub(crate) use launch::launch;
 pub use options::Options;
 pub(crate) use registers::lanes;
 pub use report::Report;
+pub use request::{Arg, Launch};
 pub use trace::Step;

@@ -1,6 +1,6 @@
 //! What the host calls: allocate, copy, free.
 
-use super::global::Allocation;
+use super::global::{Allocation, GlobalMemory};
 use super::{GAP, GLOBAL_BASE, Plain};
 use std::collections::HashMap;
 use std::fmt;
@@ -109,7 +109,7 @@ impl Device {
         align: u64,
         read_only: bool,
     ) -> Result<Buffer, MemoryError> {
-        let free = self.config.memory_bytes - self.used;
+        let free = self.free_bytes();
         if bytes > free {
             return Err(MemoryError::OutOfMemory { bytes, free });
         }
@@ -162,20 +162,53 @@ impl Device {
 
     /// All numbers of a buffer; a rest smaller than one number is left out.
     pub fn download<T: Plain>(&mut self, buffer: Buffer) -> Result<Vec<T>, MemoryError> {
+        let count = self.allocation(buffer)?.bytes as usize / T::BYTES;
+        self.read(buffer, 0, count)
+    }
+
+    /// So many numbers of a buffer, from a byte offset on.
+    pub fn read<T: Plain>(
+        &mut self,
+        buffer: Buffer,
+        offset: u64,
+        count: usize,
+    ) -> Result<Vec<T>, MemoryError> {
         let allocation = self.allocation(buffer)?;
-        let mut bytes = vec![0; allocation.bytes as usize];
-        for (i, chunk) in bytes.chunks_mut(8).enumerate() {
-            let whole = allocation.double_any(8 * i as u64).load(Relaxed).to_le_bytes();
-            chunk.copy_from_slice(&whole[..chunk.len()]);
+        let end = (count as u64).saturating_mul(T::BYTES as u64).saturating_add(offset);
+        if end > allocation.bytes {
+            return Err(MemoryError::TooLong { bytes: end, buffer: allocation.bytes });
         }
+        // whole words of eight bytes, of which the first may begin before the offset
+        let skipped = (offset % 8) as usize;
+        let words = (offset / 8..end.div_ceil(8)).map(|i| allocation.double_any(8 * i).load(Relaxed));
+        let bytes: Vec<u8> =
+            words.flat_map(u64::to_le_bytes).skip(skipped).take((end - offset) as usize).collect();
         Ok(bytes.chunks_exact(T::BYTES).map(T::read).collect())
+    }
+
+    /// The buffer that holds an address, which need not be its first.
+    pub fn find(&self, address: u64) -> Option<Buffer> {
+        let (address, bytes) = GlobalMemory { allocations: &self.allocations }
+            .find(address, &mut 0)
+            .map(|found| (found.base, found.bytes))?;
+        Some(Buffer { address, bytes })
+    }
+
+    /// What the device is.
+    pub fn config(&self) -> Config {
+        self.config
+    }
+
+    /// Bytes of memory that are left.
+    pub fn free_bytes(&self) -> u64 {
+        self.config.memory_bytes - self.used
     }
 
     /// Ends a buffer's life.
     pub fn free(&mut self, buffer: Buffer) -> Result<(), MemoryError> {
-        self.allocation(buffer)?;
+        let bytes = self.allocation(buffer)?.bytes;
         self.allocations.retain(|a| a.base != buffer.address);
-        self.used -= buffer.bytes;
+        self.used -= bytes;
         Ok(())
     }
 
@@ -201,6 +234,11 @@ mod tests {
         device.write(buffer, 3, &[1_u8, 2, 3]).unwrap();
         device.write(buffer, 8, &[9_u8, 8, 7, 6, 5]).unwrap();
         assert_eq!(device.download::<u8>(buffer).unwrap(), [0, 0, 0, 1, 2, 3, 0, 0, 9, 8, 7, 6, 5]);
+        assert_eq!(device.read::<u8>(buffer, 4, 9).unwrap(), [2, 3, 0, 0, 9, 8, 7, 6, 5]);
+        assert_eq!(device.read::<u16>(buffer, 3, 1).unwrap(), [0x201]);
+        assert_eq!(device.read::<u16>(buffer, 10, 2), Err(MemoryError::TooLong { bytes: 14, buffer: 13 }));
+        assert_eq!(device.find(buffer.address + 12), Some(buffer));
+        assert_eq!(device.find(buffer.address + 13), None);
         let floats = device.upload(&[1.5_f32, -2.0, 0.25]).unwrap();
         assert_eq!(device.download::<f32>(floats).unwrap(), [1.5, -2.0, 0.25]);
         let empty = device.upload::<f32>(&[]).unwrap();

@@ -12,7 +12,11 @@ pub fn line_table(counters: &Counters, module: &Module, number: u32, source: &st
     for ((_, line), count) in counters.lines.iter().filter(|((file, _), _)| *file == number) {
         let active = 100.0 * count.lane_instructions as f64 / (32 * count.warp_instructions).max(1) as f64;
         let pair = |a: u64, b: u64| if a + b == 0 { String::new() } else { format!("{a}/{b}") };
-        let code = source.lines().nth((*line as usize).saturating_sub(1)).unwrap_or("").trim_end();
+        let code = (*line as usize)
+            .checked_sub(1)
+            .and_then(|line| source.lines().nth(line))
+            .unwrap_or("")
+            .trim_end();
         let _ = writeln!(
             text,
             "{line:>5} {:>7} {active:>5.0}% {:>17} {:>16}  {code}",

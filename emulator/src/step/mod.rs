@@ -4,13 +4,15 @@
 //! Read next: the example `step`, which prints both for a kernel.
 
 mod lines;
+mod shared;
 
 pub use lines::line_table;
 
 use crate::error::Fault;
-use crate::exec::{Arg, Options, Report, Step};
+use crate::exec::{Launch, Report, Step};
 use crate::memory::Device;
 use crate::module::Module;
+use shared::SharedBefore;
 use std::fmt::Write;
 
 /// What to tell of a launch.
@@ -60,17 +62,26 @@ fn shown(view: View, bits: u64) -> String {
         View::F32 => format!("{}", f32::from_bits(bits as u32)),
         View::F64 => format!("{}", f64::from_bits(bits)),
         View::Signed if bits <= u64::from(u32::MAX) => format!("{}", bits as u32 as i32),
+        View::Signed if (1 << 40..1 << 48).contains(&bits) => format!("{bits:#x}"),
         View::Signed => format!("{}", bits as i64),
+        // as good as always an address
+        View::Unsigned if bits > u64::from(u32::MAX) => format!("{bits:#x}"),
         View::Unsigned => format!("{bits}"),
         View::Bits => format!("{bits:#x}"),
     }
 }
 
-/// One instruction: line, statement, lanes, and what it wrote.
-fn sentence(module: &Module, step: &Step, lanes: usize) -> String {
+/// The words of an instruction's statement, and which of them is the opcode.
+fn statement<'m>(module: &'m Module, step: &Step) -> (Vec<&'m str>, &'m str) {
     let statement = module.line(step.ptx_line());
     let words: Vec<&str> = statement.trim_start_matches('{').split_whitespace().collect();
     let opcode = words.iter().find(|word| !word.starts_with('@')).copied().unwrap_or("");
+    (words, opcode)
+}
+
+/// One instruction: line, statement, lanes, and what it wrote.
+fn sentence(module: &Module, step: &Step, lanes: usize) -> String {
+    let (words, opcode) = statement(module, step);
     let text = words.join(" ");
     let mut line = format!("  {:>5}  {text:<58}", step.ptx_line());
     let _ = match step.mask {
@@ -92,24 +103,23 @@ fn sentence(module: &Module, step: &Step, lanes: usize) -> String {
 
 /// Runs a kernel and tells what one warp did. The text is complete up to the instruction before a fault, whose report is
 /// then its end.
-pub fn narrate(
-    device: &mut Device,
-    module: &Module,
-    kernel: &str,
-    grid: [u32; 3],
-    block: [u32; 3],
-    shared_bytes: u64,
-    args: &[Arg],
-    options: &Options,
-    story: &Story,
-) -> (String, Result<Report, Box<Fault>>) {
-    let mut text = format!("kernel {kernel}, block {}, warp {}\n", story.block, story.warp);
-    let (mut at, mut told) = ((0, 0), 0);
+pub fn narrate(device: &mut Device, launch: &Launch, story: &Story) -> (String, Result<Report, Box<Fault>>) {
+    let module = launch.module;
+    let mut text = format!("kernel {}, block {}, warp {}\n", launch.kernel, story.block, story.warp);
+    let (mut at, mut told, mut memory) = ((0, 0), 0, SharedBefore::default());
     let mut observer = |step: &Step| {
-        if step.block != story.block || step.warp != story.warp || told >= story.steps {
+        if step.block != story.block || told > story.steps {
+            return;
+        }
+        let (_, opcode) = statement(module, step);
+        let changes = memory.changes(step.shared, view(opcode), story.lanes);
+        if step.warp != story.warp {
             return;
         }
         told += 1;
+        if told > story.steps {
+            return;
+        }
         let here = step.cuda_line();
         if here != at && here.1 > 0 {
             at = here;
@@ -118,10 +128,13 @@ pub fn narrate(
             let _ = writeln!(text, "{file}:{}  {source}", here.1);
         }
         let _ = writeln!(text, "{}", sentence(module, step, story.lanes));
+        if let Some(changes) = changes {
+            let _ = writeln!(text, "         shared memory:{changes}");
+        }
     };
-    let result = device.trace(module, kernel, grid, block, shared_bytes, args, options, &mut observer);
-    if told >= story.steps {
-        let _ = writeln!(text, "  … (more than {told} instructions)");
+    let result = device.trace(launch, &mut observer);
+    if told > story.steps {
+        let _ = writeln!(text, "  … (more than {} instructions)", story.steps);
     }
     if let Err(fault) = &result {
         let _ = writeln!(text, "{fault}");
@@ -132,7 +145,7 @@ pub fn narrate(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Config, Device};
+    use crate::{Arg, Config, Device};
 
     const PTX: &str = ".version 8.8\n.target sm_80\n.address_size 64\n.entry k(.param .u64 out)\n{\n.reg .pred %p<2>;\n\
         .reg .b32 %r<4>;\n.reg .b64 %d<4>;\n.loc 1 2 0\nld.param.u64 %d1, [out];\nmov.u32 %r1, %tid.x;\n.loc 1 3 0\n\
@@ -141,7 +154,7 @@ mod tests {
 
     fn told(device: &mut Device, out: Arg, story: &Story) -> (String, Result<Report, Box<Fault>>) {
         let module = Module::load(PTX, "k.ptx").unwrap();
-        narrate(device, &module, "k", [1; 3], [32, 1, 1], 0, &[out], &Options::default(), story)
+        narrate(device, &Launch::of(&module, "k", &[out]), story)
     }
 
     #[test]

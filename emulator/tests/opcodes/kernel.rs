@@ -1,7 +1,7 @@
 //! A kernel of a few lines, written down in the test, and what it leaves in its output buffer.
 
 use crate::hardware;
-use emulator::{Arg, Checks, Config, Device, Fault, Module, Options, Plain};
+use emulator::{Arg, Checks, Config, Device, Fault, Launch, Module, Options, Plain};
 
 /// The text of a module with one kernel `k(out, in)` and plenty of registers.
 pub fn text(body: &str) -> String {
@@ -38,7 +38,12 @@ pub fn try_run<I: Plain, O: Plain + Default>(
     let out = device.upload(&vec![O::default(); outputs * threads as usize]).unwrap();
     let before: Vec<u8> = device.download(inputs).unwrap();
     let args: [Arg; 2] = [out.into(), inputs.into()];
-    device.launch(&module, "k", [1, 1, 1], [threads, 1, 1], 256, &args, options)?;
+    device.launch(&Launch {
+        block: [threads, 1, 1],
+        shared_bytes: 256,
+        options: *options,
+        ..Launch::of(&module, "k", &args)
+    })?;
     let found: Vec<O> = device.download(out).unwrap();
     if options.perturb.is_none() && !options.truncate_mma {
         hardware::compare(&text(body), threads, 256, &before, &device.download(out).unwrap(), O::BYTES);

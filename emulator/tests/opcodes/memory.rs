@@ -1,7 +1,7 @@
 //! Loads and stores of every width and space.
 
 use crate::kernel;
-use emulator::{Arg, Checks, Config, Device, FaultKind, Module, Options};
+use emulator::{Arg, Checks, Config, Device, FaultKind, Launch, Module, Options};
 
 #[test]
 fn loads_extend_by_their_type_to_the_register_s_width() {
@@ -65,7 +65,8 @@ fn words_that_only_advise_caches_or_order_accesses_are_read() {
         "ld.relaxed.gpu.global.u32",
         "ld.acquire.sys.global.u32",
         "ld.global.cg.u32",
-        "ld.global.ca.nc.L1::no_allocate.L2::128B.u32",
+        "ld.global.ca.nc.L2::128B.u32",
+        "ld.global.nc.L1::no_allocate.L2::128B.u32",
         "ld.global.nc.L2::256B.u32",
         "ld.volatile.u32",
     ] {
@@ -99,11 +100,12 @@ fn parameters_of_every_size_and_structs() {
     let out = device.alloc(24).unwrap();
     let object: Vec<u8> = (0..16).collect();
     let args = [out.into(), 200_u8.into(), Arg::raw(&object), (-5_i32).into()];
-    device.launch(&module, "k", [1; 3], [1; 3], 0, &args, &Options::default()).unwrap();
+    device.launch(&Launch { block: [1; 3], ..Launch::of(&module, "k", &args) }).unwrap();
     let got: Vec<u64> = device.download(out).unwrap();
     assert_eq!((got[0] as u32, got[1], got[2] as i64), (200, 0x0f0e_0d0c_0b0a_0908, -5));
-    let mut wrong =
-        |args: &[Arg]| device.launch(&module, "k", [1; 3], [1; 3], 0, args, &Options::default()).unwrap_err();
+    let mut wrong = |args: &[Arg]| {
+        device.launch(&Launch { block: [1; 3], ..Launch::of(&module, "k", args) }).unwrap_err()
+    };
     assert_eq!(wrong(&args[..3]).kind, FaultKind::Arguments);
     assert!(
         wrong(&[out.into(), 200_u32.into(), Arg::raw(&object), 1_i32.into()]).message.contains("argument 1")
@@ -133,4 +135,11 @@ fn bounds_and_alignment_are_checked_even_with_all_checks_off() {
         assert_eq!(fault.kind, kind, "{body}: {fault}");
         assert!(fault.place.ptx_line > 15 && !fault.place.text.is_empty());
     }
+}
+
+#[test]
+fn an_atomic_update_of_local_memory_is_a_fault_and_not_nothing() {
+    let body = "mov.u64 %d2, l;\ncvta.local.u64 %d1, %d2;\natom.add.u32 %r1, [%d1], 1;";
+    let fault = kernel::try_run::<u32, u32>(body, 1, 1, &[0], &emulator::Options::default()).unwrap_err();
+    assert!(fault.message.contains("local memory"), "{fault}");
 }

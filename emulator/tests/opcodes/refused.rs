@@ -35,6 +35,7 @@ fn unknown_instructions_modifiers_and_types() {
         "shl.u32 %r1, %r2, 3;",
         "not.u32 %r1, %r2;",
         "cvt.f32.s32 %r1, %r2;",
+        "ld.global.ca.nc.L1::no_allocate.u32 %r1, [%d1];",
         "cvt.rn.s32.f32 %r1, %r2;",
         "cvt.rni.f32.s32 %r1, %r2;",
         "cvt.rn.f64.f32 %d1, %r2;",
@@ -143,5 +144,27 @@ fn declarations() {
     ] {
         let error = Module::load(text, "x").unwrap_err();
         assert_eq!(error.line, line, "{text}: {error}");
+    }
+}
+
+#[test]
+fn what_the_drivers_translator_refuses() {
+    for to in ["s8", "u8", "s16", "u16", "s32", "u32", "s64", "u64"] {
+        let register = |ty: &str| {
+            if ty.ends_with("64") {
+                "%d1"
+            } else if ty.ends_with("32") {
+                "%r1"
+            } else {
+                "%h1"
+            }
+        };
+        let body = format!("cvt.sat.{to}.{to} {0}, {0};", register(to));
+        assert!(refused(&body).contains("nothing to saturate"), "{body}");
+    }
+    assert!(refused("cvt.sat.s32.u16 %r1, %h1;").contains("nothing to saturate"));
+    assert!(refused("cvt.sat.u64.u8 %d1, %h1;").contains("nothing to saturate"));
+    for body in ["bfe.u32 %r1, %r2, 256, 4;", "bfe.s64 %d1, %d2, 0, 256;", "bfi.b32 %r1, %r2, %r3, 256, 4;"] {
+        assert!(refused(body).contains("0 to 255"), "{body}");
     }
 }

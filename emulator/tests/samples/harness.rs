@@ -1,7 +1,7 @@
 //! Compiling the samples once, running one of their kernels, comparing.
 
 use emulator::nvrtc::Nvrtc;
-use emulator::{Arg, Buffer, Config, Device, Module, Options, Plain, Report};
+use emulator::{Arg, Buffer, Config, Device, Launch, Module, Options, Plain, Report};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
@@ -77,7 +77,13 @@ impl Gpu {
         options: &Options,
     ) -> Report {
         self.0
-            .launch(module, kernel, grid, block, shared, args, options)
+            .launch(&Launch {
+                grid,
+                block,
+                shared_bytes: shared,
+                options: *options,
+                ..Launch::of(module, kernel, args)
+            })
             .unwrap_or_else(|fault| panic!("{fault}"))
     }
 }

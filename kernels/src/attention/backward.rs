@@ -1,22 +1,26 @@
-//! Gradients of attention on the CPU: the weights of a tile are computed once more from `lse`, five products per tile.
+//! Gradients of attention on the CPU: who computes what, and in which order parts are added.
 //!
-//! A task takes one key/value head of one batch row, with all query heads of its group: everything that is summed into one
-//! element of dk or dv happens in one task, in a fixed order: query heads, in them query tiles i, in them key tiles j.
-//! dq of a tile, and dk and dv of the whole head, are f32 sums in per-thread memory, O(T·D), rounded once at the end.
-//! Weights are kept as (keys, queries), as in the forward pass.
+//! A task takes one query head and a chunk of up to eight key tiles, and meets all query tiles that see any of them (`meet.rs`).
+//! It makes the head's part of dk and dv of its keys, and the keys' part of dq. Where a part is all there is (one query head
+//! per key head, one chunk), it goes to the output at once. Otherwise it waits in f32, and a second pass adds: dq over chunks, dk
+//! and dv over the query heads of a group, both in ascending order. Everything depends on the shape of one head
+//! alone, so neither threads nor other rows of the batch change a bit. No product is computed twice, which separate tasks
+//! for dq and for dk and dv would do with two of five.
 
-use super::mask::{BLOCKS, Block, LANES, Mask};
-use super::pack::{Head, TILE, all_finite, padded, with_scratch};
+use super::meet::{Keys, Queries, Scratch};
+use super::pack::{Head, TILE, padded, with_scratch};
+use super::units::lift;
 use super::{AttentionParams, Shape};
 use crate::check::host;
-use crate::fast_math::exp_flushed_f32;
+use crate::matmul::pool;
 use crate::par::SharedPtr;
 use crate::{Float, Result, View, ViewMut, par, planted, simd};
+use std::ops::Range;
 
-type Input<'a, T> = (&'a [T], Head);
-type Output<T> = (SharedPtr<T>, Head);
+/// Key tiles per task.
+const CHUNK: usize = 8;
 
-pub(super) fn backward<T: Float>(
+pub(super) fn backward<T: Float, const TERMS: usize>(
     inputs: &[View; 6],
     p: AttentionParams,
     outputs: &mut [ViewMut; 3],
@@ -37,6 +41,9 @@ pub(super) fn backward<T: Float>(
         host(OP, "do", d_o.base::<T>())?,
     ];
     let layouts = [q, k, v, o, d_o].map(|x| *x.layout());
+    let parts = Parts::new(s, p);
+    let mut waiting = [pool::take(parts.queries()), pool::take(parts.keys()), pool::take(parts.keys())];
+    let waiting = waiting.each_mut().map(|part| SharedPtr::new(part));
     let out_layouts = outputs.each_ref().map(|x| *x.layout());
     let [dq, dk, dv] = outputs;
     let out = [
@@ -44,178 +51,198 @@ pub(super) fn backward<T: Float>(
         SharedPtr::new(host(OP, "dk", dk.base_mut::<T>())?),
         SharedPtr::new(host(OP, "dv", dv.base_mut::<T>())?),
     ];
-    let group = s.h / s.kv_heads;
     let accumulate = planted!("attention.accumulate_ignored", accumulate => false);
-    par::for_each_task(s.b * s.kv_heads, |task| {
-        let (b, kv_head) = (task / s.kv_heads, task % s.kv_heads);
+    let output = |i: usize, b: usize, h: usize| Output {
+        data: out[i],
+        head: Head::new(&out_layouts[i], b, h),
+        accumulate,
+    };
+    par::for_each_task(parts.chunks * s.b * s.h, |task| {
+        // Earlier keys are seen by more queries: the long tasks come first.
+        let (chunk, head) = (task / (s.b * s.h), task % (s.b * s.h));
+        let (b, h) = (head / s.h, head % s.h);
+        let kv_head = h / parts.group;
         let input = |i: usize, h: usize| (data[i], Head::new(&layouts[i], b, h));
-        let output = |i: usize, h: usize| (out[i], Head::new(&out_layouts[i], b, h));
-        let keys = Keys { k: input(1, kv_head), v: input(2, kv_head), p };
-        let (rows, tile) = (s.t.next_multiple_of(TILE) * padded(s.d), TILE * padded(s.d));
-        let sizes =
-            [rows, rows, tile, tile, tile, s.d * TILE, tile, s.d * TILE, tile, TILE * TILE, TILE * TILE];
-        with_scratch(sizes, |[dk, dv, dq, k, v, q_columns, q, d_o_columns, d_o, weights, d_scores]| {
-            let mut scratch = Scratch { dq, k, v, q_columns, q, d_o_columns, d_o, weights, d_scores };
+        let tiles = parts.tiles(chunk);
+        let keys = Keys { k: input(1, kv_head), v: input(2, kv_head), p, tiles: tiles.clone() };
+        let (d_o, d_o_head) = input(4, h);
+        let lift = lift::<T, TERMS>((0..s.t).map(|t| d_o_head.of(d_o, t)));
+        let lse = &lse[head * s.t..][..s.t];
+        let queries = Queries { q: input(0, h), o: input(3, h), d_o: (d_o, d_o_head), lse, lift };
+        let rows = tiles.len() * TILE * padded(s.d);
+        with_scratch([rows, rows, Scratch::size::<TERMS>(s.d, tiles.len())], |[dk, dv, scratch]| {
+            let mut scratch = Scratch::new::<TERMS>(scratch, s.d, tiles.len());
+            keys.pack::<TERMS>(&mut scratch);
             dk.fill(0.0);
             dv.fill(0.0);
-            for h in kv_head * group..(kv_head + 1) * group {
-                let lse = &lse[(b * s.h + h) * s.t..][..s.t];
-                planted!("attention.dk_of_the_last_head_alone", () => dk.fill(0.0));
-                let queries = Queries { q: input(0, h), o: input(3, h), d_o: input(4, h), lse };
-                for i in 0..s.t.div_ceil(TILE) {
-                    keys.meet(&queries, i, &mut scratch, dk, dv);
-                    // SAFETY: dq of this query head belongs to this task alone, likewise dk and dv of its key head below.
-                    unsafe { write_rows(output(0, h), i * TILE, scratch.dq, accumulate) };
-                }
+            for i in parts.query_tiles(chunk) {
+                keys.meet::<TERMS>(&queries, i, &mut scratch, dk, dv);
+                let (sums, part) = (&*scratch.dq, parts.query_part(chunk, head, i * TILE));
+                // SAFETY: this part of this query head, and dk and dv of these keys for it, belong to this task alone.
+                unsafe { parts.put(output(0, b, h), (waiting[0], part), i..i + 1, sums, 1.0 / lift) };
             }
-            // SAFETY: as above.
-            unsafe {
-                write_rows(output(1, kv_head), 0, dk, accumulate);
-                write_rows(output(2, kv_head), 0, dv, accumulate);
+            for (i, sums) in [(1, dk), (2, dv)] {
+                let part = parts.key_part(head, tiles.start * TILE);
+                // SAFETY: as above.
+                unsafe {
+                    parts.put(output(i, b, kv_head), (waiting[i], part), tiles.clone(), sums, 1.0 / lift);
+                }
             }
         });
     });
+    if parts.chunks > 1 {
+        par::for_each_task(s.b * s.h * parts.tiles, |task| {
+            let (head, i) = (task / parts.tiles, task % parts.tiles);
+            let chunks = (0..parts.chunks).filter(|&chunk| parts.query_tiles(chunk).contains(&i));
+            let from = chunks.filter_map(|chunk| parts.query_part(chunk, head, i * TILE));
+            let from = from.take(planted!("attention.dq_of_the_first_chunk_alone", parts.chunks => 1));
+            // SAFETY: a tile of one query head belongs to this task alone; the first pass is over.
+            unsafe { add_parts(output(0, head / s.h, head % s.h), waiting[0], from, i) };
+        });
+    }
+    if parts.group > 1 {
+        par::for_each_task(s.b * s.kv_heads * parts.tiles * 2, |task| {
+            let (i, task) = (1 + task % 2, task / 2);
+            let (head, j) = (task / parts.tiles, task % parts.tiles);
+            let first = planted!("attention.dk_of_the_last_head_alone", 0 => parts.group - 1);
+            let heads = head * parts.group + first..(head + 1) * parts.group;
+            let from = heads.filter_map(|head| parts.key_part(head, j * TILE));
+            // SAFETY: as above, with a key/value head.
+            unsafe { add_parts(output(i, head / s.kv_heads, head % s.kv_heads), waiting[i], from, j) };
+        });
+    }
     Ok(())
 }
 
-struct Keys<'a, T> {
-    k: Input<'a, T>,
-    v: Input<'a, T>,
+/// How sums are cut into parts.
+struct Parts {
+    s: Shape,
     p: AttentionParams,
+    /// Query heads per key/value head.
+    group: usize,
+    tiles: usize,
+    chunks: usize,
 }
 
-struct Queries<'a, T> {
-    q: Input<'a, T>,
-    o: Input<'a, T>,
-    d_o: Input<'a, T>,
-    lse: &'a [f32],
-}
-
-/// Tiles: rows (TILE, padded D), columns (D, TILE), scores (TILE, TILE).
-struct Scratch<'a> {
-    dq: &'a mut [f32],
-    k: &'a mut [f32],
-    v: &'a mut [f32],
-    q_columns: &'a mut [f32],
-    q: &'a mut [f32],
-    d_o_columns: &'a mut [f32],
-    d_o: &'a mut [f32],
-    weights: &'a mut [f32],
-    d_scores: &'a mut [f32],
-}
-
-impl<T: Float> Keys<'_, T> {
-    /// All keys that query tile `i` sees: makes its dq, and adds its part to dk and dv, both (tiles·TILE, padded D).
-    fn meet(&self, queries: &Queries<T>, i: usize, s: &mut Scratch, dk: &mut [f32], dv: &mut [f32]) {
-        let (d, width) = (self.k.1.d, padded(self.k.1.d));
-        let tile = TILE * width;
-        queries.q.1.pack_columns(queries.q.0, i, s.q_columns);
-        queries.q.1.pack_rows(queries.q.0, i, s.q);
-        queries.d_o.1.pack_columns(queries.d_o.0, i, s.d_o_columns);
-        queries.d_o.1.pack_rows(queries.d_o.0, i, s.d_o);
-        let statistics = queries.statistics(i);
-        let finite = all_finite(s.q) && all_finite(s.d_o);
-        s.dq.fill(0.0);
-        for j in self.p.visible(i * TILE).start() / TILE..=i {
-            self.k.1.pack_rows(self.k.0, j, s.k);
-            self.v.1.pack_rows(self.v.0, j, s.v);
-            let mask = Mask::new(self.p, i, j);
-            let finite = mask.is_full() || (finite && all_finite(s.k));
-            mask.scores(s.k, s.q_columns, width, d, s.weights);
-            mask.scores(s.v, s.d_o_columns, width, d, s.d_scores);
-            weights(&mask, self.p.scale, &statistics, s.weights, s.d_scores);
-            mask.add_over_queries(s.weights, s.d_o, width, finite, &mut dv[j * tile..][..tile]);
-            mask.add_over_queries(s.d_scores, s.q, width, finite, &mut dk[j * tile..][..tile]);
-            mask.add_over_keys(s.d_scores, s.k, width, finite, s.dq);
-        }
+impl Parts {
+    fn new(s: Shape, p: AttentionParams) -> Parts {
+        let tiles = s.t.div_ceil(TILE);
+        Parts { s, p, group: s.h / s.kv_heads, tiles, chunks: tiles.div_ceil(CHUNK) }
     }
-}
-
-/// `lse` and `δ = do·o` of the queries of a tile.
-struct Statistics {
-    lse: [Block; BLOCKS],
-    delta: [Block; BLOCKS],
-}
-
-impl<T: Float> Queries<'_, T> {
-    /// Queries past the end get an infinite lse, which makes their weights zero.
-    fn statistics(&self, tile: usize) -> Statistics {
-        let mut s = Statistics { lse: [[f32::INFINITY; LANES]; BLOCKS], delta: [[0.0; LANES]; BLOCKS] };
-        for (r, t) in (tile * TILE..self.lse.len()).take(TILE).enumerate() {
-            s.lse[r / LANES][r % LANES] = self.lse[t];
-            let delta = dot(self.d_o.1.of(self.d_o.0, t), self.o.1.of(self.o.0, t));
-            s.delta[r / LANES][r % LANES] = planted!("attention.delta_forgotten", delta => 0.0);
-        }
-        s
+    /// The key tiles of a chunk.
+    fn tiles(&self, chunk: usize) -> Range<usize> {
+        chunk * CHUNK..((chunk + 1) * CHUNK).min(self.tiles)
     }
-}
-
-/// From q·k in `weights` and do·v in `d_scores`: `p = exp(scale·q·k − lse)` and `ds = scale·p·(do·v − δ)`, zero for pairs
-/// that do not see each other.
-fn weights(mask: &Mask, scale: f32, s: &Statistics, weights: &mut [f32], d_scores: &mut [f32]) {
-    let (weights, _) = weights.as_chunks_mut::<LANES>();
-    let (d_scores, _) = d_scores.as_chunks_mut::<LANES>();
-    let bounds = mask.key_bounds();
-    simd::vectorize(
-        #[inline(always)]
-        || {
-            for c in 0..TILE {
-                for block in mask.blocks_of_key(c) {
-                    let (w, ds) = (&mut weights[c * BLOCKS + block], &mut d_scores[c * BLOCKS + block]);
-                    let (lse, delta) = (&s.lse[block], &s.delta[block]);
-                    for i in 0..LANES {
-                        w[i] = exp_flushed_f32(scale * w[i] - lse[i]);
-                        ds[i] = (w[i] * (ds[i] - delta[i])) * scale;
-                    }
-                    let Some(bounds) = &bounds else { continue };
-                    let (first, end) = &bounds[block];
-                    for i in 0..LANES {
-                        let visible = (c as u32 >= first[i]) & ((c as u32) < end[i]);
-                        w[i] = if visible { w[i] } else { 0.0 };
-                        ds[i] = if visible { ds[i] } else { 0.0 };
-                    }
-                }
-            }
-        },
-    );
-}
-
-/// `x·y` in sixteen interleaved partial sums.
-fn dot<T: Float>(x: &[T], y: &[T]) -> f32 {
-    let mut lanes = [0.0f32; 16];
-    simd::vectorize(
-        #[inline(always)]
-        || {
-            for (x, y) in x.chunks(16).zip(y.chunks(16)) {
-                for (lane, (x, y)) in lanes.iter_mut().zip(x.iter().zip(y)) {
-                    *lane += x.to_f32() * y.to_f32();
-                }
-            }
-        },
-    );
-    for half in [8, 4, 2, 1] {
-        for i in 0..half {
-            lanes[i] += lanes[i + half];
-        }
+    /// The query tiles that see any key of the chunk.
+    fn query_tiles(&self, chunk: usize) -> Range<usize> {
+        let keys = self.tiles(chunk);
+        keys.start..super::mask::Mask::query_tiles(self.p, keys.end - 1, self.tiles).end
     }
-    lanes[0]
-}
-
-/// Round f32 rows of padded D into an output head, from row `first` on.
-///
-/// # Safety
-/// The head's rows must belong to the calling task alone.
-unsafe fn write_rows<T: Float>((out, head): Output<T>, first: usize, sums: &[f32], accumulate: bool) {
-    for (t, sums) in (first..head.t).zip(sums.chunks_exact(padded(head.d))) {
-        // SAFETY: promised by the caller.
-        let out = unsafe { head.of_output(out, t) };
+    /// Elements of all parts of dq: a chunk has one from its first query on.
+    fn queries(&self) -> usize {
+        self.first_query(self.chunks)
+    }
+    fn first_query(&self, chunk: usize) -> usize {
+        let before: usize = (0..chunk).map(|c| self.s.t - c * CHUNK * TILE).sum();
+        if self.chunks == 1 { 0 } else { self.s.b * self.s.h * self.s.d * before }
+    }
+    /// Where the part of dq of a chunk begins for query `t`; `None` if it is all there is.
+    fn query_part(&self, chunk: usize, head: usize, t: usize) -> Option<usize> {
+        let first = chunk * CHUNK * TILE;
+        let row = head * (self.s.t - first) + (t - first);
+        (self.chunks > 1).then(|| self.first_query(chunk) + row * self.s.d)
+    }
+    /// Elements of all parts of dk, and of dv: every query head has one.
+    fn keys(&self) -> usize {
+        if self.group == 1 { 0 } else { self.s.b * self.s.h * self.s.t * self.s.d }
+    }
+    /// Where the part of dk or dv of a query head begins for key `t`; `None` if it is all there is.
+    fn key_part(&self, head: usize, t: usize) -> Option<usize> {
+        (self.group > 1).then(|| (head * self.s.t + t) * self.s.d)
+    }
+    /// Sums of tiles, times `factor`, to their part, or to the output.
+    ///
+    /// # Safety
+    /// No other task may use the rows of either.
+    unsafe fn put<T: Float>(
+        &self,
+        out: Output<T>,
+        (parts, part): (SharedPtr<f32>, Option<usize>),
+        tiles: Range<usize>,
+        sums: &[f32],
+        factor: f32,
+    ) {
+        let rows = tiles.start * TILE..(tiles.end * TILE).min(self.s.t);
         simd::vectorize(
             #[inline(always)]
             || {
-                for (out, sum) in out.iter_mut().zip(sums) {
-                    *out = T::from_f32(if accumulate { out.to_f32() + sum } else { *sum });
+                for (row, (t, sums)) in rows.zip(sums.chunks_exact(padded(self.s.d))).enumerate() {
+                    let Some(at) = part else {
+                        // SAFETY: promised by the caller.
+                        unsafe { out.put(t, sums, |sum| sum * factor) };
+                        continue;
+                    };
+                    let at = at + row * self.s.d;
+                    // SAFETY: promised by the caller; rows of a part lie one after the other.
+                    let part = unsafe { std::slice::from_raw_parts_mut(parts.get().add(at), self.s.d) };
+                    part.iter_mut().zip(sums).for_each(|(part, sum)| *part = sum * factor);
                 }
             },
         );
     }
+}
+
+/// A head of an output.
+struct Output<T> {
+    data: SharedPtr<T>,
+    head: Head,
+    accumulate: bool,
+}
+
+impl<T: Float> Output<T> {
+    /// Round `f(sums)`, or that plus what is there, into row `t`.
+    ///
+    /// # Safety
+    /// No other task may use the row.
+    #[inline(always)]
+    unsafe fn put(&self, t: usize, sums: &[f32], f: impl Fn(f32) -> f32) {
+        // SAFETY: promised by the caller.
+        let out = unsafe { self.head.of_output(self.data, t) };
+        // Told apart before the loop: the compiler cannot see that writing to `out` leaves the flag as it is.
+        if self.accumulate {
+            out.iter_mut().zip(sums).for_each(|(out, sum)| *out = T::from_f32(out.to_f32() + f(*sum)));
+        } else {
+            out.iter_mut().zip(sums).for_each(|(out, sum)| *out = T::from_f32(f(*sum)));
+        }
+    }
+}
+
+/// Tile `tile` of an output: the sum, in this order, of the parts that begin at `from`.
+///
+/// # Safety
+/// No other task may use the rows of the tile, or write to the parts.
+unsafe fn add_parts<T: Float>(
+    out: Output<T>,
+    parts: SharedPtr<f32>,
+    from: impl Iterator<Item = usize> + Clone,
+    tile: usize,
+) {
+    let d = out.head.d;
+    with_scratch([padded(d)], |[sums]| {
+        simd::vectorize(
+            #[inline(always)]
+            || {
+                for (row, t) in (tile * TILE..out.head.t).take(TILE).enumerate() {
+                    sums.fill(0.0);
+                    for at in from.clone() {
+                        // SAFETY: promised by the caller.
+                        let part = unsafe { std::slice::from_raw_parts(parts.get().add(at + row * d), d) };
+                        sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+                    }
+                    // SAFETY: promised by the caller.
+                    unsafe { out.put(t, sums, |sum| sum) };
+                }
+            },
+        );
+    });
 }

@@ -8,10 +8,14 @@
 //!
 //! Scores are kept as (keys, queries): a query is then a vector lane, and the maximum and the sum over its keys are plain
 //! element-by-element loops, with nothing to reduce inside a vector.
+//!
+//! bf16 is widened to f32, or multiplied in pairs where the machine can (`units.rs`). Then Σ exp·v has its weights rounded to
+//! bf16 (they are at most 1, so by 2⁻⁹ of themselves); Σ exp, and with it lse, has them as they are.
 //! Read next: `mask.rs` for what is skipped, `tile.rs` for the products, `backward.rs`.
 
-use super::mask::{BLOCKS, Block, KeyBounds, LANES, Mask};
-use super::pack::{Head, TILE, all_finite, padded, with_scratch};
+use super::mask::{BLOCKS, Block, LANES, Mask};
+use super::pack::{Head, TILE, padded, transpose_tile, with_scratch};
+use super::units::{all_finite, in_pairs, lift, pair, scale_pairs};
 use super::{Attention, AttentionParams, Shape, backward};
 use crate::check::host;
 use crate::fast_math::exp_flushed_f32;
@@ -29,8 +33,9 @@ impl Attention for Cpu {
         mut lse: ViewMut,
     ) -> Result<()> {
         match q.dtype() {
-            DType::Bf16 => forward::<Bf16>(&q, &k, &v, p, &mut o, &mut lse),
-            _ => forward::<f32>(&q, &k, &v, p, &mut o, &mut lse),
+            DType::Bf16 if in_pairs::<Bf16>() => forward::<Bf16, 2>(&q, &k, &v, p, &mut o, &mut lse),
+            DType::Bf16 => forward::<Bf16, 1>(&q, &k, &v, p, &mut o, &mut lse),
+            _ => forward::<f32, 1>(&q, &k, &v, p, &mut o, &mut lse),
         }
     }
     fn attention_bwd(
@@ -41,8 +46,11 @@ impl Attention for Cpu {
         accumulate: bool,
     ) -> Result<()> {
         match inputs[0].dtype() {
-            DType::Bf16 => backward::backward::<Bf16>(&inputs, p, &mut outputs, accumulate),
-            _ => backward::backward::<f32>(&inputs, p, &mut outputs, accumulate),
+            DType::Bf16 if in_pairs::<Bf16>() => {
+                backward::backward::<Bf16, 2>(&inputs, p, &mut outputs, accumulate)
+            }
+            DType::Bf16 => backward::backward::<Bf16, 1>(&inputs, p, &mut outputs, accumulate),
+            _ => backward::backward::<f32, 1>(&inputs, p, &mut outputs, accumulate),
         }
     }
 }
@@ -50,7 +58,7 @@ impl Attention for Cpu {
 /// Query tiles per task.
 const CHUNK: usize = 8;
 
-fn forward<T: Float>(
+fn forward<T: Float, const TERMS: usize>(
     q: &View,
     k: &View,
     v: &View,
@@ -84,7 +92,7 @@ fn forward<T: Float>(
             p,
         };
         let o_head = Head::new(&o_layout, b, h);
-        chunk.run(|t, sum, max, total| {
+        chunk.run::<TERMS>(|t, sum, max, total| {
             // SAFETY: query (b, t, h) belongs to this task alone.
             let (o, lse) = unsafe { (o_head.of_output(o, t), &mut *lse.get().add(head * s.t + t)) };
             simd::vectorize(
@@ -122,14 +130,16 @@ struct Chunk<'a, T> {
 
 impl<T: Float> Chunk<'_, T> {
     /// Calls `finish(t, Σ exp·v, largest score, Σ exp)` for every query.
-    fn run(&self, finish: impl Fn(usize, &[f32], f32, f32)) {
+    fn run<const TERMS: usize>(&self, finish: impl Fn(usize, &[f32], f32, f32)) {
         let (d, width) = (self.q.1.d, padded(self.q.1.d));
         let (rows, tile) = (self.tiles.len() * TILE, TILE * width);
-        let columns = d * TILE;
-        let sizes = [self.tiles.len() * columns, rows * width, rows, rows, tile, tile, TILE * TILE];
+        let (columns, packed) = (d.div_ceil(TERMS) * TILE, tile / TERMS);
+        let lift = lift::<T, TERMS>((0..self.v.1.t).map(|t| self.v.1.of(self.v.0, t)));
+        let sizes = [self.tiles.len() * columns, rows * width, rows, rows, packed, packed, TILE * TILE];
         with_scratch(sizes, |[q, sums, max, total, k, v, scores]| {
             for (q, i) in q.chunks_exact_mut(columns).zip(self.tiles.clone()) {
-                self.q.1.pack_columns(self.q.0, i, q);
+                self.q.1.pack_rows::<T, TERMS>(self.q.0, i, k);
+                transpose_tile(k, width / TERMS, d.div_ceil(TERMS), q);
             }
             sums.fill(0.0);
             max.fill(f32::NEG_INFINITY);
@@ -138,29 +148,33 @@ impl<T: Float> Chunk<'_, T> {
             let first =
                 planted!("attention.tile_at_the_windows_edge_skipped", seen / TILE => seen.div_ceil(TILE));
             for j in first..self.tiles.end {
-                self.k.1.pack_rows(self.k.0, j, k);
-                self.v.1.pack_rows(self.v.0, j, v);
-                let finite = planted!("attention.invisible_nan_leaks", all_finite(v) => true);
+                self.k.1.pack_rows::<T, TERMS>(self.k.0, j, k);
+                self.v.1.pack_stacks::<T, TERMS>(self.v.0, j, v);
+                scale_pairs(v, lift);
+                let finite = planted!("attention.invisible_nan_leaks", all_finite::<TERMS>(v) => true);
                 for i in Mask::query_tiles(self.p, j, self.tiles.end) {
                     let Some(at) = i.checked_sub(self.tiles.start) else { continue };
                     let mask = Mask::new(self.p, i, j);
                     let sums = &mut sums[at * tile..][..tile];
                     let (max, total) = (&mut max[at * TILE..][..TILE], &mut total[at * TILE..][..TILE]);
-                    mask.scores(k, &q[at * columns..], width, d, scores);
-                    online_softmax(&mask, self.p.scale, scores, max, total, sums);
-                    mask.add_over_keys(scores, v, width, finite, sums);
+                    mask.scores::<TERMS>(k, &q[at * columns..], width, d, scores);
+                    online_softmax::<TERMS>(&mask, self.p.scale, scores, max, total, sums);
+                    mask.add_over_keys::<TERMS>(scores, v, width, finite, sums);
                 }
             }
             for t in self.tiles.start * TILE..(self.tiles.end * TILE).min(self.q.1.t) {
                 let at = t - self.tiles.start * TILE;
+                if lift != 1.0 {
+                    sums[at * width..][..d].iter_mut().for_each(|s| *s /= lift);
+                }
                 finish(t, &sums[at * width..][..d], max[at], total[at]);
             }
         });
     }
 }
 
-/// Turn a tile of products q·k into weights `exp(scale·q·k − max)`, and bring the sums so far to the new maximum.
-fn online_softmax(
+/// Turn a tile of products q·k into weights `exp(scale·q·k − max)`, as units that are (keys / TERMS, queries), and bring the sums so far to the new maximum.
+fn online_softmax<const TERMS: usize>(
     mask: &Mask,
     scale: f32,
     scores: &mut [f32],
@@ -168,17 +182,17 @@ fn online_softmax(
     total: &mut [f32],
     sums: &mut [f32],
 ) {
+    scale_and_mask(mask, scale, scores);
     let (scores, _) = scores.as_chunks_mut::<LANES>();
     let (max, _) = max.as_chunks_mut::<LANES>();
     let (total, _) = total.as_chunks_mut::<LANES>();
-    let (bounds, width) = (mask.key_bounds(), sums.len() / TILE);
+    let width = sums.len() / TILE;
     simd::vectorize(
         #[inline(always)]
         || {
             for block in 0..BLOCKS {
                 let keys = mask.keys_of_block(block);
-                scale_and_mask(scores, block, keys, scale, &bounds);
-                let decay = softmax_block(scores, block, keys, &mut max[block], &mut total[block]);
+                let decay = softmax_block::<TERMS>(scores, block, keys, &mut max[block], &mut total[block]);
                 for (sum, decay) in sums[block * LANES * width..].chunks_exact_mut(width).zip(decay) {
                     if planted!("attention.sums_keep_the_old_maximum", decay != 1.0 => false) {
                         sum.iter_mut().for_each(|s| *s *= decay);
@@ -189,26 +203,32 @@ fn online_softmax(
     );
 }
 
-#[inline(always)]
-fn scale_and_mask(scores: &mut [Block], block: usize, keys: usize, scale: f32, bounds: &Option<KeyBounds>) {
-    for c in 0..keys {
-        let scores = &mut scores[c * BLOCKS + block];
-        for s in scores.iter_mut() {
-            *s *= scale;
-        }
-        let Some(bounds) = bounds else { continue };
-        let (first, end) = &bounds[block];
-        for i in 0..LANES {
-            let visible = (c as u32 >= first[i]) & ((c as u32) < end[i]);
-            scores[i] = if visible { scores[i] } else { f32::NEG_INFINITY };
-        }
+/// Scale the products, and set those of pairs that do not see each other to −∞.
+fn scale_and_mask(mask: &Mask, scale: f32, scores: &mut [f32]) {
+    if mask.is_full() {
+        return simd::vectorize(
+            #[inline(always)]
+            || scores.iter_mut().for_each(|s| *s *= scale),
+        );
     }
+    let (first, end) = mask.key_bounds();
+    simd::vectorize(
+        #[inline(always)]
+        || {
+            for (key, scores) in (0..).zip(scores.chunks_exact_mut(TILE)) {
+                for i in 0..TILE {
+                    let visible = (key >= first[i]) & (key < end[i]);
+                    scores[i] = if visible { scores[i] * scale } else { f32::NEG_INFINITY };
+                }
+            }
+        },
+    );
 }
 
 // ANCHOR: softmax
 /// Scores of a block of queries to weights relative to the new maximum; returns what their old sums shrink by.
 #[inline(always)]
-fn softmax_block(
+fn softmax_block<const TERMS: usize>(
     scores: &mut [Block],
     block: usize,
     keys: usize,
@@ -227,11 +247,21 @@ fn softmax_block(
         // Nothing but −∞ so far: subtract nothing, so that −∞ − (−∞) does not make a NaN of a zero weight.
         shift[i] = if new_max[i] == f32::NEG_INFINITY { 0.0 } else { new_max[i] };
     }
-    for c in 0..keys {
-        let scores = &mut scores[c * BLOCKS + block];
+    for unit in 0..keys / TERMS {
+        let mut weights = [[0.0; LANES]; TERMS];
+        for (term, weights) in weights.iter_mut().enumerate() {
+            let scores = &scores[(unit * TERMS + term) * BLOCKS + block];
+            for i in 0..LANES {
+                weights[i] = exp_flushed_f32(scores[i] - shift[i]);
+                sum[i] += weights[i];
+            }
+        }
+        // Units take the place of scores that have been read.
         for i in 0..LANES {
-            scores[i] = exp_flushed_f32(scores[i] - shift[i]);
-            sum[i] += scores[i];
+            scores[unit * BLOCKS + block][i] = match TERMS {
+                1 => weights[0][i],
+                _ => pair(Bf16::from_f32(weights[0][i]), Bf16::from_f32(weights[TERMS - 1][i])),
+            };
         }
     }
     for i in 0..LANES {

@@ -59,6 +59,19 @@ pub(crate) fn run(work: impl Work) {
     }
 }
 
+/// The same with a multiply-add that takes pairs of bf16, on a machine that has one ([`crate::simd::multiplies_bf16`]).
+#[inline]
+pub(crate) fn run_pairs(work: impl Work) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        assert!(crate::simd::detected_bf16() && crate::simd::detected() == Simd::Avx512);
+        // SAFETY: just checked.
+        unsafe { x86::avx512_bf16(work) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    run(work);
+}
+
 impl Lanes for [f32; 4] {
     const WIDTH: usize = 4;
     const MANY: bool = false;
@@ -100,6 +113,10 @@ mod x86 {
     pub unsafe fn avx512(work: impl Work) {
         work.run::<__m512>();
     }
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+    pub unsafe fn avx512_bf16(work: impl Work) {
+        work.run::<Pairs>();
+    }
     #[target_feature(enable = "avx2,fma")]
     pub unsafe fn avx2(work: impl Work) {
         work.run::<__m256>();
@@ -114,7 +131,48 @@ mod x86 {
         }
     }
 
-    // Only the two functions above bring these types into play, and they enable the instructions used below.
+    /// A register of f32 to add to, and of pairs of bf16 to multiply.
+    #[derive(Clone, Copy)]
+    pub struct Pairs(__m512);
+
+    impl Lanes for Pairs {
+        const WIDTH: usize = 16;
+        const MANY: bool = true;
+        #[inline(always)]
+        fn splat(v: f32) -> Self {
+            Pairs(Lanes::splat(v))
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: promised by the caller.
+            Pairs(unsafe { Lanes::load(from) })
+        }
+        #[inline(always)]
+        unsafe fn load_bf16(from: *const Bf16) -> Self {
+            // SAFETY: promised by the caller.
+            Pairs(unsafe { Lanes::load_bf16(from) })
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: promised by the caller.
+            unsafe { self.0.store(to) }
+        }
+        /// Both products of each pair, exactly, and the sum rounded once or twice.
+        #[inline(always)]
+        fn add_product(self, x: Self, y: Self) -> Self {
+            // SAFETY: all bits of these types mean something; see the note on the macro.
+            unsafe {
+                let [x, y] = [x.0, y.0].map(|v| std::mem::transmute::<__m512, __m512bh>(v));
+                Pairs(_mm512_dpbf16_ps(self.0, x, y))
+            }
+        }
+        #[inline(always)]
+        fn sum(self) -> f32 {
+            self.0.sum()
+        }
+    }
+
+    // Only the three functions above bring these types into play, and they enable the instructions used below.
     macro_rules! lanes {
         ($register:ty, $width:expr, $many:expr, $splat:ident, $load:ident, $store:ident, $fma:ident,
          |$from:ident| $bf16:expr, |$x:ident| $sum:expr) => {

@@ -3,6 +3,7 @@
 use super::AttentionParams;
 use super::pack::TILE;
 use super::tile::{GRAIN, Product};
+use super::units::part;
 use crate::planted;
 use std::ops::Range;
 
@@ -12,8 +13,8 @@ pub(super) const LANES: usize = GRAIN;
 pub(super) const BLOCKS: usize = TILE / LANES;
 /// A number per query of a block. Scores are (keys, queries): block `b` of key `c` is number `c·BLOCKS + b`.
 pub(super) type Block = [f32; LANES];
-/// For every query, block by block: the first key it sees, and one past the last.
-pub(super) type KeyBounds = [([u32; LANES], [u32; LANES]); BLOCKS];
+/// For every query: the first key it sees, and one past the last.
+pub(super) type KeyBounds = ([u32; TILE], [u32; TILE]);
 
 /// The pairs (query `first_query + r`, key `first_key + c`) of a tile that are visible.
 #[derive(Clone, Copy)]
@@ -53,17 +54,14 @@ impl Mask {
         c.saturating_sub(self.offset).min(end)..end
     }
 
-    /// The keys of every query, as vector code compares them; `None` when nothing is to be masked.
-    pub fn key_bounds(&self) -> Option<KeyBounds> {
-        if self.is_full() {
-            return None;
-        }
-        let mut bounds = [([0; LANES], [0; LANES]); BLOCKS];
+    /// The keys of every query, as vector code compares them.
+    pub fn key_bounds(&self) -> KeyBounds {
+        let (mut first, mut end) = ([0; TILE], [0; TILE]);
         for r in 0..TILE {
-            let (keys, (first, end)) = (self.keys(r), &mut bounds[r / LANES]);
-            (first[r % LANES], end[r % LANES]) = (keys.start as u32, keys.end as u32);
+            let keys = self.keys(r);
+            (first[r], end[r]) = (keys.start as u32, keys.end as u32);
         }
-        Some(bounds)
+        (first, end)
     }
     /// How many keys, from the first, the queries of block `block` need weights for: no product reads more.
     pub fn keys_of_block(&self, block: usize) -> usize {
@@ -75,39 +73,63 @@ impl Mask {
         if self.is_diagonal() { c / LANES..BLOCKS } else { 0..BLOCKS }
     }
 
-    /// `scores = x·y`, (keys, queries), for a tile of rows `x` (TILE, width) and one of columns `y` (d, TILE). Of a tile on
+    /// `scores = x·y`, (keys, queries), for a tile of rows `x` (TILE, width / TERMS) and one of columns `y` (d / TERMS, TILE). Of a tile on
     /// the diagonal only what the diagonal leaves, and a little beyond; the rest keeps its old values.
-    pub fn scores(&self, x: &[f32], y: &[f32], width: usize, d: usize, scores: &mut [f32]) {
+    pub fn scores<const TERMS: usize>(
+        &self,
+        x: &[f32],
+        y: &[f32],
+        width: usize,
+        d: usize,
+        scores: &mut [f32],
+    ) {
         for keys in self.strips() {
             let first = if self.is_diagonal() { keys.start } else { 0 };
-            let (m, n, k, a_step) = (keys.len(), TILE - first, d, (width, 1));
-            let (a, b, c) = (&x[keys.start * width..], &y[first..], &mut scores[keys.start * TILE + first..]);
-            Product { m, n, k, a, a_step, b, b_row: TILE, c, c_row: TILE, add: false }.run();
+            let (m, n, k, a_step) = (keys.len(), TILE - first, d.div_ceil(TERMS), (width / TERMS, 1));
+            let (a, b, c) =
+                (&x[keys.start * width / TERMS..], &y[first..], &mut scores[keys.start * TILE + first..]);
+            Product { m, n, k, a, a_step, b, b_row: TILE, c, c_row: TILE, add: false }.run::<TERMS>();
         }
     }
-    /// `sum += weightsᵀ·y`: for every query, over the keys. `weights` is (keys, queries), zero for invisible pairs.
-    pub fn add_over_keys(&self, weights: &[f32], y: &[f32], width: usize, finite: bool, sum: &mut [f32]) {
+    /// `sum += weightsᵀ·y`: for every query, over the keys. `weights` is (keys / TERMS, queries), zero where invisible, `y` is
+    /// (TILE / TERMS, width).
+    pub fn add_over_keys<const TERMS: usize>(
+        &self,
+        weights: &[f32],
+        y: &[f32],
+        width: usize,
+        finite: bool,
+        sum: &mut [f32],
+    ) {
         if !finite && !self.is_full() {
-            return careful(weights, (1, TILE), |r| self.keys(r), y, width, sum);
+            return careful::<TERMS>(weights, (1, TILE), |r| self.keys(r), y, width, sum);
         }
         for queries in self.strips() {
-            let k = if self.is_diagonal() { queries.end } else { TILE };
+            let k = if self.is_diagonal() { queries.end } else { TILE } / TERMS;
             let (m, n, a_step) = (queries.len(), width, (1, TILE));
             let (a, c) = (&weights[queries.start..], &mut sum[queries.start * width..]);
-            Product { m, n, k, a, a_step, b: y, b_row: width, c, c_row: width, add: true }.run();
+            Product { m, n, k, a, a_step, b: y, b_row: width, c, c_row: width, add: true }.run::<TERMS>();
         }
     }
-    /// `sum += weights·y`: for every key, over the queries. `weights` is (keys, queries), zero for invisible pairs.
-    pub fn add_over_queries(&self, weights: &[f32], y: &[f32], width: usize, finite: bool, sum: &mut [f32]) {
+    /// `sum += weights·y`: for every key, over the queries. `weights` is (keys, queries / TERMS), zero where invisible, `y` as
+    /// above.
+    pub fn add_over_queries<const TERMS: usize>(
+        &self,
+        weights: &[f32],
+        y: &[f32],
+        width: usize,
+        finite: bool,
+        sum: &mut [f32],
+    ) {
         if !finite && !self.is_full() {
-            return careful(weights, (TILE, 1), |c| self.queries(c), y, width, sum);
+            return careful::<TERMS>(weights, (TILE / TERMS, 1), |c| self.queries(c), y, width, sum);
         }
         for keys in self.strips() {
             let first = if self.is_diagonal() { keys.start } else { 0 };
-            let (m, n, k, a_step) = (keys.len(), width, TILE - first, (TILE, 1));
-            let (a, b) = (&weights[keys.start * TILE + first..], &y[first * width..]);
+            let (m, n, k, a_step) = (keys.len(), width, (TILE - first) / TERMS, (TILE / TERMS, 1));
+            let (a, b) = (&weights[(keys.start * TILE + first) / TERMS..], &y[first / TERMS * width..]);
             let c = &mut sum[keys.start * width..];
-            Product { m, n, k, a, a_step, b, b_row: width, c, c_row: width, add: true }.run();
+            Product { m, n, k, a, a_step, b, b_row: width, c, c_row: width, add: true }.run::<TERMS>();
         }
     }
     /// A tile on the diagonal is cut into strips, each computed only as far as the diagonal reaches.
@@ -119,7 +141,7 @@ impl Mask {
 
 /// `sum[i] += Σ weights[i, p]·y[p]` over the visible p alone. In a product over all p an invisible pair adds 0·y, which is
 /// NaN if y is infinite or NaN: this slow loop keeps such a row away from those that must not see it.
-fn careful(
+fn careful<const TERMS: usize>(
     weights: &[f32],
     step: (usize, usize),
     visible: impl Fn(usize) -> Range<usize>,
@@ -129,9 +151,10 @@ fn careful(
 ) {
     for (i, sum) in sum.chunks_exact_mut(width).take(TILE).enumerate() {
         for p in visible(i) {
-            let weight = weights[i * step.0 + p * step.1];
-            for (s, y) in sum.iter_mut().zip(&y[p * width..]) {
-                *s += weight * y;
+            let unit = p / TERMS;
+            let weight = part::<TERMS>(weights[i * step.0 + unit * step.1], p);
+            for (s, y) in sum.iter_mut().zip(&y[unit * width..]) {
+                *s += weight * part::<TERMS>(*y, p);
             }
         }
     }
@@ -153,13 +176,8 @@ mod tests {
                     let pairs = || (0..TILE).flat_map(|r| (0..TILE).map(move |c| (r, c)));
                     assert!(pairs().all(|(r, c)| mask.keys(r).contains(&c) == visible(r, c)));
                     assert!(pairs().all(|(r, c)| mask.queries(c).contains(&r) == visible(r, c)));
-                    if let Some(bounds) = mask.key_bounds() {
-                        let keys = |r: usize| {
-                            let (first, end) = bounds[r / LANES];
-                            first[r % LANES] as usize..end[r % LANES] as usize
-                        };
-                        assert!((0..TILE).all(|r| keys(r) == mask.keys(r)));
-                    }
+                    let (first, end) = mask.key_bounds();
+                    assert!((0..TILE).all(|r| (first[r] as usize..end[r] as usize) == mask.keys(r)));
                     assert_eq!(mask.is_full(), pairs().all(|(r, c)| visible(r, c)));
                     assert_eq!(tiles.contains(&i), pairs().any(|(r, c)| visible(r, c)), "{window:?} {i} {j}");
                 }

@@ -10,7 +10,9 @@
 //!
 //! `δ = do·o`, `dv_j += p_j·do`, `ds_j = p_j·(do·v_j − δ)`, `dq = scale·Σ_j ds_j·k_j`, `dk_j += scale·ds_j·q`
 //!
-//! where dk and dv sum over the query heads of a group (Ainslie et al. 2023, arXiv:2305.13245).
+//! where dk and dv sum over the query heads of a group (Ainslie et al. 2023, arXiv:2305.13245). Of bf16 inputs, p and ds may
+//! be rounded to bf16 once before they are multiplied by v, do, k and q (they are where the machine multiplies bf16
+//! itself); scores, lse, δ and all sums are f32.
 //! Where to read next: `reference.rs` for the loops, `cpu.rs` for tiles and the online softmax, then
 //! [`crate::paged_attention`] for decoding with a cache.
 
@@ -19,12 +21,14 @@ mod cpu;
 mod definition;
 pub(crate) mod lanes;
 mod mask;
+mod meet;
 mod pack;
 mod reference;
 mod samples;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod units;
 
 pub use samples::KERNELS;
 
@@ -73,7 +77,7 @@ pub trait Attention {
 /// `o = softmax(scale·q·kᵀ + causal and window mask)·v` and `lse = ln Σ exp` of each softmax row.
 ///
 /// `q`, `o`: (B, T, H, D); `k`, `v`: (B, T, Hk, D), Hk a divisor of H; all with a unit last stride and otherwise any
-/// strides. `lse`: (B, H, T), contiguous, f32. Sums in f32, `o` rounded once.
+/// strides. `lse`: (B, H, T), contiguous, f32. Sums in f32, `o` rounded once; weights may be rounded to the inputs' dtype.
 pub fn attention_fwd(
     b: &dyn Backend,
     q: View,
@@ -101,7 +105,7 @@ pub fn attention_fwd(
 /// Gradients of [`attention_fwd`]; added to what `dq`, `dk`, `dv` hold if `accumulate`.
 ///
 /// `q`, `k`, `v`, `o`, `lse` as forward had and left them; `d_o`, `dq`: (B, T, H, D); `dk`, `dv`: (B, T, Hk, D). Sums in
-/// f32, in an order that depends on the shape alone, rounded once.
+/// f32, in an order that depends on T and the heads alone, rounded once; p and ds may be rounded to the inputs' dtype.
 pub fn attention_bwd(
     b: &dyn Backend,
     q: View,

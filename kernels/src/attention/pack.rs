@@ -1,8 +1,9 @@
-//! Tiles: 64 rows of one head, widened to f32, padded with zeros and aligned, in per-thread memory that is reused.
+//! Tiles: 64 rows of one head as units (`units.rs`), padded with zeros and aligned, in per-thread memory that is reused.
 
 use super::tile::GRAIN;
+use super::units::{halves_mut, pair};
 use crate::par::SharedPtr;
-use crate::{Float, Layout, simd};
+use crate::{Bf16, DType, Float, Layout, simd};
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -49,88 +50,118 @@ impl Head {
         // SAFETY: promised by the caller.
         unsafe { std::slice::from_raw_parts_mut(data.get().add(self.first + t * self.step), self.d) }
     }
-    /// Tile `tile` into `to`, (TILE, padded D); rows past the end and columns past D become zero.
-    pub fn pack_rows<T: Float>(&self, data: &[T], tile: usize, to: &mut [f32]) {
+    /// Tile `tile` into `to`, (TILE, padded D / TERMS) units of neighbours in a row; rows past the end and columns past D
+    /// become zero.
+    pub fn pack_rows<T: Float, const TERMS: usize>(&self, data: &[T], tile: usize, to: &mut [f32]) {
         let width = padded(self.d);
         simd::vectorize(
             #[inline(always)]
             || {
-                for (r, to) in to.chunks_exact_mut(width).enumerate() {
+                for (r, to) in to.chunks_exact_mut(width / TERMS).take(TILE).enumerate() {
                     let t = tile * TILE + r;
                     if t >= self.t {
                         to.fill(0.0);
-                        continue;
+                    } else if TERMS == 1 {
+                        fill_row(to, self.of(data, t), T::to_f32);
+                    } else {
+                        copy_row(halves_mut(to), self.of(data, t));
                     }
-                    let (values, padding) = to.split_at_mut(self.d);
-                    for (to, from) in values.iter_mut().zip(self.of(data, t)) {
-                        *to = from.to_f32();
-                    }
-                    padding.fill(0.0);
                 }
             },
         );
     }
-    /// Tile `tile`, transposed, into `to`: (D, TILE); columns past the end become zero.
-    pub fn pack_columns<T: Float>(&self, data: &[T], tile: usize, to: &mut [f32]) {
-        for c in (0..TILE).step_by(SIDE) {
-            let (t, to) = (tile * TILE + c, &mut to[c..]);
-            if t + SIDE <= self.t {
-                let rows = [0, 1, 2, 3, 4, 5, 6, 7].map(|i| self.of(data, t + i));
-                simd::vectorize(
-                    #[inline(always)]
-                    || transpose(&rows, to),
-                );
-                continue;
-            }
-            for d in 0..self.d {
-                for i in 0..SIDE {
-                    to[d * TILE + i] = if t + i < self.t { self.of(data, t + i)[d].to_f32() } else { 0.0 };
-                }
-            }
+    /// Tile `tile` into `to`, (TILE / TERMS, padded D) units of neighbours in a column; zero as above.
+    pub fn pack_stacks<T: Float, const TERMS: usize>(&self, data: &[T], tile: usize, to: &mut [f32]) {
+        if TERMS == 1 {
+            return self.pack_rows::<T, 1>(data, tile, to);
         }
+        simd::vectorize(
+            #[inline(always)]
+            || {
+                for (r, to) in to.chunks_exact_mut(padded(self.d)).take(TILE / 2).enumerate() {
+                    let t = tile * TILE + 2 * r;
+                    let row = |t| if t < self.t { self.of(data, t) } else { &[] };
+                    let (first, second) = (row(t), row(t + 1));
+                    let (values, padding) = to.split_at_mut(first.len());
+                    padding.fill(0.0);
+                    if second.is_empty() {
+                        for (to, first) in values.iter_mut().zip(first) {
+                            *to = pair(narrow(*first), Bf16(0));
+                        }
+                        continue;
+                    }
+                    for (to, (first, second)) in values.iter_mut().zip(first.iter().zip(second)) {
+                        *to = pair(narrow(*first), narrow(*second));
+                    }
+                }
+            },
+        );
     }
+}
+
+/// What is bf16 already.
+#[inline(always)]
+fn narrow<T: Float>(x: T) -> Bf16 {
+    Bf16((x.to_f32().to_bits() >> 16) as u16)
+}
+
+/// A row of bf16, and zeros up to the end.
+#[inline(always)]
+fn copy_row<T: Float>(to: &mut [Bf16], from: &[T]) {
+    debug_assert!(T::DTYPE == DType::Bf16);
+    let (values, padding) = to.split_at_mut(from.len());
+    // SAFETY: pairs are made of bf16 alone (`in_pairs`), so T is Bf16; where it is not, it is no shorter.
+    values.copy_from_slice(unsafe { std::slice::from_raw_parts(from.as_ptr().cast(), from.len()) });
+    padding.fill(Bf16(0));
+}
+
+/// `from`, converted, and zeros up to the end.
+#[inline(always)]
+fn fill_row<T: Copy, U: Default>(to: &mut [U], from: &[T], convert: impl Fn(T) -> U) {
+    let (values, padding) = to.split_at_mut(from.len());
+    for (to, from) in values.iter_mut().zip(from) {
+        *to = convert(*from);
+    }
+    padding.iter_mut().for_each(|x| *x = U::default());
 }
 
 /// Rows of a square that is transposed in registers.
 const SIDE: usize = 8;
 
-/// `to[d, i] = rows[i][d]`, with rows of `to` TILE apart.
+/// The first `columns` columns of a packed tile `rows`, (TILE, width), into `to`, (columns, TILE).
+pub(super) fn transpose_tile(rows: &[f32], width: usize, columns: usize, to: &mut [f32]) {
+    simd::vectorize(
+        #[inline(always)]
+        || {
+            for c in (0..TILE).step_by(SIDE) {
+                let rows = [0, 1, 2, 3, 4, 5, 6, 7].map(|i| &rows[(c + i) * width..][..columns]);
+                transpose(&rows, &mut to[c..]);
+            }
+        },
+    );
+}
+
+/// `to[j, i] = rows[i][j]`, with rows of `to` TILE apart.
 #[inline(always)]
-fn transpose<T: Float>(rows: &[&[T]; SIDE], to: &mut [f32]) {
-    let d = rows[0].len();
-    for first in (0..d / SIDE * SIDE).step_by(SIDE) {
+fn transpose(rows: &[&[f32]; SIDE], to: &mut [f32]) {
+    let columns = rows[0].len();
+    for first in (0..columns / SIDE * SIDE).step_by(SIDE) {
         let mut square = [[0.0; SIDE]; SIDE];
         for i in 0..SIDE {
             let row = &rows[i][first..first + SIDE];
             for j in 0..SIDE {
-                square[j][i] = row[j].to_f32();
+                square[j][i] = row[j];
             }
         }
         for j in 0..SIDE {
             to[(first + j) * TILE..][..SIDE].copy_from_slice(&square[j]);
         }
     }
-    for j in d / SIDE * SIDE..d {
+    for j in columns / SIDE * SIDE..columns {
         for i in 0..SIDE {
-            to[j * TILE + i] = rows[i][j].to_f32();
+            to[j * TILE + i] = rows[i][j];
         }
     }
-}
-
-/// No infinity and no NaN in `x`? (`0·x` is 0 for all other numbers.)
-pub(super) fn all_finite(x: &[f32]) -> bool {
-    let mut lanes = [0.0f32; GRAIN];
-    simd::vectorize(
-        #[inline(always)]
-        || {
-            for x in x.chunks_exact(GRAIN) {
-                for (lane, x) in lanes.iter_mut().zip(x) {
-                    *lane += 0.0 * x;
-                }
-            }
-        },
-    );
-    lanes.iter().all(|&lane| lane == 0.0)
 }
 
 /// Lend out zero-initialised-once per-thread memory, cut into pieces of `sizes` (multiples of GRAIN) that start at cache
@@ -153,38 +184,43 @@ pub(super) fn with_scratch<const N: usize, R>(sizes: [usize; N], f: impl FnOnce(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attention::units::part;
 
     #[test]
-    fn columns_are_rows_transposed_and_padding_is_zero() {
+    fn rows_stacks_and_columns_have_every_number_in_its_place_and_padding_is_zero() {
         for (t, d) in [(1, 3), (64, 16), (70, 24), (130, 9)] {
-            let data: Vec<f32> = (1..=t * d).map(|i| i as f32).collect();
+            let data: Vec<Bf16> = (0..t * d).map(|i| Bf16(0x3f80 + i as u16)).collect();
             let head = Head::new(&Layout::contiguous(&[1, t, 1, d]).unwrap(), 0, 0);
-            let width = padded(d);
-            let (mut rows, mut columns) = (vec![f32::NAN; TILE * width], vec![f32::NAN; d * TILE]);
             for tile in 0..t.div_ceil(TILE) {
-                head.pack_rows(&data, tile, &mut rows);
-                head.pack_columns(&data, tile, &mut columns);
-                for r in 0..TILE {
-                    for c in 0..width {
-                        let at = tile * TILE + r;
-                        let want = if at < t && c < d { data[at * d + c] } else { 0.0 };
-                        assert_eq!(rows[r * width + c], want);
-                        if c < d {
-                            assert_eq!(columns[c * TILE + r], want);
-                        }
+                let want = |r: usize, c: usize| {
+                    let at = tile * TILE + r;
+                    if at < t && c < d { data[at * d + c].to_f32() } else { 0.0 }
+                };
+                check::<1>(&head, &data, tile, &want);
+                check::<2>(&head, &data, tile, &want);
+            }
+        }
+        fn check<const TERMS: usize>(
+            head: &Head,
+            data: &[Bf16],
+            tile: usize,
+            want: &impl Fn(usize, usize) -> f32,
+        ) {
+            let (width, columns) = (padded(head.d), head.d.div_ceil(TERMS));
+            let mut rows = vec![f32::NAN; TILE * width / TERMS];
+            let (mut stacks, mut turned) = (rows.clone(), vec![f32::NAN; columns * TILE]);
+            head.pack_rows::<_, TERMS>(data, tile, &mut rows);
+            head.pack_stacks::<_, TERMS>(data, tile, &mut stacks);
+            transpose_tile(&rows, width / TERMS, columns, &mut turned);
+            for r in 0..TILE {
+                for c in 0..width {
+                    assert_eq!(part::<TERMS>(rows[r * width / TERMS + c / TERMS], c), want(r, c));
+                    assert_eq!(part::<TERMS>(stacks[r / TERMS * width + c], r), want(r, c));
+                    if c < columns * TERMS {
+                        assert_eq!(part::<TERMS>(turned[c / TERMS * TILE + r], c), want(r, c));
                     }
                 }
             }
-        }
-    }
-
-    #[test]
-    fn one_infinity_or_nan_is_found() {
-        let mut x = vec![1e38f32; 64];
-        assert!(all_finite(&x));
-        for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
-            x[37] = bad;
-            assert!(!all_finite(&x));
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! The bound is `Σ|terms|` of the whole computation, not of its last sum alone: a score's rounding error is proportional
 //! to `e_ij = scale·Σ_d |q·k|`, and through the exponential it becomes a *relative* error of the weight. So a weight counts
-//! as `p·(1 + e_ij)`, and so on down the formulas.
+//! as `p·(1 + e_ij)`, and so on down the formulas. Beside that a weight may be rounded to the dtype of the inputs before it
+//! is multiplied by a value: one declared rounding, which only bf16 knows, and only where it is multiplied as such.
 
 use super::{AttentionParams, Shape, attention_bwd, attention_fwd, definition, product_flops};
 use crate::DType;
@@ -25,7 +26,10 @@ const CASES: &[Case] = &[
 ];
 const REAL: &[Case] = &[
     ("d4.attention", [8, 512, 2, 2, 128], -1.0, false),
+    ("d4.attention.heads_of_64", [8, 512, 4, 4, 64], -1.0, false),
+    ("d12.attention.t512", [8, 512, 6, 6, 128], -1.0, false),
     ("d12.attention", [2, 2048, 6, 6, 128], -1.0, false),
+    ("d12.attention.grouped_6_2", [2, 2048, 6, 2, 128], -1.0, false),
     ("d12.attention.window_512", [2, 2048, 6, 6, 128], 512.0, false),
 ];
 
@@ -98,7 +102,7 @@ pub const KERNELS: &[KernelInfo] = &[
         dtypes: &[DType::F32, DType::Bf16],
         layouts: Layouts::Rows,
         tolerance: 8.0,
-        roundings: 0.0,
+        roundings: 1.0, // of p
         magnitude: Some(|x, s| forward_magnitude(x, &shape(&s.scalars), params(&s.scalars))),
         cost: |s, bytes| cost(s, 2, s.moved(bytes)),
     },
@@ -117,7 +121,7 @@ pub const KERNELS: &[KernelInfo] = &[
         dtypes: &[DType::F32, DType::Bf16],
         layouts: Layouts::Rows,
         tolerance: 4.0,
-        roundings: 0.0,
+        roundings: 1.0, // of p for dv, of ds for dq and dk
         magnitude: Some(|x, s| backward_magnitude(x, &shape(&s.scalars), params(&s.scalars))),
         cost: |s, bytes| cost(s, 5, if s.scalars[2] != 0.0 { s.moved(bytes) } else { s.footprint(bytes) }),
     },

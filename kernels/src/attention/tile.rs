@@ -1,13 +1,14 @@
-//! Products of small f32 matrices that fit the cache: the inner loop of attention on the CPU.
+//! Products of small matrices that fit the cache: the inner loop of attention on the CPU.
 //!
+//! Operands are made of units (`units.rs`): f32, or pairs of bf16 where one multiply-add takes two terms; sums are f32.
 //! A block of `ROWS × (VECTORS·lanes)` of the result lives in registers while the whole inner dimension passes by: per step,
 //! VECTORS loads of `b`, ROWS broadcasts of `a`, and their ROWS·VECTORS fused multiply-adds. With 4 × 4 vectors of 16
 //! lanes the arithmetic, not the loads, is the limit. Each element is one sum in index order: its bits do not depend on
 //! the block it falls into. Full-size matrices, where packing and cache blocking matter, are [`crate::matmul`]'s.
 
-use super::lanes::{Lanes, Work, run};
+use super::lanes::{Lanes, Work, run, run_pairs};
 
-/// `c = a·b`, or `c += a·b`: `a` is m × k, `b` is k × n, `c` is m × n; m and n are multiples of [`GRAIN`].
+/// `c = a·b`, or `c += a·b`: `a` is m × k units, `b` is k × n, `c` is m × n; m and n are multiples of [`GRAIN`].
 pub(super) struct Product<'a> {
     pub m: usize,
     pub n: usize,
@@ -29,9 +30,9 @@ pub(super) struct Product<'a> {
 pub(super) const GRAIN: usize = 16;
 
 impl Product<'_> {
-    /// Compute it, on the calling thread.
-    pub fn run(self) {
-        run(self);
+    /// Compute it, on the calling thread, with units of so many terms: two only where [`in_pairs`](super::units::in_pairs).
+    pub fn run<const TERMS: usize>(self) {
+        if TERMS == 2 { run_pairs(self) } else { run(self) }
     }
 }
 
@@ -122,10 +123,43 @@ unsafe fn block<V: Lanes, const VECTORS: usize>(
 mod tests {
     use super::*;
     use crate::attention::lanes::{levels, run_at};
+    use crate::attention::units::pair;
 
     /// Small integers, so that every sum is exact in any order.
     fn numbers(n: usize, seed: u64) -> Vec<f32> {
         (0..n).map(|i| (crate::philox::word(seed, 0, i as u64) % 7) as f32 - 3.0).collect()
+    }
+
+    #[test]
+    fn products_of_pairs_are_those_of_their_halves() {
+        if !crate::simd::detected_bf16() {
+            return; // no kernel to test
+        }
+        let (m, n, k) = (16, 80, 6);
+        let narrow = |x: Vec<f32>| x.into_iter().map(crate::Bf16::from_f32).collect::<Vec<_>>();
+        let (a, b) = (narrow(numbers(m * k, 1)), narrow(numbers(k * n, 2)));
+        let units = |first: usize, second: usize, x: &[crate::Bf16]| pair(x[first], x[second]);
+        let a_units: Vec<f32> = (0..m * k / 2).map(|i| units(2 * i, 2 * i + 1, &a)).collect();
+        let b_units: Vec<f32> =
+            (0..k / 2 * n).map(|i| units(i / n * 2 * n + i % n, (i / n * 2 + 1) * n + i % n, &b)).collect();
+        let mut c = vec![1.0; m * n];
+        let product = Product {
+            m,
+            n,
+            k: k / 2,
+            a: &a_units,
+            a_step: (k / 2, 1),
+            b: &b_units,
+            b_row: n,
+            c: &mut c,
+            c_row: n,
+            add: true,
+        };
+        product.run::<2>();
+        for (at, c) in c.iter().enumerate() {
+            let term = |p: usize| a[at / n * k + p].to_f32() * b[p * n + at % n].to_f32();
+            assert_eq!(*c, 1.0 + (0..k).map(term).sum::<f32>());
+        }
     }
 
     #[test]

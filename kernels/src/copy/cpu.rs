@@ -2,6 +2,7 @@
 //! disagree (a transpose), both axes are cut into square tiles.
 
 use super::CopyCast;
+use super::turn::{Tile, turn};
 use crate::check::host;
 use crate::runs::Runs;
 use crate::{Bf16, Cpu, DType, Element, Result, View, ViewMut, par, planted, simd};
@@ -116,7 +117,7 @@ fn run<X: Element, Y: Element>(
 }
 
 /// Side of a tile: two cache lines of f32.
-const TILE: usize = 32;
+pub(super) const TILE: usize = 32;
 /// Tiles in a row that make one piece of work.
 const TILES: usize = 16;
 
@@ -137,20 +138,43 @@ fn transpose<X: Element, Y: Element>(
     par::for_each_task(lead * bands * pieces, |task| {
         let (row, first_column) = (task / pieces % bands * TILE, task % pieces * TILE * TILES);
         let [at, at_x] = runs.start(task / pieces / bands * rows);
-        let (height, mut tile) = (TILE.min(rows - row), [[Y::default(); TILE]; TILE]);
+        let height = TILE.min(rows - row);
+        let (mut tile, mut turned): (Tile<Y>, Tile<Y>) =
+            ([[Y::default(); TILE]; TILE], [[Y::default(); TILE]; TILE]);
         let end = planted!("copy.ragged_tile_lost", columns => columns / TILE * TILE);
         for column in (first_column..end.min(first_column + TILE * TILES)).step_by(TILE) {
             let width = TILE.min(columns - column);
-            for i in 0..width {
-                let x = &x[at_x + row + (column + i) * step_x..][..height];
-                tile.iter_mut().zip(x).for_each(|(tile, x)| tile[i] = f(*x));
+            let read = &mut tile;
+            simd::vectorize(
+                #[inline(always)]
+                || {
+                    for (i, read) in read[..width].iter_mut().enumerate() {
+                        let from = &x[at_x + row + (column + i) * step_x..][..height];
+                        // The row of the next tile: rows far apart are not what the processor expects.
+                        simd::prefetch_row::<{ simd::FIRST }, _>(
+                            from.as_ptr().wrapping_add(TILE * step_x),
+                            TILE,
+                        );
+                        match from.first_chunk::<TILE>() {
+                            Some(from) => read.iter_mut().zip(from).for_each(|(to, x)| *to = f(*x)),
+                            None => read.iter_mut().zip(from).for_each(|(to, x)| *to = f(*x)),
+                        }
+                    }
+                },
+            );
+            if (height, width) == (TILE, TILE) {
+                // SAFETY: pieces of rows of an output are disjoint (it is injective, checked), lie in bounds, and each belongs
+                // to one task.
+                unsafe { turn(&tile, y.get().add(at + row * step + column), step) };
+                continue;
             }
-            for i in 0..height {
+            // SAFETY: a tile of our own.
+            unsafe { turn(&tile, turned.as_mut_ptr().cast(), TILE) };
+            for (i, turned) in turned[..height].iter().enumerate() {
                 let to = at + (row + i) * step + column;
-                // SAFETY: pieces of rows of an output are disjoint (it is injective, checked), lie in bounds, and each
-                // belongs to one task.
+                // SAFETY: as above.
                 let y = unsafe { std::slice::from_raw_parts_mut(y.get().add(to), width) };
-                y.copy_from_slice(&tile[i][..width]);
+                y.copy_from_slice(&turned[..width]);
             }
         }
     });

@@ -8,6 +8,7 @@
 
 mod cpu;
 mod reference;
+mod turn;
 
 use crate::check;
 use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample, transposed};

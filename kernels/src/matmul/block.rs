@@ -1,12 +1,16 @@
 //! Blocking: cutting the product so that what the innermost kernel reads is packed and close by.
 //!
-//! The scheme goes back to Goto & van de Geijn 2008 ("Anatomy of high-performance matrix multiplication"):
+//! C is cut into as many rectangles as there are threads, and each of them is computed by one thread that packs for itself
+//! all it needs. Two threads thus pack the lanes of one operand twice. Sharing them would save a few percent where the
+//! threads have a third-level cache in common; where they do not, packing into memory that the other one has just read
+//! costs several times as much as packing twice.
 //!
-//! - the operand with fewer lanes is *shared*: a panel of it, up to four megabytes, is packed once, by all threads, into
-//!   the third-level cache, and read by all;
-//! - the lanes of the other one are *private*: a task packs some of them just before it uses them, so many that they fill a
-//!   part of its second-level cache. The panel then streams past them, tile after tile, and each tile that comes from afar
-//!   meets all private ones. While one thread packs, waiting for memory, the other one may compute;
+//! The scheme inside a rectangle goes back to Goto & van de Geijn 2008 ("Anatomy of high-performance matrix multiplication"):
+//!
+//! - of the operand with fewer lanes a *panel* of up to four megabytes is packed, into the third-level cache;
+//! - of the lanes of the other one, *near* ones are packed just before they are used, so many that they fill a part of the
+//!   second-level cache. The panel then streams past them, tile after tile, and each tile that comes from afar meets all
+//!   near ones;
 //! - a panel is up to four blocks of K deep. Sums over a block are formed in registers, and added to the blocks before in
 //!   ascending order. Between the blocks of a panel they wait in the first-level cache; C is seen once per panel.
 //!
@@ -16,8 +20,10 @@ use super::kernel::{Micro, Place, Tile};
 use super::pack::{Cut, Side};
 use super::strided::{Lanes, Target};
 use super::{pool, skinny};
-use crate::par::{self, SharedPtr};
+use crate::par;
 use crate::planted;
+use std::cmp::Reverse;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Longest block of K, in units.
@@ -26,16 +32,10 @@ const K_BLOCK: usize = 256;
 const PANEL_BLOCKS: usize = 4;
 /// Units in a packed panel, about: 4 MiB.
 const PANEL: usize = 1 << 20;
-/// Units in what a task packs for itself, at most: 384 KiB.
-const PRIVATE: usize = 96 << 10;
-/// Tasks per thread to cut a panel into, if there is enough to do for each.
-const TASKS: usize = 4;
-/// Multiply-adds worth a task of their own.
-const TASK_WORK: usize = 1 << 21;
+/// Units in what is packed of the near lanes, at most: 384 KiB.
+const NEAR: usize = 96 << 10;
 /// Multiply-adds below which threads are not worth waking.
 const SERIAL_WORK: usize = 1 << 18;
-/// Units that one task packs of a panel, about.
-const PACK_WORK: usize = 1 << 16;
 
 /// `C = alpha · A·B + beta · C` for one pair of matrices.
 #[derive(Clone, Copy)]
@@ -50,8 +50,17 @@ pub(super) struct Product<'a> {
     pub alpha: f32,
     /// Factor of the old C; 0 means that C is not read.
     pub beta: f32,
-    /// C is known to be symmetric: tiles that lie below the diagonal may be left out.
-    pub symmetric: bool,
+    /// C is a part of a symmetric matrix, the one that begins at this row and column: tiles below the diagonal may be left out.
+    pub symmetric: Option<(usize, usize)>,
+}
+
+impl Product<'_> {
+    /// Some rows and columns of it.
+    fn part(&self, rows: Range<usize>, cols: Range<usize>) -> Self {
+        let symmetric = self.symmetric.map(|(i, j)| (i + rows.start, j + cols.start));
+        let (a, b) = (self.a.part(rows.clone()), self.b.part(cols.clone()));
+        Product { a, b, c: self.c.part(rows, cols), symmetric, ..*self }
+    }
 }
 
 /// The blocks in which sums over K are formed: nearly equal, whole multiples of 16 units but for the last.
@@ -75,41 +84,71 @@ pub(super) fn run(mut p: Product<'_>, micro: &Micro, parallel: bool) {
     if p.a.k == 0 {
         return scale(&p);
     }
-    if p.c.row == 1 && m > 1 && !p.symmetric && (p.c.col != 1 || n == 1) {
+    if p.c.row == 1 && m > 1 && p.symmetric.is_none() && (p.c.col != 1 || n == 1) {
         // C is the transpose of a row-major matrix, and Cᵀ = Bᵀ·Aᵀ.
         p = Product { a: p.b, b: p.a, c: p.c.t(), ..p };
     }
     let (m, n) = p.c.size;
     let parallel = parallel && m * n * p.a.k >= SERIAL_WORK;
     let blocks: Vec<_> = k_blocks(p.a.k, micro.terms).collect();
-    let panels = blocks.len().div_ceil(PANEL_BLOCKS);
-    let Some(c) = p.c.place() else {
-        // The kernel cannot write there.
-        let mut sums = pool::take(m * n);
-        // SAFETY: nobody else knows the buffer.
-        let c = unsafe { Target::from_raw(sums.as_mut_ptr(), m * n, (m, n), n, 1) };
-        run(Product { c, beta: 0.0, ..p }, micro, parallel);
-        // SAFETY: nobody else has the target.
-        return unsafe { p.c.put((0, 0), (m, n), &sums, n, p.beta) };
-    };
-    if let Some(stream) = skinny::stream(&p, micro) {
+    if let (Some(stream), Some(c)) = (skinny::stream(&p, micro), p.c.place()) {
         return skinny::run(&p, (micro, stream), c, &blocks, parallel);
     }
-    // Sums that wait for the next panel do so in f32.
-    let mut waiting = pool::take(if c.is_narrow() && panels > 1 { m * n } else { 0 });
-    let waiting =
-        if c.is_narrow() { Place { address: waiting.as_mut_ptr().cast(), row: n, bytes: 4 } } else { c };
+    let tiles = (m.div_ceil(micro.rows), n.div_ceil(micro.cols));
+    let threads = if parallel { par::threads() } else { 1 };
+    let cols = |tiles: Range<usize>| tiles.start * micro.cols..(tiles.end * micro.cols).min(n);
+    if p.symmetric.is_some() {
+        // Columns of a triangle: as many elements for each.
+        let edge = |i: usize| ((i as f64 / threads as f64).sqrt() * tiles.1 as f64).round() as usize;
+        return each(parallel, threads, |task| {
+            let cols = cols(edge(task)..edge(task + 1));
+            part(&p.part(0..cols.end.min(m), cols), micro, &blocks);
+        });
+    }
+    let (tall, wide) = grid(tiles, threads);
+    let (tall, wide) = (Cut::new(m, tall), Cut::new(tiles.1, wide));
+    each(parallel, tall.parts * wide.parts, |task| {
+        let (rows, tiles) = (tall.part(task / wide.parts), wide.part(task % wide.parts));
+        part(&p.part(rows, cols(tiles)), micro, &blocks);
+    });
+}
+
+/// Rows and columns of rectangles to cut C into, which has so many tiles: one for each thread if there are enough tiles,
+/// with the least to pack.
+fn grid((tall, wide): (usize, usize), threads: usize) -> (usize, usize) {
+    // A tile is about twice as wide as high.
+    let packed = |&(rows, cols): &(usize, usize)| tall.div_ceil(rows) + 2 * wide.div_ceil(cols);
+    let ways = (1..=threads).map(|rows| (rows.min(tall), (threads / rows).min(wide)));
+    ways.max_by_key(|way| (way.0 * way.1, Reverse(packed(way)))).unwrap_or((1, 1))
+}
+
+/// A part of the product, by one thread.
+fn part(p: &Product<'_>, micro: &Micro, blocks: &[Range<usize>]) {
+    let (m, n) = p.c.size;
+    if m == 0 || n == 0 {
+        return;
+    }
+    let panels = blocks.len().div_ceil(PANEL_BLOCKS);
+    let direct = p.c.place();
+    // Sums that wait for the next panel do so in f32 and side by side.
+    let waits_in_c = direct.is_some_and(|c| !c.is_narrow());
+    let mut sums = pool::take(if waits_in_c || panels == 1 { 0 } else { m * n });
+    let sums = Place { address: sums.as_mut_ptr().cast(), row: n, bytes: 4 };
+    let waiting = direct.filter(|_| waits_in_c).unwrap_or(sums);
     let (rows, cols) = (Side::rows(p.a, micro), Side::cols(p.b, micro));
-    let rows_are_shared = m < n;
-    let shared = if rows_are_shared { rows } else { cols };
+    let far_rows = m < n;
+    let far = if far_rows { rows } else { cols };
     let units = p.a.k.div_ceil(micro.terms).min(PANEL_BLOCKS * K_BLOCK);
-    let parts = Cut::new(shared.tiles(), (shared.tiles() * shared.distance(units)).div_ceil(PANEL));
-    for part in 0..parts.parts {
+    let parts = Cut::new(far.tiles(), (far.tiles() * far.distance(units)).div_ceil(PANEL));
+    for far in (0..parts.parts).map(|i| parts.part(i)) {
         for (index, blocks) in blocks.chunks(PANEL_BLOCKS).enumerate() {
-            let old = if index == 0 { (c, p.beta) } else { (waiting, 1.0) };
-            let new = if index + 1 == panels { c } else { waiting };
-            let shared = parts.part(part);
-            Panel { p: &p, micro, rows, cols, rows_are_shared, shared, blocks, old, new }.run(parallel);
+            let old = match (index, direct) {
+                (0, Some(c)) => (c, p.beta),
+                (0, None) => (waiting, 0.0),
+                _ => (waiting, 1.0),
+            };
+            let new = if index + 1 == panels { direct } else { Some(waiting) };
+            Panel { p, micro, rows, cols, far_rows, far: far.clone(), blocks, old, new }.run();
         }
     }
 }
@@ -123,9 +162,22 @@ fn scale(p: &Product<'_>) {
     (0..m).for_each(|i| unsafe { p.c.put((i, 0), (1, n), &zeros, n, p.beta) });
 }
 
-/// Sums between two blocks of K.
+/// The sums of a tile.
 #[repr(C, align(64))]
-struct Waiting([f32; 512]);
+pub(super) struct Sums(pub [f32; 16 * Sums::ROW]);
+
+impl Sums {
+    /// Elements from row to row.
+    pub const ROW: usize = 32;
+    /// All zero.
+    pub fn zeros() -> Sums {
+        Sums([0.0; 16 * Sums::ROW])
+    }
+    /// Where they are.
+    pub fn place(&mut self) -> Place {
+        Place { address: self.0.as_mut_ptr().cast(), row: Self::ROW, bytes: 4 }
+    }
+}
 
 /// One tile over several blocks of K, given by their units: `new = alpha · sum + beta · old`. `run` is called for each block.
 pub(super) fn chain(
@@ -134,8 +186,8 @@ pub(super) fn chain(
     blocks: impl ExactSizeIterator<Item = usize>,
     mut run: impl FnMut(&Tile, usize),
 ) {
-    let mut waiting = std::mem::MaybeUninit::<Waiting>::uninit();
-    let waiting = Place { address: waiting.as_mut_ptr().cast(), row: 32, bytes: 4 };
+    let mut waiting = MaybeUninit::<Sums>::uninit();
+    let waiting = Place { address: waiting.as_mut_ptr().cast(), row: Sums::ROW, bytes: 4 };
     assert!(tile.rows <= 16 && tile.cols <= waiting.row);
     let (last, new, beta) = (blocks.len() - 1, tile.new, tile.beta);
     for (index, units) in blocks.enumerate() {
@@ -150,104 +202,82 @@ pub(super) fn chain(
     }
 }
 
-/// Some lanes of the shared operand over some blocks of K, times all lanes of the other one: what is packed at one time.
+/// Some lanes of the far operand over some blocks of K, times all lanes of the other one.
 struct Panel<'a> {
     p: &'a Product<'a>,
     micro: &'a Micro,
     rows: Side<'a>,
     cols: Side<'a>,
-    rows_are_shared: bool,
-    /// Tiles of the shared side.
-    shared: Range<usize>,
+    /// Are the far lanes rows of A, or columns of B?
+    far_rows: bool,
+    /// Their tiles.
+    far: Range<usize>,
     blocks: &'a [Range<usize>],
     /// All of C before, and its factor.
     old: (Place, f32),
-    /// All of C after.
-    new: Place,
+    /// All of C after; nothing if only [`Target::put`] can write there.
+    new: Option<Place>,
 }
 
 impl Panel<'_> {
-    fn run(&self, parallel: bool) {
+    fn run(&self) {
         let k = self.blocks[0].start..self.blocks[self.blocks.len() - 1].end;
         let units = k.len().div_ceil(self.micro.terms);
-        let (shared, private) = match self.rows_are_shared {
-            true => (&self.rows, &self.cols),
-            false => (&self.cols, &self.rows),
-        };
-        let mut packed = pool::take(self.shared.len() * shared.distance(units));
-        let groups = Cut::new(self.shared.len(), (packed.len() / PACK_WORK).clamp(1, self.shared.len()));
-        let all = SharedPtr::new(&mut packed);
-        each(parallel, groups.parts, |task| {
-            let group = groups.part(task);
-            let (at, len) = (group.start * shared.distance(units), group.len() * shared.distance(units));
-            // SAFETY: each group of tiles has its own part of the buffer, and one task.
-            let dst = unsafe { std::slice::from_raw_parts_mut(all.get().add(at), len) };
-            let tiles = self.shared.start + group.start..self.shared.start + group.end;
-            shared.pack(self.micro, tiles, k.clone(), dst);
-        });
-        let chunks = Cut::new(private.tiles(), self.tasks(private, units, parallel));
-        each(parallel, chunks.parts, |task| {
-            let pair = |i: usize| if i.is_multiple_of(2) { i / 2 } else { chunks.parts - 1 - i / 2 };
-            // Of a symmetric product the first tasks are the longest.
-            let chunk = chunks.part(if self.p.symmetric { pair(task) } else { task });
-            let mut own = pool::take(chunk.len() * private.distance(units));
-            private.pack(self.micro, chunk.clone(), k.clone(), &mut own);
+        let (far, near) = if self.far_rows { (&self.rows, &self.cols) } else { (&self.cols, &self.rows) };
+        let mut packed = pool::take(self.far.len() * far.distance(units));
+        far.pack(self.micro, self.far.clone(), k.clone(), &mut packed);
+        let most = (NEAR / near.distance(units)).max(1);
+        let chunks = Cut::new(near.tiles(), near.tiles().div_ceil(most));
+        let mut own = pool::take(most * near.distance(units));
+        for chunk in (0..chunks.parts).map(|i| chunks.part(i)) {
+            near.pack(self.micro, chunk.clone(), k.clone(), &mut own);
             self.tiles(&packed, &own, chunk, units);
-        });
-    }
-
-    /// How many tasks to make of the private side.
-    fn tasks(&self, private: &Side<'_>, units: usize, parallel: bool) -> usize {
-        let tiles = private.tiles();
-        let fit = tiles.div_ceil((PRIVATE / private.distance(units)).max(1));
-        if !parallel {
-            return fit;
         }
-        let threads = par::threads();
-        let lanes = self.shared.len() * if self.rows_are_shared { self.rows.width } else { self.cols.width };
-        let work = lanes * private.lanes.count * units;
-        // As many for each thread, so that all are done at the same time.
-        fit.max((work / TASK_WORK).min(TASKS * threads)).max(1).next_multiple_of(threads).min(tiles)
     }
 
-    /// The tiles where packed panel and packed private lanes meet.
-    fn tiles(&self, shared: &[f32], private: &[f32], chunk: Range<usize>, units: usize) {
+    /// The tiles where the packed panel and packed near lanes meet.
+    fn tiles(&self, far: &[f32], near: &[f32], chunk: Range<usize>, units: usize) {
         let (rows, cols) = (&self.rows, &self.cols);
-        for s in 0..self.shared.len() {
+        for s in 0..self.far.len() {
             for t in 0..chunk.len() {
-                let (i, j, a, b) = match self.rows_are_shared {
-                    true => (
-                        self.shared.start + s,
-                        chunk.start + t,
-                        &shared[s * rows.distance(units)..],
-                        &private[t * cols.distance(units)..],
-                    ),
-                    false => (
-                        chunk.start + t,
-                        self.shared.start + s,
-                        &private[t * rows.distance(units)..],
-                        &shared[s * cols.distance(units)..],
-                    ),
+                let (f, n) = (self.far.start + s, chunk.start + t);
+                let (i, j, a, b) = match self.far_rows {
+                    true => (f, n, &far[s * rows.distance(units)..], &near[t * cols.distance(units)..]),
+                    false => (n, f, &near[t * rows.distance(units)..], &far[s * cols.distance(units)..]),
                 };
-                let (r, c) = (rows.of_tiles(&(i..i + 1)), cols.of_tiles(&(j..j + 1)));
-                if self.p.symmetric && r.start >= c.end {
-                    continue;
-                }
-                let tile = Tile {
-                    rows: r.len(),
-                    cols: c.len(),
-                    units: 0,
-                    a: a.as_ptr(),
-                    b: b.as_ptr(),
-                    old: self.old.0.from(r.start, c.start),
-                    new: self.new.from(r.start, c.start),
-                    alpha: self.p.alpha,
-                    beta: self.old.1,
-                };
-                let blocks = self.blocks.iter().map(|k| k.len().div_ceil(self.micro.terms));
-                // SAFETY: what is packed has so many units; this part of C belongs to this task.
-                chain(self.micro, tile, blocks, |tile, _| unsafe { (self.micro.run)(tile) });
+                self.tile(rows.of_tiles(&(i..i + 1)), cols.of_tiles(&(j..j + 1)), a, b);
             }
+        }
+    }
+
+    /// One tile, given its lanes.
+    fn tile(&self, rows: Range<usize>, cols: Range<usize>, a: &[f32], b: &[f32]) {
+        if self.p.symmetric.is_some_and(|(i, j)| i + rows.start >= j + cols.end) {
+            return;
+        }
+        let mut scratch = None;
+        let here = |place: Place| place.from(rows.start, cols.start);
+        let tile = Tile {
+            rows: rows.len(),
+            cols: cols.len(),
+            units: 0,
+            a: a.as_ptr(),
+            b: b.as_ptr(),
+            old: here(self.old.0),
+            new: match self.new {
+                Some(new) => here(new),
+                None => scratch.insert(Sums::zeros()).place(),
+            },
+            alpha: self.p.alpha,
+            beta: self.old.1,
+        };
+        let blocks = self.blocks.iter().map(|k| k.len().div_ceil(self.micro.terms));
+        // SAFETY: what is packed has so many units; this part of C belongs to this thread.
+        chain(self.micro, tile, blocks, |tile, _| unsafe { (self.micro.run)(tile) });
+        if let Some(Sums(sums)) = &scratch {
+            let (at, size) = ((rows.start, cols.start), (rows.len(), cols.len()));
+            // SAFETY: as above.
+            unsafe { self.p.c.put(at, size, sums, Sums::ROW, self.p.beta) };
         }
     }
 }

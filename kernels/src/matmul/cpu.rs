@@ -98,7 +98,7 @@ fn product<T: Float, U: Float>(a: &View, b: &View, c: &mut ViewMut, alpha: f32, 
             c: unsafe { Target::from_raw(c.get().add(c_at), len - c_at, (m, n), batch.c[0], batch.c[1]) },
             alpha,
             beta: planted!("matmul.beta_ignored", beta => 0.0),
-            symmetric: false,
+            symmetric: None,
         };
         block::run(product, kernel::micro(T::DTYPE), parallel);
     };
@@ -137,7 +137,7 @@ pub(crate) fn matmul_symmetric(a: View, b: View, mut c: ViewMut, alpha: f32, bet
         c: unsafe { Target::from_raw(c.get(), len, (n, n), n, 1) },
         alpha,
         beta,
-        symmetric: true,
+        symmetric: Some((0, 0)),
     };
     block::run(product, kernel::micro(DType::F32), true);
     let squares = n.div_ceil(SQUARE);

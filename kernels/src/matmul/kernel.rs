@@ -100,7 +100,7 @@ pub(super) struct Micro {
 pub(super) fn micro(dtype: DType) -> &'static Micro {
     #[cfg(target_arch = "x86_64")]
     match simd::level() {
-        Simd::Avx512 if dtype == DType::Bf16 && super::kernel_avx512_bf16::is_there() => {
+        Simd::Avx512 if dtype == DType::Bf16 && simd::multiplies_bf16() => {
             return &super::kernel_avx512_bf16::MICRO;
         }
         Simd::Avx512 => return &super::kernel_avx512::MICRO,
@@ -119,7 +119,7 @@ pub(super) fn all(dtype: DType) -> Vec<&'static Micro> {
     {
         all.extend((simd::detected() >= Simd::Avx2).then_some(&super::kernel_avx2::MICRO));
         all.extend((simd::detected() >= Simd::Avx512).then_some(&super::kernel_avx512::MICRO));
-        let pairs = dtype == DType::Bf16 && super::kernel_avx512_bf16::is_there();
+        let pairs = dtype == DType::Bf16 && simd::detected_bf16();
         all.extend(pairs.then_some(&super::kernel_avx512_bf16::MICRO));
     }
     let _ = dtype;

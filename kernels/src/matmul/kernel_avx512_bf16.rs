@@ -24,11 +24,6 @@ pub(super) static MICRO: Micro = Micro {
     strip_bf16: pack::strip_pairs,
 };
 
-/// Has this machine the instruction, on top of what AVX-512 means here?
-pub(super) fn is_there() -> bool {
-    is_x86_feature_detected!("avx512bf16")
-}
-
 /// `sum + x₀·row₀ + x₁·row₁`, with pairs of bf16 in 32 bits.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16")]

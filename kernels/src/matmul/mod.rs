@@ -30,7 +30,10 @@ mod pack_avx2;
 mod pack_avx512;
 #[cfg(target_arch = "x86_64")]
 mod pack_avx512_bf16;
-mod pool;
+pub(crate) mod packed;
+#[cfg(target_arch = "x86_64")]
+mod packed_avx512;
+pub(crate) mod pool;
 mod real;
 mod reference;
 mod skinny;

@@ -79,6 +79,8 @@ pub(super) struct Side<'a> {
     pub lanes: Lanes<'a>,
     /// Lanes of a tile, at most.
     pub width: usize,
+    /// Are tiles nearly equal, or all full but the last?
+    pub even: bool,
     /// Units from one step of the sum to the next in a packed tile.
     pub step: usize,
 }
@@ -86,11 +88,11 @@ pub(super) struct Side<'a> {
 impl<'a> Side<'a> {
     /// A, cut into rows of tiles.
     pub fn rows(lanes: Lanes<'a>, micro: &Micro) -> Self {
-        Side { lanes, width: micro.rows, step: micro.lanes }
+        Side { lanes, width: micro.rows, step: micro.lanes, even: true }
     }
     /// B, cut into columns of tiles.
     pub fn cols(lanes: Lanes<'a>, micro: &Micro) -> Self {
-        Side { lanes, width: micro.cols, step: micro.cols }
+        Side { lanes, width: micro.cols, step: micro.cols, even: false }
     }
     /// Number of tiles.
     pub fn tiles(&self) -> usize {
@@ -98,7 +100,11 @@ impl<'a> Side<'a> {
     }
     /// The lanes of some tiles.
     pub fn of_tiles(&self, tiles: &Range<usize>) -> Range<usize> {
-        tiles.start * self.width..(tiles.end * self.width).min(self.lanes.count)
+        let count = self.lanes.count;
+        let edge = |tile: usize| {
+            if self.even { tile * count / self.tiles() } else { (tile * self.width).min(count) }
+        };
+        edge(tiles.start)..edge(tiles.end)
     }
     /// Distance between packed tiles of so many units. The extra line keeps the same place in all tiles from mapping to the
     /// same set of the cache when the number of units is a power of two.

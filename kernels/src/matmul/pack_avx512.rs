@@ -1,9 +1,10 @@
 //! Packing strips of 16 lanes with AVX-512.
 //!
-//! Lanes that are neighbours in memory are copied. Lanes whose k are neighbours must be transposed, 16 lanes × 4 k at a
-//! time: quarter q of vector r takes four k from lane 4q + r, and two rounds of interleaving inside the quarters leave
-//! one vector per k, lanes in order. For bf16 the same is done with *pairs* of neighbours as the 32-bit units, and each
-//! resulting vector is split into its low and high halves: a bf16 is the upper half of an f32.
+//! Lanes that are neighbours in memory are copied. Lanes whose k are neighbours must be transposed, 16 lanes × 16 k at a
+//! time: two rounds of interleaving inside the quarters of the vectors, and two rounds of moving quarters. What is left in
+//! the end goes 4 k at a time: quarter q of vector r takes four k from lane 4q + r, and the first two rounds do. For bf16 the
+//! same is done with *pairs* of neighbours as the 32-bit units, and each resulting vector is split into its low and high
+//! halves: a bf16 is the upper half of an f32.
 
 use super::pack::{ROWS_AT_A_TIME as AHEAD, strip_any};
 use crate::Bf16;
@@ -11,7 +12,7 @@ use std::arch::x86_64::*;
 
 /// # Safety
 /// See [`super::pack::Strip`].
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 pub(super) unsafe fn strip_f32(
     src: *const f32,
     lane: usize,
@@ -31,19 +32,12 @@ pub(super) unsafe fn strip_f32(
             unsafe { _mm512_storeu_ps(dst.add(k * dst_step), _mm512_maskz_loadu_ps(mask, from)) };
         }
     } else if step == 1 {
-        let whole = k / 4 * 4;
-        for k in (0..whole).step_by(4) {
-            // SAFETY: four k from k on exist in each lane.
-            let columns = unsafe { transpose(src.add(k).cast(), 4 * lane, lanes) };
-            // What the next strip will read, a quarter of its lanes at a time.
-            for i in 0..4 {
-                _mm_prefetch::<_MM_HINT_T0>(src.wrapping_add((lanes + k % 16 + i) * lane + k).cast());
-            }
-            for (i, column) in columns.into_iter().enumerate() {
-                // SAFETY: the destination has room for 16 at each k.
-                unsafe { _mm512_storeu_ps(dst.add((k + i) * dst_step), _mm512_castsi512_ps(column)) };
-            }
-        }
+        // SAFETY: k units exist in each lane; the destination has room for 16 at each.
+        let whole = unsafe {
+            transpose_units(src.cast(), 4 * lane, lanes, k, |k, column| {
+                _mm512_storeu_ps(dst.add(k * dst_step), _mm512_castsi512_ps(column));
+            })
+        };
         // SAFETY: the rest of the same strip.
         unsafe {
             strip_any::<f32, 16>(
@@ -87,22 +81,15 @@ pub(super) unsafe fn strip_bf16(
             }
         }
     } else if step == 1 {
-        let whole = k / 8 * 8;
-        for k in (0..whole).step_by(8) {
-            // SAFETY: eight k from k on exist in each lane.
-            let pairs = unsafe { transpose(src.add(k).cast(), 2 * lane, lanes) };
-            for i in 0..4 {
-                _mm_prefetch::<_MM_HINT_T0>(src.wrapping_add((lanes + k % 32 / 2 + i) * lane + k).cast());
-            }
-            for (i, pair) in pairs.into_iter().enumerate() {
-                let (at, [first, second]) = (dst.wrapping_add((k + 2 * i) * dst_step), halves(pair));
-                // SAFETY: the destination has room for 16 at each k.
-                unsafe {
-                    _mm512_storeu_ps(at, first);
-                    _mm512_storeu_ps(at.add(dst_step), second);
-                }
-            }
-        }
+        // SAFETY: k/2 pairs exist in each lane; the destination has room for 16 at each k.
+        let pairs = unsafe {
+            transpose_units(src.cast(), 2 * lane, lanes, k / 2, |unit, pair| {
+                let (at, [first, second]) = (dst.wrapping_add(2 * unit * dst_step), halves(pair));
+                _mm512_storeu_ps(at, first);
+                _mm512_storeu_ps(at.add(dst_step), second);
+            })
+        };
+        let whole = 2 * pairs;
         // SAFETY: the rest of the same strip.
         unsafe {
             strip_any::<Bf16, 16>(
@@ -155,6 +142,79 @@ pub(super) unsafe fn transpose(src: *const u8, lane_bytes: usize, lanes: usize) 
         _mm512_unpacklo_epi64(hi01, hi23),
         _mm512_unpackhi_epi64(hi01, hi23),
     ]
+}
+
+/// Calls `put(i, units i of all lanes)` for as many of the `units` 32-bit units of each lane as come in fours, in order, and
+/// returns how many. Lanes from `lanes` on repeat the last one.
+///
+/// # Safety
+/// So many units must be readable in each of `lanes` lanes `lane_bytes` apart.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+pub(super) unsafe fn transpose_units(
+    src: *const u8,
+    lane_bytes: usize,
+    lanes: usize,
+    units: usize,
+    mut put: impl FnMut(usize, __m512i),
+) -> usize {
+    let (lines, whole) = (units / 16 * 16, units / 4 * 4);
+    for first in (0..lines).step_by(16) {
+        // SAFETY: sixteen units from `first` on exist in each lane.
+        let columns = unsafe { transpose_lines(src.add(4 * first), lane_bytes, lanes) };
+        columns.into_iter().enumerate().for_each(|(i, column)| put(first + i, column));
+    }
+    for first in (lines..whole).step_by(4) {
+        // SAFETY: four units from `first` on exist in each lane.
+        let columns = unsafe { transpose(src.add(4 * first), lane_bytes, lanes) };
+        columns.into_iter().enumerate().for_each(|(i, column)| put(first + i, column));
+    }
+    whole
+}
+
+/// Sixteen 32-bit units from each of `lanes` lanes `lane_bytes` apart; vector i has unit i of all lanes. Lanes from `lanes` on
+/// repeat the last one. Whole cache lines are read, where lanes are aligned, and each of them once: sixteen lanes a power of
+/// two apart are sixteen lines of one set of the cache, which holds eight.
+///
+/// # Safety
+/// 64 bytes must be readable at the start of each lane.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn transpose_lines(src: *const u8, lane_bytes: usize, lanes: usize) -> [__m512i; 16] {
+    let mut r = [_mm512_setzero_si512(); 16];
+    // See `transpose`.
+    let lane_bytes = std::hint::black_box(lane_bytes);
+    let mut from = src;
+    for (i, r) in r.iter_mut().enumerate() {
+        // SAFETY: the caller's promise.
+        *r = unsafe { _mm512_loadu_si512(from.cast()) };
+        from = from.wrapping_add(if i + 1 < lanes { lane_bytes } else { 0 });
+    }
+    // Within quarters: four lanes, four units.
+    let mut t = [_mm512_setzero_si512(); 16];
+    for g in (0..16).step_by(4) {
+        let (lo01, hi01) = (_mm512_unpacklo_epi32(r[g], r[g + 1]), _mm512_unpackhi_epi32(r[g], r[g + 1]));
+        let (lo23, hi23) =
+            (_mm512_unpacklo_epi32(r[g + 2], r[g + 3]), _mm512_unpackhi_epi32(r[g + 2], r[g + 3]));
+        t[g] = _mm512_unpacklo_epi64(lo01, lo23);
+        t[g + 1] = _mm512_unpackhi_epi64(lo01, lo23);
+        t[g + 2] = _mm512_unpacklo_epi64(hi01, hi23);
+        t[g + 3] = _mm512_unpackhi_epi64(hi01, hi23);
+    }
+    // The quarters themselves.
+    for j in 0..4 {
+        let (even01, odd01) =
+            (_mm512_shuffle_i32x4::<0x88>(t[j], t[4 + j]), _mm512_shuffle_i32x4::<0xdd>(t[j], t[4 + j]));
+        let (even23, odd23) = (
+            _mm512_shuffle_i32x4::<0x88>(t[8 + j], t[12 + j]),
+            _mm512_shuffle_i32x4::<0xdd>(t[8 + j], t[12 + j]),
+        );
+        r[j] = _mm512_shuffle_i32x4::<0x88>(even01, even23);
+        r[8 + j] = _mm512_shuffle_i32x4::<0xdd>(even01, even23);
+        r[4 + j] = _mm512_shuffle_i32x4::<0x88>(odd01, odd23);
+        r[12 + j] = _mm512_shuffle_i32x4::<0xdd>(odd01, odd23);
+    }
+    r
 }
 
 /// Four quarters of a vector.

@@ -4,7 +4,7 @@
 //! is the transposition of `pack_avx512.rs`. Where the lanes are neighbours, two rows are read and interleaved.
 
 use super::pack::{ROWS_AT_A_TIME as AHEAD, strip_pairs_any};
-use super::pack_avx512::transpose;
+use super::pack_avx512::transpose_units;
 use crate::Bf16;
 use std::arch::x86_64::*;
 
@@ -38,19 +38,13 @@ pub(super) unsafe fn strip_pairs(
         }
         done = k / 2 * 2;
     } else if step == 1 {
-        done = k / 8 * 8;
-        for k in (0..done).step_by(8) {
-            // SAFETY: eight k from k on exist in each lane.
-            let columns = unsafe { transpose(src.add(k).cast(), 2 * lane, lanes) };
-            // What the next strip will read, a quarter of its lanes at a time.
-            for i in 0..4 {
-                _mm_prefetch::<_MM_HINT_T0>(src.wrapping_add((lanes + k % 32 / 2 + i) * lane + k).cast());
-            }
-            for (i, column) in columns.into_iter().enumerate() {
-                // SAFETY: the destination has room for 16 at each pair.
-                unsafe { _mm512_storeu_ps(dst.add((k / 2 + i) * dst_step), _mm512_castsi512_ps(column)) };
-            }
-        }
+        // SAFETY: k/2 pairs exist in each lane; the destination has room for 16 at each.
+        let pairs = unsafe {
+            transpose_units(src.cast(), 2 * lane, lanes, k / 2, |unit, column| {
+                _mm512_storeu_ps(dst.add(unit * dst_step), _mm512_castsi512_ps(column));
+            })
+        };
+        done = 2 * pairs;
     }
     if done < k {
         let (src, dst) = (src.wrapping_add(done * step), dst.wrapping_add(done / 2 * dst_step));

@@ -14,7 +14,7 @@ const LINE: usize = 16;
 static FREE: Mutex<[Vec<Vec<f32>>; 48]> = Mutex::new([const { Vec::new() }; 48]);
 
 /// A borrowed buffer of f32, starting at a multiple of 64 bytes. What it holds is left over from its last use.
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     memory: Vec<f32>,
     start: usize,
     len: usize,
@@ -22,7 +22,7 @@ pub(super) struct Buffer {
 }
 
 /// A buffer of `len` floats.
-pub(super) fn take(len: usize) -> Buffer {
+pub(crate) fn take(len: usize) -> Buffer {
     let class = (len.max(1024).next_power_of_two().trailing_zeros() as usize).min(47);
     let reused = FREE.lock().unwrap_or_else(PoisonError::into_inner)[class].pop();
     let memory = reused.unwrap_or_else(|| vec![0.0; (1 << class) + LINE]);

@@ -19,25 +19,43 @@ enum Part {
 use Part::{Forward, InputGradient, WeightGradient};
 
 /// Label, rows of x, in, out.
-const LAYERS: &[(&str, Part, usize, usize, usize)] = &[
-    ("d4.mlp_up.fwd", Forward, 4096, 256, 1024),
-    ("d4.mlp_up.dgrad", InputGradient, 4096, 256, 1024),
-    ("d4.mlp_up.wgrad", WeightGradient, 4096, 256, 1024),
-    ("d4.logits.fwd", Forward, 1024, 256, 4096),
-    ("d6.mlp_down.fwd", Forward, 4096, 1536, 384),
-    ("d12.attn_proj.fwd", Forward, 2048, 768, 768),
-    ("d12.mlp_up.fwd", Forward, 2048, 768, 3072),
-    ("d12.mlp_up.dgrad", InputGradient, 2048, 768, 3072),
-    ("d12.mlp_up.wgrad", WeightGradient, 2048, 768, 3072),
-    ("d12.logits.fwd", Forward, 512, 768, 32_768),
-    ("d12.logits.wgrad", WeightGradient, 512, 768, 32_768),
-    ("d12.mlp_up.decode", Forward, 1, 768, 3072),
-    ("d12.logits.decode", Forward, 1, 768, 32_768),
+type Line = (&'static str, Part, usize, usize, usize);
+
+/// The three products of a layer.
+macro_rules! layer {
+    ($name:literal, $rows:expr, $inner:expr, $outer:expr) => {
+        [
+            (concat!($name, ".fwd"), Forward, $rows, $inner, $outer),
+            (concat!($name, ".dgrad"), InputGradient, $rows, $inner, $outer),
+            (concat!($name, ".wgrad"), WeightGradient, $rows, $inner, $outer),
+        ]
+    };
+}
+
+/// The layers of a training step at three depths. Logits are made in chunks of rows: d4 and d6 as the model cuts them.
+const TRAINING: &[[Line; 3]] = &[
+    layer!("d4.attn_proj", 4096, 256, 256),
+    layer!("d4.mlp_up", 4096, 256, 1024),
+    layer!("d4.mlp_down", 4096, 1024, 256),
+    layer!("d4.logits", 1024, 256, 4096),
+    layer!("d4.logits_32k", 128, 256, 32_768),
+    layer!("d6.attn_proj", 4096, 384, 384),
+    layer!("d6.mlp_up", 4096, 384, 1536),
+    layer!("d6.mlp_down", 4096, 1536, 384),
+    layer!("d6.logits", 128, 384, 32_768),
+    layer!("d12.attn_proj", 2048, 768, 768),
+    layer!("d12.mlp_up", 2048, 768, 3072),
+    layer!("d12.mlp_down", 2048, 3072, 768),
+    layer!("d12.logits", 512, 768, 32_768),
 ];
+
+/// One row: generating text.
+const DECODING: &[Line] =
+    &[("d12.mlp_up.decode", Forward, 1, 768, 3072), ("d12.logits.decode", Forward, 1, 768, 32_768)];
 
 /// One product per line of the table.
 pub(super) fn samples() -> Vec<Sample> {
-    let sample = |&(label, ref part, rows, inner, outer): &(&'static str, Part, usize, usize, usize)| {
+    let sample = |&(label, ref part, rows, inner, outer): &Line| {
         let product = |a, b, c, scalars: [f64; 4]| {
             let args = vec![Arg::input("a", a, Draw::Normal), Arg::input("b", b, Draw::Normal), c];
             Sample::new(label, args).with(&scalars)
@@ -49,7 +67,7 @@ pub(super) fn samples() -> Vec<Sample> {
             WeightGradient => product(dy, x, Arg::inout("c", w, Draw::NormalF32), [1.0, 1.0, 1.0, 0.0]),
         }
     };
-    LAYERS.iter().map(sample).collect()
+    TRAINING.iter().flatten().chain(DECODING).map(sample).collect()
 }
 
 /// Does the sample want A (0) or B (1) transposed?

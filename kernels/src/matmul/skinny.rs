@@ -17,7 +17,7 @@ const TASK_WORK: usize = 1 << 18;
 
 /// The kernel for this product, if it is one for few rows and there is such a kernel.
 pub(super) fn stream(p: &Product<'_>, micro: &Micro) -> Option<Stream> {
-    let few = p.c.size.0 <= micro.stream_rows && p.b.step == 1 && !p.symmetric;
+    let few = p.c.size.0 <= micro.stream_rows && p.b.step == 1 && p.symmetric.is_none();
     few.then_some(if p.b.dtype == DType::Bf16 { micro.stream_bf16 } else { micro.stream_f32 }).flatten()
 }
 

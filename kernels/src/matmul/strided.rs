@@ -3,6 +3,7 @@
 use super::kernel::Place;
 use crate::{Bf16, DType, Float, planted, simd};
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// Elements a slice must have for an (m, n) matrix with these strides.
 pub(super) fn span(m: usize, n: usize, row: usize, col: usize) -> usize {
@@ -39,6 +40,15 @@ impl<'a> Lanes<'a> {
     pub fn new<T: Float>(data: &'a [T], count: usize, k: usize, lane: usize, step: usize) -> Self {
         assert!(data.len() >= span(count, k, lane, step), "matmul: an operand is too short for its strides");
         Lanes { address: data.as_ptr().cast(), dtype: T::DTYPE, count, k, lane, step, _borrow: PhantomData }
+    }
+    /// Some of the lanes.
+    pub fn part(&self, lanes: Range<usize>) -> Self {
+        assert!(lanes.end <= self.count, "matmul: outside an operand");
+        Lanes {
+            address: self.address.wrapping_add(lanes.start * self.lane * self.dtype.size()),
+            count: lanes.len(),
+            ..*self
+        }
     }
     /// Where element `k` of lane `i` is. `T` must be the type of `dtype`.
     pub fn at<T: Float>(&self, i: usize, k: usize) -> *const T {
@@ -81,12 +91,20 @@ impl<'a> Target<'a> {
         col: usize,
     ) -> Self {
         assert!(len >= span(size.0, size.1, row, col), "matmul: c is too short for its strides");
+        // A single column may be taken for a row-major matrix. A part of several columns may not, even if it has one column.
+        let col = if size.1 == 1 { 1 } else { col };
         Target { address: data.cast(), dtype: T::DTYPE, size, row, col, _borrow: PhantomData }
     }
     /// Where the innermost kernel can write C itself: if neighbours of a row are adjacent.
     pub fn place(&self) -> Option<Place> {
         let place = Place { address: self.address, row: self.row, bytes: self.dtype.size() };
-        (self.col == 1 || self.size.1 == 1).then_some(place)
+        (self.col == 1).then_some(place)
+    }
+    /// Some rows and columns.
+    pub fn part(&self, rows: Range<usize>, cols: Range<usize>) -> Self {
+        assert!(rows.end <= self.size.0 && cols.end <= self.size.1, "matmul: outside c");
+        let at = (rows.start * self.row + cols.start * self.col) * self.dtype.size();
+        Target { address: self.address.wrapping_add(at), size: (rows.len(), cols.len()), ..*self }
     }
     /// The same memory as the transposed matrix.
     pub fn t(self) -> Self {

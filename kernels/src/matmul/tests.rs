@@ -48,7 +48,7 @@ fn product<T: Float, U: Float>(
         c: unsafe { Target::from_raw(c.as_mut_ptr(), c.len(), (m, n), cr, cc) },
         alpha,
         beta,
-        symmetric: false,
+        symmetric: None,
     };
     run(p, micro, true);
     let result = (0..m * n).map(|i| c[i / n * cr + i % n * cc].to_f64()).collect();

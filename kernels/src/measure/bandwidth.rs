@@ -5,7 +5,7 @@
 //! that a cache line is fetched before it is overwritten is the machine's own affair.
 
 use super::clock::best;
-use crate::{par, simd};
+use crate::{pages, par, simd};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const LANES: usize = 128;
 pub(super) fn read(bytes: usize, budget: Duration) -> f64 {
     let threads = par::threads();
     let part = (bytes / size_of::<f32>() / threads / LANES).max(1) * LANES;
-    let data = vec![1.0f32; part * threads];
+    let data = pages::filled(part * threads, 1.0f32);
     let (data, passes) = (&data[..], passes(part * threads * size_of::<f32>()));
     let seconds = best(budget, || {
         par::for_each_task(threads, |t| {
@@ -35,8 +35,8 @@ pub(super) fn triad(bytes: usize, budget: Duration) -> f64 {
     let threads = par::threads();
     let part = (bytes / 3 / size_of::<f32>() / threads).max(1);
     let n = part * threads;
-    let (b, c) = (vec![1.0f32; n], vec![2.0f32; n]);
-    let (mut a, passes) = (vec![0.0f32; n], passes(3 * n * size_of::<f32>()));
+    let (b, c) = (pages::filled(n, 1.0f32), pages::filled(n, 2.0f32));
+    let (mut a, passes) = (pages::filled(n, 0.0f32), passes(3 * n * size_of::<f32>()));
     let seconds = best(budget, || {
         par::for_each_rows(&mut a, 1, part, |first, a| {
             for _ in 0..passes {

@@ -33,7 +33,7 @@ pub(super) fn f32_flops(budget: Duration) -> f64 {
 /// FLOP/s of bf16 products summed in f32 pairs (`vdpbf16ps`), where the level in use and the machine have that.
 pub(super) fn bf16_flops(budget: Duration) -> Option<f64> {
     #[cfg(target_arch = "x86_64")]
-    if simd::level() == Simd::Avx512 && is_x86_feature_detected!("avx512bf16") {
+    if simd::multiplies_bf16() {
         return Some(measure(budget, x86::SUMS_512 * 32 * 2, x86::dot_bf16));
     }
     let _ = budget;
@@ -135,7 +135,7 @@ mod tests {
                 // SAFETY: as above. One lane of each sum is returned.
                 assert_eq!(unsafe { x86::fma_avx2(60) }, 2.0 * x86::SUMS_256 as f32);
             }
-            if is_x86_feature_detected!("avx512bf16") {
+            if simd::detected_bf16() {
                 // SAFETY: as above. Each round adds two products of 0.01, as bf16 has it, to each lane.
                 let sum = unsafe { x86::dot_bf16(100) };
                 let want = 200.0 * 0.01f32.powi(2) * (x86::SUMS_512 * 16) as f32;

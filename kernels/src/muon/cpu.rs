@@ -1,7 +1,8 @@
 //! Muon on the CPU: one streaming pass for the momentum; Newton–Schulz as matrix products (`quintic.rs`).
+//! Of several matrices each thread takes some, where they are small.
 
-use super::quintic::{BLOCK, Square, iterate, round, update};
-use super::{COEFFICIENTS, Muon, NORM_EPS};
+use super::quintic::{BLOCK, Square, each, iterate, round, update};
+use super::{COEFFICIENTS, Muon, NORM_EPS, matrices};
 use crate::check::host;
 use crate::{Cpu, Result, View, ViewMut, par, planted};
 
@@ -33,16 +34,18 @@ impl Muon for Cpu {
         bf16: bool,
     ) -> Result<()> {
         const OP: &str = "newton_schulz";
-        let (rows, cols) = (g.dims()[0], g.dims()[1]);
+        let (n, rows, cols) = matrices(g.dims());
         let g = host(OP, "g", g.as_slice::<f32>())?;
         let o = host(OP, "o", o.as_mut_slice::<f32>())?;
         let scratch = host(OP, "scratch", scratch.as_mut_slice::<f32>())?;
         if g.is_empty() {
             return Ok(());
         }
-        let polynomials = std::iter::repeat_n(COEFFICIENTS, steps);
         let order = bf16.then_some(Square::ScaledFirst);
-        iterate(o, scratch, (rows, cols), polynomials, order, |x| scale(g, x, bf16))
+        each(g, o, scratch, (n, rows, cols), |g, o, scratch| {
+            let polynomials = std::iter::repeat_n(COEFFICIENTS, steps);
+            iterate(o, scratch, (rows, cols), polynomials, order, |x| scale(g, x, bf16))
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The two kernels of Muon (Jordan et al. 2024, "Muon: an optimizer for hidden layers"): momentum, and the
 //! orthogonalisation of the update by a Newton–Schulz iteration.
 //!
-//! `buf`, `g`, `u`: one shape, f32; the matrices `G`, `X`: (R, C). Sums inside a product in f32.
+//! `buf`, `g`, `u`: one shape, f32; the matrices `G`, `X`: (R, C), or N of them, (N, R, C). Sums inside a product in f32.
 //! Momentum is an average with Nesterov's look-ahead: `buf += (1−μ)(g − buf)`, `u = (1−μ)·g + μ·buf`.
 //!
 //! Newton–Schulz sends every singular value of its argument towards 1 and keeps the singular vectors, with nothing but
@@ -58,16 +58,32 @@ pub fn muon_momentum(b: &dyn Backend, buf: ViewMut, g: View, u: ViewMut, momentu
     b.muon_momentum(buf, g, u, momentum)
 }
 
-/// Elements of scratch memory [`newton_schulz`] needs for an (rows, cols) matrix: two matrices of that size and three
-/// squares of the shorter side.
-pub fn newton_schulz_scratch(rows: usize, cols: usize) -> usize {
+/// N, R and C of (R, C) or (N, R, C).
+pub(crate) fn matrices(dims: &[usize]) -> (usize, usize, usize) {
+    match *dims {
+        [rows, cols] => (1, rows, cols),
+        [n, rows, cols] => (n, rows, cols),
+        _ => (0, 0, 0),
+    }
+}
+
+/// Elements of scratch memory [`newton_schulz`] needs for matrices (…, R, C): for each, two of that size and three squares
+/// of the shorter side.
+pub fn newton_schulz_scratch(dims: &[usize]) -> usize {
+    let (n, rows, cols) = matrices(dims);
     let s = rows.min(cols);
-    2 * rows * cols + 3 * s * s
+    n * (2 * rows * cols + 3 * s * s)
+}
+
+/// How many matrices (R, C) are worth giving to one call: many small ones, of which each thread takes some and shares
+/// nothing; large ones, of which all threads do one after the other, go one by one and need no memory for more.
+pub fn newton_schulz_batch(rows: usize, cols: usize) -> usize {
+    if quintic::alone(rows, cols) { 16 } else { 1 }
 }
 
 /// `o` = `g` with its singular values sent towards 1 by `steps` Newton–Schulz steps (Muon uses 5). Zero gives zero.
 ///
-/// `g`, `o`: (R, C), f32, contiguous; `scratch`: (at least [`newton_schulz_scratch`]), contents irrelevant before and
+/// `g`, `o`: (R, C) or (N, R, C), f32, contiguous; `scratch`: (at least [`newton_schulz_scratch`]), contents irrelevant before and
 /// after. With `bf16`, the scaled matrix, every product and every sum of the iteration are rounded to bf16, which is
 /// what running the iteration on bf16 tensors gives; sums inside a product stay f32.
 pub fn newton_schulz(
@@ -88,7 +104,9 @@ pub fn newton_schulz(
 /// What Newton–Schulz and Polar Express ask of their arguments: a matrix, room for the result, and scratch memory.
 pub(crate) fn orthogonalisation(op: &'static str, g: &View, o: &ViewMut, scratch: &ViewMut) -> Result<()> {
     check::dtype(op, "g", g.dtype(), WIDE)?;
-    check::rank(op, "g", g.dims(), 2, "(R, C)")?;
+    if g.dims().len() != 3 {
+        check::rank(op, "g", g.dims(), 2, "(R, C) or (N, R, C)")?;
+    }
     check::dims(op, "o", o.dims(), g.dims())?;
     check::contiguous(op, "g", g.layout())?;
     for (arg, out) in [("o", o), ("scratch", scratch)] {
@@ -98,18 +116,19 @@ pub(crate) fn orthogonalisation(op: &'static str, g: &View, o: &ViewMut, scratch
     }
     check::disjoint(op, "scratch", o, scratch)?;
     check::rank(op, "scratch", scratch.dims(), 1, "one dimension")?;
-    let (has, needs) = (scratch.numel(), newton_schulz_scratch(g.dims()[0], g.dims()[1]));
+    let (has, needs) = (scratch.numel(), newton_schulz_scratch(g.dims()));
     check::parameter(op, has >= needs, || format!("scratch has {has} elements, {needs} are needed"))
 }
 
-/// Of `steps` steps on a matrix (R, C) in f32: three products each, two with the shorter side twice and one with it three
-/// times. The matrix is read once, the result written once.
+/// Of `steps` steps on matrices (…, R, C) in f32: three products each, two with the shorter side twice and one with it
+/// three times. A matrix is read once, the result written once.
 pub(crate) fn schulz_cost(dims: &[usize], steps: usize) -> Cost {
-    let (rows, cols) = (dims[0] as f64, dims[1] as f64);
+    let (n, rows, cols) = matrices(dims);
+    let (n, rows, cols) = (n as f64, rows as f64, cols as f64);
     let short = rows.min(cols);
     // X·Xᵀ and A·A are symmetric: half of each is enough.
-    let flops = steps as f64 * (3.0 * short * rows * cols + short.powi(3));
-    Cost { flops, bytes: 8.0 * rows * cols }
+    let flops = n * steps as f64 * (3.0 * short * rows * cols + short.powi(3));
+    Cost { flops, bytes: 8.0 * n * rows * cols }
 }
 
 /// Registry entries.
@@ -174,33 +193,40 @@ fn momentum_sample((label, dims): (&'static str, &[usize; 2])) -> Sample {
     Sample::new(label, args).with(&[0.95])
 }
 
-/// Label, R, C, rounded to bf16.
-type Schulz = (&'static str, usize, usize, bool);
+/// Label, dims, rounded to bf16.
+pub(crate) type Schulz = (&'static str, &'static [usize], bool);
 
 const SCHULZ: &[Schulz] = &[
-    ("one element", 1, 1, false),
-    ("empty", 0, 5, false),
-    ("one row", 1, 40, false),
-    ("square", 32, 32, false),
-    ("tall", 48, 17, false),
-    ("wide", 17, 48, false),
-    ("wide, in bf16", 17, 48, true),
-    ("d4.attn_proj", 256, 256, false),
+    ("one element", &[1, 1], false),
+    ("empty", &[0, 5], false),
+    ("one row", &[1, 40], false),
+    ("square", &[32, 32], false),
+    ("tall", &[48, 17], false),
+    ("wide", &[17, 48], false),
+    ("wide, in bf16", &[17, 48], true),
+    ("no matrix", &[0, 5, 5], false),
+    ("three tall", &[3, 48, 17], false),
+    ("three wide, in bf16", &[3, 17, 48], true),
+    ("d4.attn_proj", &[256, 256], false),
 ];
 
 const REAL: &[Schulz] = &[
-    ("d4.mlp_up", 1024, 256, false),
-    ("d12.attn_proj", 768, 768, false),
-    ("d12.mlp_up", 3072, 768, false),
-    ("d12.mlp_up.bf16", 3072, 768, true),
+    ("d4.mlp_up", &[1024, 256], false),
+    ("d4.mlp_up.all", &[4, 1024, 256], false),
+    ("d4.attn.all", &[16, 256, 256], false),
+    ("d4.attn.all.bf16", &[16, 256, 256], true),
+    ("d12.attn_proj", &[768, 768], false),
+    ("d12.mlp_up", &[3072, 768], false),
+    ("d12.mlp_up.bf16", &[3072, 768], true),
 ];
 
-fn schulz_sample(&(label, rows, cols, bf16): &Schulz) -> Sample {
+/// A sample of this or another orthogonalisation: matrix, result, scratch; five steps, and whether in bf16.
+pub(crate) fn schulz_sample(&(label, dims, bf16): &Schulz) -> Sample {
     let args = vec![
-        Arg::input("g", &[rows, cols], Draw::NormalF32),
-        Arg::out_f32("o", &[rows, cols]),
+        Arg::input("g", dims, Draw::NormalF32),
+        Arg::out_f32("o", dims),
         // The kernel may leave anything here; the magnitude above accepts it.
-        Arg::inout("scratch", &[newton_schulz_scratch(rows, cols)], Draw::NormalF32),
+        Arg::inout("scratch", &[newton_schulz_scratch(dims)], Draw::NormalF32),
     ];
     Sample::new(label, args).with(&[5.0, if bf16 { 1.0 } else { 0.0 }])
 }

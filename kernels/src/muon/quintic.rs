@@ -5,6 +5,7 @@
 //! be, and kept in f32. Used by Newton–Schulz ([`super::newton_schulz`]) and Polar Express ([`crate::polar_express`]),
 //! which differ in their coefficients.
 
+use super::newton_schulz_scratch;
 use crate::matmul::{Matmul, matmul_symmetric};
 use crate::{Bf16, Cpu, Layout, Result, View, ViewMut, par, planted};
 
@@ -18,6 +19,38 @@ pub(crate) enum Square {
     ScaledFirst,
     /// As `c·(A·A)`, with the product rounded first.
     ScaledLast,
+}
+
+/// Multiply-adds of one product up to which a matrix is left to one thread, if there are several matrices.
+const SHARE: usize = 1 << 28;
+
+/// Is a matrix small enough to be left to one thread? Two that share it hand each other every product's result; with
+/// matrices of their own they share nothing.
+pub(crate) fn alone(rows: usize, cols: usize) -> bool {
+    rows.min(cols) * rows * cols <= SHARE
+}
+
+/// `f` on each of `n` matrices (R, C): its part of `g`, of `o`, and scratch memory of its own.
+pub(crate) fn each(
+    g: &[f32],
+    o: &mut [f32],
+    scratch: &mut [f32],
+    (n, rows, cols): (usize, usize, usize),
+    f: impl Fn(&[f32], &mut [f32], &mut [f32]) -> Result<()> + Sync + Send,
+) -> Result<()> {
+    let (size, room) = (rows * cols, newton_schulz_scratch(&[rows, cols]));
+    let (o, scratch) = (par::SharedPtr::new(o), par::SharedPtr::new(&mut scratch[..n * room]));
+    let one = |i: usize| {
+        // SAFETY: n matrices and n rooms (checked when the views were), each i given to one task.
+        let o = unsafe { std::slice::from_raw_parts_mut(o.get().add(i * size), size) };
+        // SAFETY: as above.
+        let scratch = unsafe { std::slice::from_raw_parts_mut(scratch.get().add(i * room), room) };
+        f(&g[i * size..][..size], o, scratch)
+    };
+    match alone(rows, cols) {
+        true => par::map_blocks(n, 1, |i| one(i.start)).into_iter().collect(),
+        false => (0..n).try_for_each(one),
+    }
 }
 
 /// `o` (R, C) = the matrix that `prepare` writes, after one step per polynomial. The iteration works on a wide matrix (s, l): a

@@ -9,7 +9,7 @@ fn matrix(rows: usize, cols: usize) -> Vec<f32> {
 
 fn schulz(b: &dyn Backend, g: &[f32], rows: usize, cols: usize, bf16: bool) -> Vec<f32> {
     let mut o = vec![f32::NAN; g.len()];
-    let mut scratch = vec![f32::NAN; newton_schulz_scratch(rows, cols)];
+    let mut scratch = vec![f32::NAN; newton_schulz_scratch(&[rows, cols])];
     let len = scratch.len();
     newton_schulz(
         b,

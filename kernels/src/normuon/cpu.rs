@@ -25,11 +25,12 @@ impl NorMuon for Cpu {
             for ((row, p), x) in
                 (first..).zip(p.chunks_exact_mut(cols)).zip(x[first * cols..].chunks_exact(cols))
             {
+                let factor = by_row.then(|| factors[row]); // the same for the whole row: a load and a check less per element
                 simd::vectorize(
                     #[inline(always)]
-                    || match by_row {
-                        true => move_row(p, x.iter().map(|x| (*x, factors[row])), lr, decay),
-                        false => move_row(p, x.iter().copied().zip(factors.iter().copied()), lr, decay),
+                    || match factor {
+                        Some(factor) => move_row(p, x.iter().map(|x| (*x, factor)), lr, decay),
+                        None => move_row(p, x.iter().copied().zip(factors.iter().copied()), lr, decay),
                     },
                 );
             }

@@ -18,7 +18,7 @@ fn two_steps<T: Element>(b: &dyn Backend, dims: [usize; 2], j: f64) -> [Vec<f64>
     [0.0, 1.0].map(|step| {
         let g = sine::<T>(n, 0.1, 2.0 + j + 10.0 * step);
         let (mut u, mut o) = (vec![T::default(); n], vec![T::default(); n]);
-        let mut scratch = vec![T::default(); newton_schulz_scratch(dims[0], dims[1])];
+        let mut scratch = vec![T::default(); newton_schulz_scratch(&dims)];
         let lens = [scratch.len(), moments.len()];
         let view = |v| View::from_slice::<T>(v, &dims).unwrap();
         muon_momentum(

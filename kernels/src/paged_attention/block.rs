@@ -1,9 +1,9 @@
 //! One query meeting one block of cached positions: scores, weights, weighted sum.
 
 use super::cpu::{BLOCK, Slots};
-use crate::Float;
 use crate::attention::lanes::{Lanes, Work};
 use crate::fast_math::exp_flushed_f32;
+use crate::{Float, simd};
 use std::ops::Range;
 
 /// The positions `lanes` of a block, for one query.
@@ -12,6 +12,8 @@ pub(super) struct Block<'a, T> {
     pub k: &'a [T],
     pub v: &'a [T],
     pub slots: &'a Slots,
+    /// The keys of the block after it, if they are to be asked for on the way.
+    pub next: Option<&'a Slots>,
     pub lanes: Range<usize>,
     pub scale: f32,
     /// The largest score so far, Σ exp relative to it, and D sums Σ exp·v.
@@ -24,10 +26,22 @@ impl<T: Float> Work for Block<'_, T> {
         let d = self.q.len();
         let [max, total, sums @ ..] = self.state else { return };
         let (mut weights, mut new_max) = ([f32::NEG_INFINITY; BLOCK], *max);
-        for lane in self.lanes.clone() {
-            let score = self.scale * dot::<V, T>(self.q, &self.k[self.slots.k[lane]..][..d]);
-            weights[lane] = score;
-            new_max = if score > new_max { score } else { new_max };
+        let key = |lane: usize| &self.k[self.slots.k[lane]..][..d];
+        let mut see = |lane: usize, dot: f32| {
+            weights[lane] = self.scale * dot;
+            new_max = if weights[lane] > new_max { weights[lane] } else { new_max };
+        };
+        let fours = self.lanes.len() / 4 * 4;
+        for lane in self.lanes.clone().take(fours).step_by(4) {
+            if self.next.is_some() {
+                (lane..lane + 4).for_each(|lane| ask(&self.v[self.slots.v[lane]..][..d]));
+            }
+            let dots = dots::<V, T, 4>(self.q, [0, 1, 2, 3].map(|i| key(lane + i)));
+            dots.into_iter().enumerate().for_each(|(i, dot)| see(lane + i, dot));
+        }
+        for lane in self.lanes.clone().skip(fours) {
+            let [dot] = dots::<V, T, 1>(self.q, [key(lane)]);
+            see(lane, dot);
         }
         // Nothing but −∞ so far: subtract nothing, so that −∞ − (−∞) does not make a NaN of a zero weight.
         let shift = if new_max == f32::NEG_INFINITY { 0.0 } else { new_max };
@@ -37,11 +51,14 @@ impl<T: Float> Work for Block<'_, T> {
         let decay = exp_flushed_f32(*max - shift);
         *max = new_max;
         *total = *total * decay + sum::<V>(&weights);
+        if let Some(next) = self.next {
+            next.k.iter().for_each(|&slot| ask(&self.k[slot..][..d]));
+        }
         let rows = || self.lanes.clone().map(|lane| (weights[lane], &self.v[self.slots.v[lane]..][..d]));
         let mut at = 0;
-        while at + 4 * V::WIDTH <= d {
-            add_rows::<V, T, 4>(decay, rows(), at, &mut sums[at..]);
-            at += 4 * V::WIDTH;
+        while at + 8 * V::WIDTH <= d {
+            add_rows::<V, T, 8>(decay, rows(), at, &mut sums[at..]);
+            at += 8 * V::WIDTH;
         }
         while at + V::WIDTH <= d {
             add_rows::<V, T, 1>(decay, rows(), at, &mut sums[at..]);
@@ -54,17 +71,30 @@ impl<T: Float> Work for Block<'_, T> {
     }
 }
 
-/// `x·y`: whole vectors in one accumulator, then the rest one by one.
+/// Ask for a row that is needed soon: rows of one head are too far apart for the hardware to look ahead.
 #[inline(always)]
-fn dot<V: Lanes, T: Float>(x: &[f32], y: &[T]) -> f32 {
-    let (mut acc, mut at) = (V::splat(0.0), 0);
-    let n = x.len().min(y.len());
+fn ask<T>(row: &[T]) {
+    simd::prefetch_row::<{ simd::SECOND }, _>(row.as_ptr(), row.len());
+}
+
+/// `x·y` for N rows y, none of which waits for another: whole vectors in one accumulator for each, then the rest one by one.
+#[inline(always)]
+fn dots<V: Lanes, T: Float, const N: usize>(x: &[f32], y: [&[T]; N]) -> [f32; N] {
+    let (mut acc, mut at) = ([V::splat(0.0); N], 0);
+    let n = y.iter().fold(x.len(), |n, y| n.min(y.len()));
     while at + V::WIDTH <= n {
-        // SAFETY: `at + WIDTH` elements are there in both.
-        acc = unsafe { acc.add_product(V::load(x.as_ptr().add(at)), V::load_wide(y.as_ptr().add(at))) };
+        for j in 0..N {
+            // SAFETY: `at + WIDTH` elements are there in both.
+            let terms = unsafe { (V::load(x.as_ptr().add(at)), V::load_wide(y[j].as_ptr().add(at))) };
+            acc[j] = acc[j].add_product(terms.0, terms.1);
+        }
         at += V::WIDTH;
     }
-    (at..n).fold(acc.sum(), |sum, i| sum + x[i] * y[i].to_f32())
+    let mut dots = [0.0; N];
+    for j in 0..N {
+        dots[j] = (at..n).fold(acc[j].sum(), |sum, i| sum + x[i] * y[j][i].to_f32());
+    }
+    dots
 }
 
 #[inline(always)]

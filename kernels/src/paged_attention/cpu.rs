@@ -160,9 +160,16 @@ impl Slots {
     /// Of the positions `from`, which lie in one block; the others stay 0.
     fn new(table: &Pages, layouts: &[Layout; 2], b: usize, kv_head: usize, from: Range<usize>) -> Slots {
         let mut slots = Slots { k: [0; BLOCK], v: [0; BLOCK] };
-        for position in from {
-            slots.k[position % BLOCK] = table.slot(&layouts[0], b, position, kv_head);
-            slots.v[position % BLOCK] = table.slot(&layouts[1], b, position, kv_head);
+        let mut first = from.start;
+        while first < from.end {
+            // Within a page the slots are a stride apart.
+            let end = from.end.min((first / table.page_len + 1) * table.page_len);
+            for (slots, layout) in [(&mut slots.k, &layouts[0]), (&mut slots.v, &layouts[1])] {
+                let (start, stride) = (table.slot(layout, b, first, kv_head), layout.strides()[1]);
+                let slots = &mut slots[first % BLOCK..][..end - first];
+                slots.iter_mut().enumerate().for_each(|(i, slot)| *slot = start + i * stride);
+            }
+            first = end;
         }
         slots
     }
@@ -186,14 +193,19 @@ fn attend_rows<T: Float>(
     }
     let first = (0..rows).map(|r| *seen(r).start()).min().unwrap_or(0);
     let last = (0..rows).map(|r| *seen(r).end()).max().unwrap_or(0);
-    for block in first / BLOCK..=last / BLOCK {
-        let start = block * BLOCK;
-        let slots = slots(first.max(start)..(last + 1).min(start + BLOCK));
+    let blocks = first / BLOCK..=last / BLOCK;
+    let of = |block: usize| slots(first.max(block * BLOCK)..(last + 1).min((block + 1) * BLOCK));
+    let mut ahead = blocks.clone().map(of);
+    let mut now = ahead.next();
+    for block in blocks {
+        let (start, next) = (block * BLOCK, ahead.next());
+        let Some(slots) = std::mem::replace(&mut now, next) else { continue };
         for (r, (q, state)) in q.chunks_exact(d).zip(state.chunks_exact_mut(d + 2)).enumerate() {
             let seen = seen(planted!("paged_attention.chunk_sees_its_end", r => rows - 1));
             let lanes = seen.start().saturating_sub(start)..(seen.end() + 1).saturating_sub(start).min(BLOCK);
             if lanes.start < lanes.end {
-                lanes::run(Block { q, k, v, slots: &slots, lanes, scale, state });
+                let next = now.as_ref().filter(|_| r == 0);
+                lanes::run(Block { q, k, v, slots: &slots, next, lanes, scale, state });
             }
         }
     }

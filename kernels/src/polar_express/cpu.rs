@@ -6,7 +6,8 @@
 use super::{COEFFICIENTS, MARGIN, PolarExpress, SHORTEST_ROW};
 use crate::check::host;
 use crate::dot::dot;
-use crate::muon::quintic::{Square, iterate, round};
+use crate::muon::matrices;
+use crate::muon::quintic::{Square, each, iterate, round};
 use crate::{Cpu, Result, View, ViewMut, par, planted, simd};
 
 impl PolarExpress for Cpu {
@@ -19,16 +20,18 @@ impl PolarExpress for Cpu {
         bf16: bool,
     ) -> Result<()> {
         const OP: &str = "polar_express";
-        let (rows, cols) = (g.dims()[0], g.dims()[1]);
+        let (n, rows, cols) = matrices(g.dims());
         let g = host(OP, "g", g.as_slice::<f32>())?;
         let o = host(OP, "o", o.as_mut_slice::<f32>())?;
         let scratch = host(OP, "scratch", scratch.as_mut_slice::<f32>())?;
         if g.is_empty() {
             return Ok(());
         }
-        let polynomials = COEFFICIENTS.into_iter().take(steps);
         let order = bf16.then_some(Square::ScaledLast);
-        iterate(o, scratch, (rows, cols), polynomials, order, |x| equilibrate(g, x, (rows, cols), bf16))
+        each(g, o, scratch, (n, rows, cols), |g, o, scratch| {
+            let polynomials = COEFFICIENTS.into_iter().take(steps);
+            iterate(o, scratch, (rows, cols), polynomials, order, |x| equilibrate(g, x, (rows, cols), bf16))
+        })
     }
 }
 

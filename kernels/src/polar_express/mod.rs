@@ -9,7 +9,7 @@
 //! Before that the rows are made equally long (MuonEq), each scaled to `‖X‖_F/√R`, so that an output feature with a small
 //! gradient counts as much as the others; and the whole is scaled to `X / (1.01·‖X‖_F + 1e-6)`, a little below 1, because
 //! rounding must not push a singular value out of the first interval. Rows are output features, also of a tall matrix,
-//! of which the iteration then transforms the transpose. Zero stays zero. `g`, `o`: (R, C), f32.
+//! of which the iteration then transforms the transpose. Zero stays zero. `g`, `o`: (R, C) or (N, R, C), f32.
 //! Where to read next: `cpu.rs`; [`crate::normuon`] for what is done with the result.
 
 mod cpu;
@@ -17,8 +17,8 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-use crate::muon::{newton_schulz_scratch, orthogonalisation, schulz_cost};
-use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
+use crate::muon::{Schulz, matrices, orthogonalisation, schulz_cost, schulz_sample};
+use crate::registry::{Cost, KernelInfo, Layouts};
 use crate::{Backend, DType, Result, View, ViewMut, check, profile};
 
 /// Equilibration and orthogonalisation.
@@ -42,8 +42,8 @@ const MARGIN: [f64; 2] = [1.01, 1e-6];
 
 /// `o` = `g` with rows of equal length and then its singular values sent to 1, by `steps` ≤ 5 steps. Zero gives zero.
 ///
-/// `g`, `o`: (R, C), f32, contiguous; `scratch`: (at least [`newton_schulz_scratch`]), contents irrelevant before and after.
-/// With `bf16`, the matrix, every factor, product and sum are rounded to bf16, which is what running all this on bf16
+/// `g`, `o`: (R, C) or (N, R, C), f32, contiguous; `scratch`: (at least [`crate::muon::newton_schulz_scratch`]), contents
+/// irrelevant before and after. With `bf16`, the matrix, every factor, product and sum are rounded to bf16, which is what running all this on bf16
 /// tensors gives; norms and sums inside a product stay wide.
 pub fn polar_express(
     b: &dyn Backend,
@@ -66,8 +66,8 @@ pub fn polar_express(
 pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     name: "polar_express",
     doc: "rows of equal length, then steps of X ← a·X + (b·A + c·A²)·X, A = X·Xᵀ, each with its own a, b, c",
-    samples: || SHAPES.iter().map(sample).collect(),
-    bench: || REAL.iter().map(sample).collect(),
+    samples: || SHAPES.iter().map(schulz_sample).collect(),
+    bench: || REAL.iter().map(schulz_sample).collect(),
     run: |b, ins, outs, s| {
         let [o, scratch] = outs else { unreachable!("two outputs") };
         polar_express(b, ins[0], o.reborrow(), scratch.reborrow(), s[0] as usize, s[1] != 0.0)
@@ -85,9 +85,10 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
         let one = if s.scalars[1] != 0.0 { 2048.0 } else { 1.0 };
         // One or two singular values may lie where the first polynomials are steep (a slope of 17, then of 4), and no other
         // directions share the error.
-        let steep = match s.dims("g").iter().min() {
-            Some(1) => 16.0,
-            Some(2) => 4.0,
+        let (_, rows, cols) = matrices(s.dims("g"));
+        let steep = match rows.min(cols) {
+            1 => 16.0,
+            2 => 4.0,
             _ => 1.0,
         };
         let one = one * steep;
@@ -97,29 +98,22 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     cost: |s, _| schulz_cost(s.dims("g"), s.scalars[0] as usize),
 }];
 
-type Shape = (&'static str, usize, usize, bool);
-
-const SHAPES: &[Shape] = &[
-    ("one element", 1, 1, false),
-    ("empty", 0, 5, false),
-    ("one row", 1, 40, false),
-    ("square", 32, 32, false),
-    ("tall", 48, 17, false),
-    ("wide", 17, 48, false),
-    ("wide, in bf16", 17, 48, true),
-    ("tall, in bf16", 48, 17, true),
-    ("d4.ve_gate", 2, 12, false),
-    ("d4.attn_proj", 256, 256, false),
+const SHAPES: &[Schulz] = &[
+    ("one element", &[1, 1], false),
+    ("empty", &[0, 5], false),
+    ("one row", &[1, 40], false),
+    ("square", &[32, 32], false),
+    ("tall", &[48, 17], false),
+    ("wide", &[17, 48], false),
+    ("wide, in bf16", &[17, 48], true),
+    ("tall, in bf16", &[48, 17], true),
+    ("three tall", &[3, 48, 17], false),
+    ("d4.ve_gate", &[2, 12], false),
+    ("d4.attn_proj", &[256, 256], false),
 ];
 
-const REAL: &[Shape] = &[("d12.mlp_up", 3072, 768, false), ("d12.attn_proj", 768, 768, false)];
-
-fn sample(&(label, rows, cols, bf16): &Shape) -> Sample {
-    let args = vec![
-        Arg::input("g", &[rows, cols], Draw::NormalF32),
-        Arg::out_f32("o", &[rows, cols]),
-        // The kernel may leave anything here; the magnitude above accepts it.
-        Arg::inout("scratch", &[newton_schulz_scratch(rows, cols)], Draw::NormalF32),
-    ];
-    Sample::new(label, args).with(&[5.0, if bf16 { 1.0 } else { 0.0 }])
-}
+const REAL: &[Schulz] = &[
+    ("d4.attn.all", &[16, 256, 256], false),
+    ("d12.mlp_up", &[3072, 768], false),
+    ("d12.attn_proj", &[768, 768], false),
+];

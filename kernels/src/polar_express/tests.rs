@@ -1,6 +1,7 @@
 //! What the definition promises, seen through the public function.
 
 use super::*;
+use crate::muon::newton_schulz_scratch;
 use crate::{Cpu, Reference, philox};
 
 fn matrix(rows: usize, cols: usize) -> Vec<f32> {
@@ -9,7 +10,7 @@ fn matrix(rows: usize, cols: usize) -> Vec<f32> {
 
 fn express(b: &dyn Backend, g: &[f32], [rows, cols]: [usize; 2], bf16: bool) -> Vec<f32> {
     let mut o = vec![f32::NAN; g.len()];
-    let mut scratch = vec![f32::NAN; newton_schulz_scratch(rows, cols)];
+    let mut scratch = vec![f32::NAN; newton_schulz_scratch(&[rows, cols])];
     let len = scratch.len();
     polar_express(
         b,

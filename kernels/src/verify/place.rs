@@ -7,6 +7,7 @@
 use super::case::Case;
 use crate::Result;
 use crate::element::{Bf16, DType, Element};
+use crate::pages;
 use crate::registry::{Arg, Draw, Layouts, Role, Sample};
 use crate::view::{Layout, View, ViewMut};
 
@@ -122,10 +123,12 @@ impl Data {
     /// Everything slack: a quiet NaN or a large number (for integers one that no id can be), each with recognisable bits.
     fn slack(dtype: DType, len: usize, nan: bool) -> Data {
         match dtype {
-            DType::F32 => Data::F32(vec![f32::from_bits(if nan { 0x7fc5_a5a5 } else { 0x7a5a_5a5a }); len]),
-            DType::Bf16 => Data::Bf16(vec![Bf16(if nan { 0x7fda } else { 0x7a5a }); len]),
-            DType::I32 => Data::I32(vec![-0x5a5a_5a5b; len]),
-            DType::F64 => Data::F64(vec![if nan { f64::NAN } else { 1.234_567e300 }; len]),
+            DType::F32 => {
+                Data::F32(pages::filled(len, f32::from_bits(if nan { 0x7fc5_a5a5 } else { 0x7a5a_5a5a })))
+            }
+            DType::Bf16 => Data::Bf16(pages::filled(len, Bf16(if nan { 0x7fda } else { 0x7a5a }))),
+            DType::I32 => Data::I32(pages::filled(len, -0x5a5a_5a5b)),
+            DType::F64 => Data::F64(pages::filled(len, if nan { f64::NAN } else { 1.234_567e300 })),
         }
     }
     fn bits(&self) -> Vec<u64> {

@@ -9,6 +9,6 @@ mod optimizer;
 
 pub use adamw::AdamWState;
 pub use clip::clip_grad_norm;
-pub use muon::{MuonState, NsDtype};
-pub use normuon::NorMuonState;
+pub use muon::{MuonState, MuonUpdate, NsDtype, muon_step};
+pub use normuon::{NorMuonState, NorMuonUpdate, normuon_step};
 pub use optimizer::{Hyper, Optimizer, Rule, StepSettings};

@@ -1,8 +1,8 @@
 //! The optimizer of a whole model, of either generation: which weight is updated by which rule, at which rate.
 
 use super::adamw::AdamWState;
-use super::muon::{MuonState, NsDtype};
-use super::normuon::NorMuonState;
+use super::muon::{MuonState, MuonUpdate, NsDtype, muon_step};
+use super::normuon::{NorMuonState, NorMuonUpdate, normuon_step};
 use crate::error::{Result, TrainError};
 use autograd::Parameter;
 use kernels::planted;
@@ -138,28 +138,35 @@ impl Optimizer {
     pub fn step(&mut self, params: &mut [Parameter], s: StepSettings) -> Result<()> {
         self.steps += 1;
         let Hyper { eps, ns, .. } = self.hyper;
+        let mut muon: BTreeMap<Vec<usize>, (f64, Vec<MuonUpdate>)> = BTreeMap::new();
+        let mut normuon: BTreeMap<Vec<usize>, (f64, Vec<NorMuonUpdate>)> = BTreeMap::new();
         for (p, state) in params.iter_mut().zip(&mut self.states) {
             let Some(g) = p.grad().get() else { continue };
-            let weight = p.value_mut();
+            let p = p.value_mut();
+            let group = p.dims().to_vec(); // matrices of one shape have one rate
             match state {
                 State::AdamW { state, lr, betas: (beta1, beta2), weight_decay } => {
                     let (lr, beta1, beta2) = (*lr * s.lr_multiplier, *beta1, *beta2);
                     let step = planted!("optimizer.steps_not_counted", self.steps => 1);
                     let h = AdamWParams { lr, beta1, beta2, eps, weight_decay: *weight_decay, step };
-                    state.step(weight, &g, h)?;
+                    state.step(p, &g, h)?;
                 }
                 State::Muon(state, lr) => {
-                    state.step(weight, &g, *lr * s.lr_multiplier, s.muon_momentum, ns)?;
+                    muon.entry(group).or_insert((*lr, Vec::new())).1.push(MuonUpdate { state, p, g });
                 }
                 State::NorMuon(state, lr) => {
-                    let lr = *lr * s.lr_multiplier;
-                    let decay = planted!("optimizer.decay_not_scheduled", s.muon_weight_decay => 0.28);
-                    state.step(weight, &g, lr, s.muon_momentum, decay, ns)?;
+                    normuon.entry(group).or_insert((*lr, Vec::new())).1.push(NorMuonUpdate { state, p, g });
                 }
             }
-            drop(g);
-            planted!("optimizer.gradients_not_cleared", p.grad().clear() => ());
         }
+        for (lr, updates) in muon.into_values() {
+            muon_step(updates, lr * s.lr_multiplier, s.muon_momentum, ns)?;
+        }
+        let weight_decay = planted!("optimizer.decay_not_scheduled", s.muon_weight_decay => 0.28);
+        for (lr, updates) in normuon.into_values() {
+            normuon_step(updates, lr * s.lr_multiplier, s.muon_momentum, weight_decay, ns)?;
+        }
+        planted!("optimizer.gradients_not_cleared", params.iter().for_each(|p| p.grad().clear()) => ());
         Ok(())
     }
     /// Every state tensor by name (`<weight>.m`, `.v`, `.buf`, `.second`), for a checkpoint.

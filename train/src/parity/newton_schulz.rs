@@ -48,7 +48,7 @@ fn orthogonalised(g: &Tensor, bf16: bool) -> Checked<Tensor> {
         return fail(format!("{g:?} is not an f32 matrix"));
     }
     let mut o = g.uninit_like()?;
-    let scratch = newton_schulz_scratch(g.dim(0), g.dim(1));
+    let scratch = newton_schulz_scratch(g.dims());
     let mut scratch = Tensor::uninit(&[scratch], DType::F32, Device::Cpu)?;
     newton_schulz(Device::Cpu.backend(), g.view(), o.view_mut()?, scratch.view_mut()?, STEPS, bf16)?;
     Ok(o)

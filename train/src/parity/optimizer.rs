@@ -6,7 +6,9 @@
 
 use super::input::{Tensors, json};
 use super::report::{Checked, Reporter, Stop, Tolerance, fail};
-use crate::optim::{AdamWState, Hyper, MuonState, NsDtype, Optimizer, StepSettings, clip_grad_norm};
+use crate::optim::{
+    AdamWState, Hyper, MuonState, MuonUpdate, NsDtype, Optimizer, StepSettings, clip_grad_norm, muon_step,
+};
 use ::model::scaling::{ClassicLrs, width_lr_scale};
 use autograd::Parameter;
 use serde::Deserialize;
@@ -179,7 +181,8 @@ fn rule_steps(data: &Tensors, info: &Info, variant: Variant<'_>) -> Checked<Hist
             let g = gradient(data, i, name, &p)?;
             let lrs = rates.absolute()?;
             if name.starts_with("muon.") {
-                muon.step(&mut p, g, lrs.matrices, rates.muon_momentum, variant.ns)?;
+                let update = MuonUpdate { state: &mut muon, p: &mut p, g: g.clone() };
+                muon_step(vec![update], lrs.matrices, rates.muon_momentum, variant.ns)?;
             } else {
                 let lr = match name {
                     _ if name.starts_with("adamw.lm_head") => lrs.lm_head,

@@ -3,7 +3,7 @@
 
 use super::input::{Tensors, json};
 use super::report::{Checked, Reporter, Stop, Tolerance, fail};
-use crate::optim::{AdamWState, NorMuonState, NsDtype};
+use crate::optim::{AdamWState, NorMuonState, NorMuonUpdate, NsDtype, normuon_step};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -70,7 +70,8 @@ fn muon(
     for (i, step) in info.hyperparams_per_step.iter().enumerate() {
         let g = data.get(&format!("grad{i}.{name}"))?;
         let lr = info.muon_base.lr * step.lr_mult;
-        state.step(&mut p, g, lr, step.muon_momentum, step.muon_weight_decay, ns)?;
+        let update = NorMuonUpdate { state: &mut state, p: &mut p, g: g.clone() };
+        normuon_step(vec![update], lr, step.muon_momentum, step.muon_weight_decay, ns)?;
         let stored = format!("p{}{tag}.{name}", i + 1);
         report.tensors(&stored, &p, data.get(&stored)?, tolerance);
     }

@@ -11,6 +11,7 @@ pub const RULE: &str = "crates depend only on the layers below them; oracle crat
 /// For each crate, the crates of ours it may depend on.
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("emulator", &[]),
+    ("emulator-libcuda", &["emulator"]),
     ("kernels", &["emulator"]),
     ("tensor", &["kernels"]),
     ("autograd", &["kernels", "tensor"]),

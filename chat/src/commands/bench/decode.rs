@@ -7,6 +7,7 @@
 use super::facts::{self, Watch, number};
 use super::generation::Generation;
 use super::steps::Shape;
+use crate::commands::shared::Weights;
 use crate::globals::{Globals, Usage};
 use crate::output::{self, Progress};
 use anyhow::{Context, bail};
@@ -23,6 +24,7 @@ use std::process::ExitCode;
     after_help = "Examples:\n  nanochat bench decode                              depth 4, a prompt of 256 tokens, 128 new ones\n  \
 nanochat bench decode --depth 12 --batch 8 --dtype bf16\n  \
 nanochat bench decode --profile                    which kernels the time goes to\n  \
+nanochat bench decode --quantize int8              matrices of int8\n  \
 nanochat bench decode --json result.json           the result in a file, too\n  \
 nanochat bench decode --serve                      then type `prefill 3`, `decode 32`, `quit`\n\n\
 `of bound` is the time that reading every weight and the cache once would take, at the bandwidth that this machine was\n\
@@ -43,6 +45,8 @@ pub struct Args {
     /// Tokens drawn for every row
     #[arg(long = "new", alias = "new-tokens", value_name = "N", default_value_t = 128)]
     pub(super) new_tokens: usize,
+    #[command(flatten)]
+    pub(super) weights: Weights,
     /// Timed prefills (one more goes before them)
     #[arg(long, value_name = "N", default_value_t = 3)]
     prefills: usize,

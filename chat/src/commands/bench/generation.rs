@@ -43,7 +43,7 @@ impl Generation {
                 *weight = init::normal(globals.seed, stream as u64, STD, &dims, options.device)?;
             }
         }
-        let gpt = Gpt::from_weights(config, weights, options)?.for_inference()?;
+        let gpt = Gpt::from_weights(config, weights, options)?.for_inference(args.weights.quantize())?;
         let mut tokens = Philox::new(globals.seed, STREAM);
         let vocab = u32::try_from(gpt.config().vocab_size).unwrap_or(u32::MAX);
         let prompt = (0..args.prompt).map(|_| tokens.below(vocab) as i32).collect();
