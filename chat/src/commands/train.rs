@@ -1,6 +1,6 @@
 //! `nanochat train`: pretraining and fine-tuning.
 
-use super::shared::{self, load_tokenizer, stop_flag};
+use super::shared::{self, NsArg, load_tokenizer, stop_flag};
 use crate::globals::{Globals, Usage};
 use crate::output::{self, Progress};
 use crate::profile;
@@ -12,7 +12,7 @@ use serde_json::json;
 use std::process::ExitCode;
 use tensor::DType;
 use train::data::Dataset;
-use train::optim::{Hyper, NsDtype};
+use train::optim::Hyper;
 use train::stage::base::{Base, BaseOptions};
 use train::stage::sft::{Sft, SftOptions};
 use train::stage::{RunOptions, StageSummary, run_stage};
@@ -51,16 +51,6 @@ pub struct StageArgs {
     /// Precision of Muon's Newton-Schulz iteration
     #[arg(long, value_enum, default_value_t)]
     ns_dtype: NsArg,
-}
-
-/// Precision of Newton–Schulz.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum NsArg {
-    /// 32-bit floats
-    #[default]
-    F32,
-    /// bf16, as the original
-    Bf16,
 }
 
 /// `train base`.
@@ -228,15 +218,8 @@ impl BaseArgs {
             lm_head: self.unembedding_lr,
             matrices: self.matrix_lr,
         };
-        let ns = ns(self.stage.ns_dtype);
+        let ns = self.stage.ns_dtype.chosen();
         Hyper { lrs: lrs.scaled_to(n_embd), weight_decay: self.weight_decay, ns, ..Hyper::classic(n_embd) }
-    }
-}
-
-fn ns(arg: NsArg) -> NsDtype {
-    match arg {
-        NsArg::F32 => NsDtype::F32,
-        NsArg::Bf16 => NsDtype::Bf16,
     }
 }
 
@@ -342,7 +325,8 @@ fn sft(args: &SftArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
         matrices: lr("matrix_lr", 0.02),
     };
     let n_embd = gpt.config().n_embd;
-    let hyper = Hyper { lrs: lrs.scaled_to(n_embd), ns: ns(args.stage.ns_dtype), ..Hyper::classic(n_embd) };
+    let hyper =
+        Hyper { lrs: lrs.scaled_to(n_embd), ns: args.stage.ns_dtype.chosen(), ..Hyper::classic(n_embd) };
     let run = RunOptions {
         run: layout.run(&args.run),
         steps: options.num_iterations,

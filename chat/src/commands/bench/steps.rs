@@ -1,6 +1,6 @@
 //! A training step that can be repeated and timed: a model, its optimizer and random batches.
 
-use super::train::{Args, NsArg};
+use super::train::Args;
 use crate::globals::Globals;
 use crate::profile;
 use kernels::philox::Philox;
@@ -9,7 +9,7 @@ use std::time::Instant;
 use tensor::DType;
 use train::TrainError;
 use train::data::Batch;
-use train::optim::{Hyper, NsDtype, Optimizer, StepSettings};
+use train::optim::{Hyper, Optimizer, StepSettings};
 use train::schedule::classic_muon_momentum;
 use train::trainer;
 
@@ -76,10 +76,7 @@ impl Bench {
         if gpt.options().compute == DType::F32 {
             profile::expect(gpt.config().memory_plan(args.device_batch_size, gpt.config().sequence_len));
         }
-        let ns = match args.ns_dtype {
-            NsArg::F32 => NsDtype::F32,
-            NsArg::Bf16 => NsDtype::Bf16,
-        };
+        let ns = args.ns_dtype.chosen();
         let hyper = Hyper { ns, ..Hyper::classic(gpt.config().n_embd) };
         let optimizer = Optimizer::new(gpt.params(), hyper)?;
         let tokens = Philox::new(globals.seed, STREAM);
