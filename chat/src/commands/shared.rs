@@ -8,7 +8,32 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokenizer::Tokenizer;
 use train::checkpoint::{self, State};
+use train::optim::NsDtype;
 use train::run::Layout;
+
+/// Precision of Muon's Newton–Schulz iteration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum NsArg {
+    /// bf16 where this processor multiplies it, f32 elsewhere
+    #[default]
+    Auto,
+    /// 32-bit floats
+    F32,
+    /// bf16, as the original
+    #[value(alias = "bfloat16")]
+    Bf16,
+}
+
+impl NsArg {
+    /// What it means here.
+    pub fn chosen(self) -> NsDtype {
+        match self {
+            NsArg::Auto => NsDtype::fastest(),
+            NsArg::F32 => NsDtype::F32,
+            NsArg::Bf16 => NsDtype::Bf16,
+        }
+    }
+}
 
 static STOP: AtomicBool = AtomicBool::new(false);
 static CHATTING: AtomicBool = AtomicBool::new(false);

@@ -1,6 +1,6 @@
 //! `nanochat train`: pretraining and fine-tuning.
 
-use super::shared::{self, Generation, load_tokenizer, stop_flag};
+use super::shared::{self, Generation, NsArg, load_tokenizer, stop_flag};
 use crate::globals::{Globals, Usage};
 use crate::output::{self, Progress};
 use crate::profile;
@@ -14,7 +14,7 @@ use serde_json::json;
 use std::process::ExitCode;
 use tensor::DType;
 use train::data::Dataset;
-use train::optim::{Hyper, NsDtype};
+use train::optim::Hyper;
 use train::stage::base::{Base, BaseOptions, CurrentOptions};
 use train::stage::sft::{Sft, SftOptions};
 use train::stage::{RunOptions, StageSummary, run_stage};
@@ -70,16 +70,6 @@ pub enum Part {
     QkGain,
     /// Windows
     Windows,
-}
-
-/// Precision of Newton–Schulz.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum NsArg {
-    /// 32-bit floats
-    #[default]
-    F32,
-    /// bf16, as the original
-    Bf16,
 }
 
 /// `train base`.
@@ -297,7 +287,7 @@ impl BaseArgs {
     fn hyper(&self, n_embd: usize, dial: Option<&Dial>) -> Hyper {
         let (embedding, head) =
             (self.or(self.embedding_lr, 0.2, 0.3), self.or(self.unembedding_lr, 0.004, 0.008));
-        let ns = ns(self.stage.ns_dtype);
+        let ns = self.stage.ns_dtype.chosen();
         if let Some(dial) = dial {
             let lrs = CurrentLrs::tuned(embedding, head, self.scalar_lr, self.matrix_lr);
             return Hyper { ns, ..Hyper::current(lrs.scaled_to(n_embd, dial.batch_lr_scale)) };
@@ -305,13 +295,6 @@ impl BaseArgs {
         let lrs = ClassicLrs { wte: embedding, lm_head: head, matrices: self.matrix_lr };
         let weight_decay = self.weight_decay.unwrap_or(0.0);
         Hyper { lrs: lrs.scaled_to(n_embd), weight_decay, ns, ..Hyper::classic(n_embd) }
-    }
-}
-
-fn ns(arg: NsArg) -> NsDtype {
-    match arg {
-        NsArg::F32 => NsDtype::F32,
-        NsArg::Bf16 => NsDtype::Bf16,
     }
 }
 
@@ -422,7 +405,7 @@ fn sft(args: &SftArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
         matrices: lr("matrix_lr", 0.02),
     };
     let n_embd = gpt.config().n_embd;
-    let ns = ns(args.stage.ns_dtype);
+    let ns = args.stage.ns_dtype.chosen();
     let hyper = if gpt.config().family == Family::Current {
         let scalar = lr("scalar_lr", 0.5);
         let rates = CurrentLrs::tuned(lrs.wte, lrs.lm_head, scalar, lrs.matrices);

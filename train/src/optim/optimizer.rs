@@ -36,7 +36,7 @@ impl Hyper {
             betas: (0.8, 0.95),
             eps: 1e-10,
             weight_decay: 0.0,
-            ns: NsDtype::default(),
+            ns: NsDtype::fastest(),
             current: None,
         }
     }

@@ -1,6 +1,6 @@
 //! A training step that can be repeated and timed: a model, its optimizer and random batches.
 
-use super::train::{Args, NsArg};
+use super::train::Args;
 use crate::commands::shared::Generation;
 use crate::globals::Globals;
 use crate::profile;
@@ -11,7 +11,7 @@ use std::time::Instant;
 use tensor::DType;
 use train::TrainError;
 use train::data::Batch;
-use train::optim::{Hyper, NsDtype, Optimizer, StepSettings};
+use train::optim::{Hyper, Optimizer, StepSettings};
 use train::schedule::classic_muon_momentum;
 use train::trainer;
 
@@ -81,10 +81,7 @@ impl Bench {
         if gpt.options().compute == DType::F32 {
             profile::expect(gpt.config().memory_plan(args.device_batch_size, gpt.config().sequence_len));
         }
-        let ns = match args.ns_dtype {
-            NsArg::F32 => NsDtype::F32,
-            NsArg::Bf16 => NsDtype::Bf16,
-        };
+        let ns = args.ns_dtype.chosen();
         let n_embd = gpt.config().n_embd;
         let hyper = match args.shape.generation {
             Generation::Classic => Hyper::classic(n_embd),
