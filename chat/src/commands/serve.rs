@@ -85,11 +85,17 @@ const IDLE_CONNECTIONS: usize = 256;
 
 /// Run the command.
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
-    let sampling =
-        Sampling { temperature: args.temperature, top_k: args.top_k, seed: globals.seed, ..Sampling::default() };
+    let sampling = Sampling {
+        temperature: args.temperature,
+        top_k: args.top_k,
+        seed: globals.seed,
+        ..Sampling::default()
+    };
     sampling.check().map_err(|refusal| Usage(refusal.to_string()))?;
     if [args.max_batch, args.queue, args.chunk, args.max_tokens, args.cache_memory].contains(&0) {
-        bail!(Usage("--max-batch, --queue, --chunk, --max-tokens and --cache-memory must be at least 1".into()));
+        bail!(Usage(
+            "--max-batch, --queue, --chunk, --max-tokens and --cache-memory must be at least 1".into()
+        ));
     }
     if args.api_key.as_ref().is_some_and(|key| key.trim().is_empty()) {
         bail!(Usage("--api-key is empty: give a token, or leave it out".into()));
@@ -101,7 +107,8 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
 
-    let loaded = shared::load_run(globals, args.run.as_deref(), None)?.for_inference(args.weights.quantize())?;
+    let loaded =
+        shared::load_run(globals, args.run.as_deref(), None)?.for_inference(args.weights.quantize())?;
     let trained = loaded.gpt.config().sequence_len;
     let context = args.context.unwrap_or(trained).min(loaded.gpt.rotary().positions()).max(2);
     let limits = Limits { rows: args.max_batch, waiting: args.queue, chunk: args.chunk, context };
@@ -145,7 +152,10 @@ fn pages(args: &Args, page_bytes: usize, context: usize) -> anyhow::Result<usize
     let affordable = (args.cache_memory << 20) / page_bytes.max(1);
     if affordable < row {
         let need = (row * page_bytes).div_ceil(1 << 20);
-        bail!(Usage(format!("--cache-memory {}: one row of {context} tokens needs {need} MiB", args.cache_memory)));
+        bail!(Usage(format!(
+            "--cache-memory {}: one row of {context} tokens needs {need} MiB",
+            args.cache_memory
+        )));
     }
     Ok(affordable.min(2 * args.max_batch * row))
 }

@@ -71,14 +71,19 @@ impl Answer {
     /// What was said before the first token: the role, or the prompt again.
     pub fn openings(&self) -> Vec<Value> {
         let opening = |index: usize| match self.kind {
-            Kind::Chat => Some(self.chunk(index, json!({ "role": "assistant", "content": "" }), Value::Null, None)),
-            Kind::Completion => self.echo.then(|| self.chunk(index, json!(self.prompt_text(index)), Value::Null, None)),
+            Kind::Chat => {
+                Some(self.chunk(index, json!({ "role": "assistant", "content": "" }), Value::Null, None))
+            }
+            Kind::Completion => {
+                self.echo.then(|| self.chunk(index, json!(self.prompt_text(index)), Value::Null, None))
+            }
         };
         (0..self.choices.len()).filter_map(opening).collect()
     }
     fn prompt_text(&self, choice: usize) -> String {
         let ids = self.prompts.get(choice / self.samples).map_or(&[][..], Vec::as_slice);
-        let words: Vec<u32> = ids.iter().copied().filter(|&id| self.tokenizer.as_special(id).is_none()).collect();
+        let words: Vec<u32> =
+            ids.iter().copied().filter(|&id| self.tokenizer.as_special(id).is_none()).collect();
         self.tokenizer.decode(&words).unwrap_or_default()
     }
     /// Takes what happened to a sample of prompt `prompt`. Returns the piece to send, where there is something to say.
@@ -139,7 +144,8 @@ impl Answer {
     fn logprobs(&self, token: &Token) -> Option<Value> {
         let ends = [Special::AssistantEnd, Special::Bos].map(Some);
         // The token that ends an answer has no part in its text.
-        let logprobs = token.logprobs.as_ref().filter(|_| !ends.contains(&self.tokenizer.as_special(token.id)))?;
+        let logprobs =
+            token.logprobs.as_ref().filter(|_| !ends.contains(&self.tokenizer.as_special(token.id)))?;
         let one = |id: u32, logprob: f32| {
             let bytes = self.tokenizer.token(id).unwrap_or(&[]);
             let finite = if logprob.is_finite() { logprob } else { -9999.0 }; // JSON has no infinity
@@ -201,7 +207,8 @@ impl Answer {
             "prompt_tokens_details": { "cached_tokens": self.reused },
         })
     }
-    /// The last piece of a stream that was asked to count, with the ids of the prompts, so that whoever has the answer's can look at attention.
+    /// The last piece of a stream that was asked to count, with the ids of the prompts, so that whoever has the
+    /// answer's can look at attention.
     pub fn closing(&self) -> Value {
         let object = if self.kind == Kind::Chat { "chat.completion.chunk" } else { "text_completion" };
         let mut chunk = self.head(object);
@@ -212,7 +219,8 @@ impl Answer {
     }
     /// The answer as a whole.
     pub fn whole(&self) -> Value {
-        let choices: Vec<Value> = self.choices.iter().enumerate().map(|(i, choice)| self.choice(i, choice)).collect();
+        let choices: Vec<Value> =
+            self.choices.iter().enumerate().map(|(i, choice)| self.choice(i, choice)).collect();
         let mut all = self.head(if self.kind == Kind::Chat { "chat.completion" } else { "text_completion" });
         all.insert("choices".into(), Value::Array(choices));
         all.insert("usage".into(), self.usage());
@@ -266,4 +274,3 @@ fn reason(finish: &Finish) -> &'static str {
         Finish::Damaged => "error",
     }
 }
-

@@ -1,9 +1,10 @@
 //! From the body of a request to what the engine is asked: all limits are here.
 //!
-//! They are those of the original's web server (at most 500 messages, 8,000 characters each, 32,000 together, temperature
-//! 0–2, top-k 0–200, 1–4,096 new tokens), and what goes beyond them is refused, not cut. Two things are wider: a
-//! first message of `system` is taken, since standard clients send one, and goes in front of the user's first; and the prompt may be as
-//! long as the context. `max_tokens` is what may be generated at most: the end of the context ends the answer, too.
+//! They are those of the original's web server (at most 500 messages, 8,000 characters each, 32,000 together,
+//! temperature 0–2, top-k 0–200, 1–4,096 new tokens), and what goes beyond them is refused, not cut. Two things are
+//! wider: a first message of `system` is taken, since standard clients send one, and goes in front of the user's first;
+//! and the prompt may be as long as the context. `max_tokens` is what may be generated at most: the end of the context
+//! ends the answer, too.
 
 use super::error::ApiError;
 use super::fields::Fields;
@@ -81,7 +82,9 @@ pub fn chat(body: &Value, tokenizer: &Tokenizer, defaults: &Defaults) -> Result<
     let truncate = match fields.text("truncation")? {
         None | Some("disabled") => false,
         Some("auto") => true,
-        Some(other) => return Err(fields.wrong("truncation", format!("must be auto or disabled, not {other:?}"))),
+        Some(other) => {
+            return Err(fields.wrong("truncation", format!("must be auto or disabled, not {other:?}")));
+        }
     };
     let wanted = max_tokens.unwrap_or(defaults.max_tokens);
     // Half of the context at most is kept free for the answer when old turns are dropped.
@@ -128,7 +131,8 @@ fn common(
         && model != defaults.model
         && model != "nanochat"
     {
-        let error = ApiError::not_found(format!("there is no model {model:?} here; this is {:?}", defaults.model));
+        let error =
+            ApiError::not_found(format!("there is no model {model:?} here; this is {:?}", defaults.model));
         return Err(error.code("model_not_found"));
     }
     let f32_of = |field, range| fields.number(field, range).map(|x| x.map(|x| x as f32));
@@ -155,7 +159,9 @@ fn common(
     };
     let echo = fields.flag("echo")?;
     if echo && logprobs.is_some() {
-        return Err(fields.wrong("echo", "cannot be had together with logprobs").code("unsupported_parameter"));
+        return Err(fields
+            .wrong("echo", "cannot be had together with logprobs")
+            .code("unsupported_parameter"));
     }
     Ok(Ask { requests: prompts.into_iter().map(request).collect(), stream, include_usage, echo })
 }
@@ -184,7 +190,12 @@ fn stop(fields: &Fields) -> Result<Vec<String>, ApiError> {
 /// Text, a list of texts, ids, or a list of lists of ids. Texts begin a document; ids are taken as they are.
 fn prompts(fields: &Fields, tokenizer: &Tokenizer) -> Result<Vec<Vec<u32>>, ApiError> {
     let value = fields.get("prompt").ok_or_else(|| fields.wrong("prompt", "is missing"))?;
-    let wrong = || fields.wrong("prompt", "must be a string, a list of strings, a list of token ids, or a list of such lists");
+    let wrong = || {
+        fields.wrong(
+            "prompt",
+            "must be a string, a list of strings, a list of token ids, or a list of such lists",
+        )
+    };
     let text = |text: &str| -> Result<Vec<u32>, ApiError> {
         if text.chars().count() > MAX_CHARS[1] {
             return Err(fields.wrong("prompt", format!("has more than {} characters", MAX_CHARS[1])));
@@ -204,7 +215,9 @@ fn prompts(fields: &Fields, tokenizer: &Tokenizer) -> Result<Vec<Vec<u32>>, ApiE
         return Ok(vec![one]);
     }
     if !(1..=MAX_PROMPTS).contains(&list.len()) {
-        return Err(fields.wrong("prompt", format!("must hold 1 to {MAX_PROMPTS} prompts, not {}", list.len())));
+        return Err(
+            fields.wrong("prompt", format!("must hold 1 to {MAX_PROMPTS} prompts, not {}", list.len()))
+        );
     }
     let one = |value: &Value| match value {
         Value::String(one) => text(one),
@@ -219,7 +232,9 @@ pub fn conversation(fields: &Fields) -> Result<Conversation, ApiError> {
     let messages = fields.get("messages").ok_or_else(|| fields.wrong("messages", "is missing"))?;
     let list = messages.as_array().ok_or_else(|| fields.wrong("messages", "must be a list"))?;
     if !(1..=MAX_MESSAGES).contains(&list.len()) {
-        return Err(fields.wrong("messages", format!("must hold 1 to {MAX_MESSAGES} messages, not {}", list.len())));
+        return Err(
+            fields.wrong("messages", format!("must hold 1 to {MAX_MESSAGES} messages, not {}", list.len()))
+        );
     }
     let (mut total, mut messages) = (0, Vec::with_capacity(list.len()));
     for (i, value) in list.iter().enumerate() {
@@ -232,7 +247,8 @@ pub fn conversation(fields: &Fields) -> Result<Conversation, ApiError> {
                 return Err(message.wrong("role", format!("{role} may be the first message only")));
             }
             (Some(role), _) => {
-                return Err(message.wrong("role", format!("must be user or assistant (or system, first), not {role:?}")));
+                return Err(message
+                    .wrong("role", format!("must be user or assistant (or system, first), not {role:?}")));
             }
             (None, _) => return Err(message.wrong("role", "is missing")),
         };
@@ -243,13 +259,17 @@ pub fn conversation(fields: &Fields) -> Result<Conversation, ApiError> {
             return Err(message.wrong("content", "is empty"));
         }
         if chars > MAX_CHARS[0] {
-            return Err(message.wrong("content", format!("has {chars} characters; {} are the most", MAX_CHARS[0])));
+            return Err(
+                message.wrong("content", format!("has {chars} characters; {} are the most", MAX_CHARS[0]))
+            );
         }
         messages.push(Message { role, content });
     }
     if total > MAX_CHARS[1] {
         let most = MAX_CHARS[1];
-        return Err(fields.wrong("messages", format!("have {total} characters together; {most} are the most")));
+        return Err(
+            fields.wrong("messages", format!("have {total} characters together; {most} are the most"))
+        );
     }
     Ok(Conversation { messages })
 }
@@ -261,11 +281,11 @@ fn content(message: &Fields, role: Role) -> Result<Content, ApiError> {
     let content: Content = serde_json::from_value(value.clone()).map_err(|e| wrong(&e))?;
     match content {
         Content::Parts(parts) if role != Role::Assistant => {
-            let texts: Option<Vec<String>> = parts
-                .into_iter()
-                .map(|part| (part.kind == PartKind::Text).then_some(part.text))
-                .collect();
-            texts.map(|texts| Content::Text(texts.concat())).ok_or_else(|| wrong(&"may hold parts of type text only"))
+            let texts: Option<Vec<String>> =
+                parts.into_iter().map(|part| (part.kind == PartKind::Text).then_some(part.text)).collect();
+            texts
+                .map(|texts| Content::Text(texts.concat()))
+                .ok_or_else(|| wrong(&"may hold parts of type text only"))
         }
         content => Ok(content),
     }
@@ -290,7 +310,8 @@ pub fn prompt(
         return Err(ApiError::field("messages", "the last message must be from user"));
     }
     let first = usize::from(conversation.messages.first().is_some_and(|first| first.role == Role::System));
-    let mut lengths: Vec<usize> = conversation.messages.iter().map(|m| length(&m.content, tokenizer)).collect();
+    let mut lengths: Vec<usize> =
+        conversation.messages.iter().map(|m| length(&m.content, tokenizer)).collect();
     loop {
         while truncate && lengths.len() >= first + 3 && lengths.iter().sum::<usize>() > room {
             // A question and its answer.

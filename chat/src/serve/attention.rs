@@ -1,7 +1,7 @@
 //! What a token looked at: the attention weights of one layer, for the page's pictures.
 //!
-//! `w[h][j] = softmax_j(q·k_j/√D)` over the positions the layer sees, for one query and every head h; taken from the queries and keys of a forward
-//! pass over the whole text.
+//! `w[h][j] = softmax_j(q·k_j/√D)` over the positions the layer sees, for one query and every head h; taken from the
+//! queries and keys of a forward pass over the whole text.
 
 use autograd::Var;
 use model::{Gpt, Observer};
@@ -60,7 +60,11 @@ pub fn picture(gpt: &Gpt, wish: &Wish) -> Result<Picture, String> {
         return Err(format!("layer {} does not exist: the last one is {}", wish.layer, config.n_layer - 1));
     }
     let Some(ids) = wish.ids.get(..n) else {
-        return Err(format!("position {} is behind the end: there are {} tokens", wish.position, wish.ids.len()));
+        return Err(format!(
+            "position {} is behind the end: there are {} tokens",
+            wish.position,
+            wish.ids.len()
+        ));
     };
     if let Some(id) = ids.iter().find(|&&id| id as usize >= config.vocab_size) {
         return Err(format!("token {id} is outside the vocabulary of {}", config.vocab_size));

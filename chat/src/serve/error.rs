@@ -70,7 +70,9 @@ impl ApiError {
             Refusal::TooLong { .. } | Refusal::TooLarge { .. } => {
                 ApiError::invalid(message).code("context_length_exceeded")
             }
-            Refusal::Sampling { field, .. } => ApiError { param: Some(field.to_string()), ..ApiError::invalid(message) },
+            Refusal::Sampling { field, .. } => {
+                ApiError { param: Some(field.to_string()), ..ApiError::invalid(message) }
+            }
             _ => ApiError::invalid(message),
         }
     }

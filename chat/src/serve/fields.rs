@@ -37,14 +37,22 @@ impl<'a> Fields<'a> {
     /// A number in a range.
     pub fn number(&self, field: &str, range: RangeInclusive<f64>) -> Result<Option<f64>, ApiError> {
         let Some(value) = self.get(field) else { return Ok(None) };
-        let wrong = || self.wrong(field, format!("must be a number from {} to {}, not {value}", range.start(), range.end()));
+        let wrong = || {
+            self.wrong(
+                field,
+                format!("must be a number from {} to {}, not {value}", range.start(), range.end()),
+            )
+        };
         value.as_f64().filter(|x| range.contains(x)).map(Some).ok_or_else(wrong)
     }
     /// A whole number in a range.
     pub fn count(&self, field: &str, range: RangeInclusive<usize>) -> Result<Option<usize>, ApiError> {
         let Some(value) = self.get(field) else { return Ok(None) };
         let wrong = || {
-            self.wrong(field, format!("must be a whole number from {} to {}, not {value}", range.start(), range.end()))
+            self.wrong(
+                field,
+                format!("must be a whole number from {} to {}, not {value}", range.start(), range.end()),
+            )
         };
         let n = value.as_u64().and_then(|n| usize::try_from(n).ok());
         n.filter(|n| range.contains(n)).map(Some).ok_or_else(wrong)
@@ -70,9 +78,9 @@ impl<'a> Fields<'a> {
             Value::Null => true,
         };
         match fields.iter().find(|(field, _)| self.get(field).is_some_and(|value| !harmless(value))) {
-            Some((field, instead)) => {
-                Err(self.wrong(field, format!("is not supported here; {instead}")).code("unsupported_parameter"))
-            }
+            Some((field, instead)) => Err(self
+                .wrong(field, format!("is not supported here; {instead}"))
+                .code("unsupported_parameter")),
             None => Ok(()),
         }
     }

@@ -1,8 +1,9 @@
 //! Who may come in: the token, the host a browser believes to talk to, the origin of other pages, the type of what is sent.
 //!
-//! A server on this machine without a token can be reached by every page that this machine's browser shows. Two rules keep them out.
-//! Requests that change something must say `application/json`, which a browser sends to strangers only if they agree (CORS),
-//! and ours does not, by default. And the `Host` must be this machine: a name that an attacker points at it is not.
+//! A server on this machine without a token can be reached by every page that this machine's browser shows. Two rules
+//! keep them out. Requests that change something must say `application/json`, which a browser sends to strangers only
+//! if they agree (CORS), and ours does not, by default. And the `Host` must be this machine: a name that an attacker
+//! points at it is not.
 
 use super::error::ApiError;
 use super::routes::App;
@@ -66,7 +67,8 @@ fn is_this_machine(host: &str) -> bool {
         _ => host,
     };
     let literal = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || literal.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || literal.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Equality in a time that does not tell where the first difference is.
@@ -94,7 +96,9 @@ mod tests {
         for host in ["localhost", "LOCALHOST:8000", "127.0.0.1:1", "127.1.2.3", "[::1]:8000", "[::1]"] {
             assert!(is_this_machine(host), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example:80", "10.0.0.1", "127.0.0.1.evil.example", "", "[::2]:1"] {
+        for host in
+            ["evil.example", "localhost.evil.example:80", "10.0.0.1", "127.0.0.1.evil.example", "", "[::2]:1"]
+        {
             assert!(!is_this_machine(host), "{host}");
         }
     }

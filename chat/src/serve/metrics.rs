@@ -78,15 +78,45 @@ impl Metrics {
             let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
         };
         one("nanochat_up", "gauge", "1 while the model can be used.", f64::from(u8::from(!pulse.failed)));
-        one("nanochat_requests_accepted_total", "counter", "Requests that were given a place.", stats.accepted as f64);
-        one("nanochat_samples_finished_total", "counter", "Samples that ended, however.", stats.finished as f64);
-        one("nanochat_prompt_tokens_read_total", "counter", "Prompt tokens that were read.", stats.read as f64);
-        one("nanochat_prompt_tokens_reused_total", "counter", "Prompt tokens that were still in the cache.", stats.reused as f64);
+        one(
+            "nanochat_requests_accepted_total",
+            "counter",
+            "Requests that were given a place.",
+            stats.accepted as f64,
+        );
+        one(
+            "nanochat_samples_finished_total",
+            "counter",
+            "Samples that ended, however.",
+            stats.finished as f64,
+        );
+        one(
+            "nanochat_prompt_tokens_read_total",
+            "counter",
+            "Prompt tokens that were read.",
+            stats.read as f64,
+        );
+        one(
+            "nanochat_prompt_tokens_reused_total",
+            "counter",
+            "Prompt tokens that were still in the cache.",
+            stats.reused as f64,
+        );
         one("nanochat_generated_tokens_total", "counter", "Tokens generated.", stats.generated as f64);
-        one("nanochat_decode_steps_total", "counter", "Decoding steps; tokens divided by steps is the batch size.", stats.steps as f64);
+        one(
+            "nanochat_decode_steps_total",
+            "counter",
+            "Decoding steps; tokens divided by steps is the batch size.",
+            stats.steps as f64,
+        );
         one("nanochat_engine_busy_seconds_total", "counter", "Time in rounds of the engine.", pulse.busy);
         one("nanochat_requests_waiting", "gauge", "Requests that wait for a place.", stats.waiting as f64);
-        one("nanochat_requests_reading", "gauge", "Requests whose prompts are being read.", stats.reading as f64);
+        one(
+            "nanochat_requests_reading",
+            "gauge",
+            "Requests whose prompts are being read.",
+            stats.reading as f64,
+        );
         one("nanochat_rows_running", "gauge", "Rows that are being generated.", stats.running as f64);
         one("nanochat_cache_pages_used", "gauge", "Cache pages in use.", stats.pages_used as f64);
         one("nanochat_cache_pages", "gauge", "Cache pages there are.", stats.pages as f64);
@@ -96,7 +126,11 @@ impl Metrics {
         for ((endpoint, status), count) in &books.responses {
             let _ = writeln!(out, "{name}{{endpoint=\"{endpoint}\",status=\"{status}\"}} {count}");
         }
-        books.first_token.write("nanochat_first_token_seconds", "From the request to its first token.", &mut out);
+        books.first_token.write(
+            "nanochat_first_token_seconds",
+            "From the request to its first token.",
+            &mut out,
+        );
         books.whole.write("nanochat_answer_seconds", "From the request to the end of its answer.", &mut out);
         out
     }

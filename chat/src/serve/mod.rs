@@ -1,9 +1,10 @@
 //! The server: one model, a web page, and the API that programs written for OpenAI's expect.
 //!
-//! Two threads. One owns the model and does nothing but rounds of the engine (`worker.rs`); the other speaks HTTP to everyone at
-//! once (`routes.rs`). A request goes through `ask.rs` (what is wanted, within limits), waits in the engine's queue or is sent away
-//! (`error.rs`), and what the engine reports becomes JSON in `answer.rs`, sent whole or piece by piece by `running.rs`.
-//! `page.html` is the page, `attention.rs` what it can show beyond text, `metrics.rs` what an operator can watch.
+//! Two threads. One owns the model and does nothing but rounds of the engine (`worker.rs`); the other speaks HTTP to
+//! everyone at once (`routes.rs`). A request goes through `ask.rs` (what is wanted, within limits), waits in the
+//! engine's queue or is sent away (`error.rs`), and what the engine reports becomes JSON in `answer.rs`, sent whole or
+//! piece by piece by `running.rs`. `page.html` is the page, `attention.rs` what it can show beyond text, `metrics.rs`
+//! what an operator can watch.
 
 mod answer;
 mod ask;

@@ -104,7 +104,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/metrics", get(metrics))
         .fallback(async || ApiError::not_found("nothing is here; the API is under /v1, the page is /"))
         .method_not_allowed_fallback(async || {
-            ApiError::invalid("this path is there, but not for this method").status(StatusCode::METHOD_NOT_ALLOWED)
+            ApiError::invalid("this path is there, but not for this method")
+                .status(StatusCode::METHOD_NOT_ALLOWED)
         })
         .layer(from_fn_with_state(Arc::clone(&app), guard))
         .with_state(app)
@@ -171,7 +172,8 @@ async fn model(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response 
     ApiError::not_found(format!("there is no model {id:?} here")).code("model_not_found").into_response()
 }
 
-/// `{"prompt_ids", "answer_ids", "layer", "token"}`: the weights with which position `token` of both together looked at those up to it.
+/// `{"prompt_ids", "answer_ids", "layer", "token"}`: the weights with which position `token` of both together looked at
+/// those up to it.
 async fn attention(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let body = body(&app, request).await?;
     let fields = Fields::of(&body)?;

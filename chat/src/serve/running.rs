@@ -1,4 +1,5 @@
-//! A request that was accepted: waiting for its turn, then for its tokens, within its time; as one answer or as a stream of server-sent events.
+//! A request that was accepted: waiting for its turn, then for its tokens, within its time; as one answer or as a
+//! stream of server-sent events.
 
 use super::answer::{Answer, Kind};
 use super::ask::Ask;
@@ -44,7 +45,14 @@ impl Running {
             tickets.push(ticket.map_err(|refusal| ApiError::refused(&refusal, app.retry_after()))?);
         }
         let answer = Answer::new(kind, app.number(), &app.config.defaults.model, &app.worker.tokenizer, ask);
-        Ok(Running { app: Arc::clone(app), tickets, answer, begun: Instant::now(), started: false, first: false })
+        Ok(Running {
+            app: Arc::clone(app),
+            tickets,
+            answer,
+            begun: Instant::now(),
+            started: false,
+            first: false,
+        })
     }
     /// The next event of any prompt; `None` if the engine has gone.
     async fn event(&mut self) -> Option<(usize, Step)> {
@@ -83,7 +91,9 @@ impl Running {
             self.app.metrics.first_token(self.begun.elapsed());
         }
         if what == What::Finished(Finish::Damaged) {
-            return Err(ApiError::internal("the model produced logits that are not finite; its weights are damaged"));
+            return Err(ApiError::internal(
+                "the model produced logits that are not finite; its weights are damaged",
+            ));
         }
         let said = self.answer.add(prompt, sample, what);
         if self.answer.is_over() {

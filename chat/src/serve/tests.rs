@@ -44,8 +44,13 @@ fn start(limits: Limits, change: impl FnOnce(&mut Config)) -> Server {
         rounds.run(Engine::new(forward, &tokenizer, limits)).unwrap();
     };
     let sampling = Sampling { temperature: 0.9, ..Sampling::default() };
-    let defaults =
-        Defaults { model: "tiny".into(), sampling, max_tokens: 24, context: CONTEXT, max_samples: limits.rows };
+    let defaults = Defaults {
+        model: "tiny".into(),
+        sampling,
+        max_tokens: 24,
+        context: CONTEXT,
+        max_samples: limits.rows,
+    };
     let seconds = Duration::from_secs;
     let mut config = Config {
         defaults,
@@ -110,7 +115,8 @@ impl Server {
     fn stream(&self, path: &str, body: &Value) -> Vec<Value> {
         let (status, head, text) = self.exchange(&posting(path, &body.to_string()));
         assert!(status == 200 && head.contains("text/event-stream"), "{head}\n{text}");
-        let mut events: Vec<&str> = text.split_terminator("\n\n").map(|e| e.strip_prefix("data: ").unwrap()).collect();
+        let mut events: Vec<&str> =
+            text.split_terminator("\n\n").map(|e| e.strip_prefix("data: ").unwrap()).collect();
         assert_eq!(events.pop(), Some("[DONE]"));
         events.into_iter().map(|event| serde_json::from_str(event).unwrap()).collect()
     }
@@ -189,8 +195,12 @@ fn seeds_samples_and_limits_of_length_are_obeyed() {
     let server = start(LIMITS, |_| {});
     let ask = |more: Value| server.chat(hello(more));
     let two = ask(json!({ "temperature": 1.5, "n": 3, "seed": 7, "max_tokens": 12 }));
-    let texts: Vec<&str> =
-        two["choices"].as_array().unwrap().iter().map(|c| c["message"]["content"].as_str().unwrap()).collect();
+    let texts: Vec<&str> = two["choices"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["message"]["content"].as_str().unwrap())
+        .collect();
     assert!(texts.len() == 3 && (texts[0] != texts[1] || texts[1] != texts[2]), "{texts:?}");
     let again = ask(json!({ "temperature": 1.5, "n": 3, "seed": 7, "max_tokens": 12 }));
     assert_eq!(two["choices"], again["choices"]);
@@ -224,11 +234,15 @@ fn completions_take_texts_and_ids_and_say_how_likely_tokens_were() {
         answer
     };
     let plain = ask(json!({}));
-    assert_eq!((&plain["object"], plain["choices"].as_array().unwrap().len()), (&json!("text_completion"), 1));
+    assert_eq!(
+        (&plain["object"], plain["choices"].as_array().unwrap().len()),
+        (&json!("text_completion"), 1)
+    );
     let ids = ask(json!({ "prompt": [256, 97, 98, 99] }));
     assert_eq!(ids["choices"], plain["choices"], "texts begin with bos");
     let both = ask(json!({ "prompt": ["abc", [256, 100]], "n": 2, "temperature": 1.0, "seed": 1 }));
-    let numbers: Vec<u64> = both["choices"].as_array().unwrap().iter().map(|c| c["index"].as_u64().unwrap()).collect();
+    let numbers: Vec<u64> =
+        both["choices"].as_array().unwrap().iter().map(|c| c["index"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [0, 1, 2, 3]);
     let likely = ask(json!({ "logprobs": 3 }));
     let table = &likely["choices"][0]["logprobs"];
@@ -239,7 +253,10 @@ fn completions_take_texts_and_ids_and_say_how_likely_tokens_were() {
     assert_eq!(list("text_offset")[0], 0);
     let echo = ask(json!({ "echo": true }));
     assert_eq!(echo["choices"][0]["text"], format!("abc{}", plain["choices"][0]["text"].as_str().unwrap()));
-    let events = server.stream("/v1/completions", &json!({ "prompt": "abc", "max_tokens": 6, "temperature": 0, "stream": true }));
+    let events = server.stream(
+        "/v1/completions",
+        &json!({ "prompt": "abc", "max_tokens": 6, "temperature": 0, "stream": true }),
+    );
     let said: String = events.iter().map(|e| e["choices"][0]["text"].as_str().unwrap()).collect();
     assert_eq!(said, plain["choices"][0]["text"].as_str().unwrap());
 }
@@ -352,7 +369,9 @@ fn a_token_is_wanted_where_one_is_set_and_cors_is_off_unless_asked_for() {
     });
     let body = hello(json!({ "max_tokens": 1 })).to_string();
     let request = posting("/v1/chat/completions", &body);
-    let with = |token: &str| request.replace("Host: localhost", &format!("Host: any.where\r\nAuthorization: Bearer {token}"));
+    let with = |token: &str| {
+        request.replace("Host: localhost", &format!("Host: any.where\r\nAuthorization: Bearer {token}"))
+    };
     let (status, head, _) = server.exchange(&request);
     assert!(status == 401 && head.contains("www-authenticate: bearer"), "{head}");
     assert_eq!(server.exchange(&with("wrong")).0, 401);
@@ -376,24 +395,34 @@ fn the_small_endpoints_answer() {
     let health = json("/health");
     assert_eq!((&health["status"], &health["context"]), (&json!("ok"), &json!(CONTEXT)));
     let (status, head, page) = server.get("/");
-    assert!(status == 200 && head.contains("content-security-policy") && page.contains("<title>nanochat</title>"));
+    assert!(
+        status == 200 && head.contains("content-security-policy") && page.contains("<title>nanochat</title>")
+    );
     server.chat(hello(json!({ "max_tokens": 3 })));
     server.settled();
     let metrics = server.get("/metrics").2;
-    for line in ["nanochat_generated_tokens_total 3", "nanochat_cache_pages_used 0", "nanochat_first_token_seconds_count 1"] {
+    for line in [
+        "nanochat_generated_tokens_total 3",
+        "nanochat_cache_pages_used 0",
+        "nanochat_first_token_seconds_count 1",
+    ] {
         assert!(metrics.lines().any(|l| l == line), "{line}: {metrics}");
     }
     let wish = json!({ "prompt_ids": [256, 97, 98], "answer_ids": [99], "layer": 1, "token": 2 });
     let (status, picture) = server.post("/nanochat/attention", &wish);
     assert_eq!((status, &picture["tokens"]), (200, &json!(["<|bos|>", "a", "b"])));
     assert_eq!(picture["heads"].as_array().unwrap().len(), 2);
-    assert_eq!(server.post("/nanochat/attention", &json!({ "prompt_ids": [1], "answer_ids": [], "layer": 9 })).0, 400);
+    assert_eq!(
+        server.post("/nanochat/attention", &json!({ "prompt_ids": [1], "answer_ids": [], "layer": 9 })).0,
+        400
+    );
 }
 
 #[test]
 fn when_all_places_are_taken_the_next_is_sent_away_and_told_when_to_come_back() {
     let server = start(Limits { rows: 1, waiting: 1, ..LIMITS }, |_| {});
-    let long = posting("/v1/chat/completions", &hello(json!({ "max_tokens": 200, "stream": true })).to_string());
+    let long =
+        posting("/v1/chat/completions", &hello(json!({ "max_tokens": 200, "stream": true })).to_string());
     let streams: Vec<TcpStream> = (0..8).map(|_| server.open(&long)).collect();
     let mut refused = 0;
     for mut stream in streams {
@@ -401,7 +430,10 @@ fn when_all_places_are_taken_the_next_is_sent_away_and_told_when_to_come_back() 
         stream.read_to_string(&mut all).unwrap();
         if all.starts_with("HTTP/1.0 429") {
             refused += 1;
-            assert!(all.to_ascii_lowercase().contains("\r\nretry-after: ") && all.contains("\"queue_full\""), "{all}");
+            assert!(
+                all.to_ascii_lowercase().contains("\r\nretry-after: ") && all.contains("\"queue_full\""),
+                "{all}"
+            );
         } else {
             assert!(all.starts_with("HTTP/1.0 200") && all.ends_with("data: [DONE]\n\n"), "{all}");
         }
@@ -413,7 +445,8 @@ fn when_all_places_are_taken_the_next_is_sent_away_and_told_when_to_come_back() 
 fn who_waits_too_long_is_told_so() {
     let limits = Limits { rows: 1, ..LIMITS };
     let server = start(limits, |config| config.queue_timeout = Duration::from_millis(1));
-    let long = posting("/v1/chat/completions", &hello(json!({ "max_tokens": 200, "stream": true })).to_string());
+    let long =
+        posting("/v1/chat/completions", &hello(json!({ "max_tokens": 200, "stream": true })).to_string());
     let others: Vec<TcpStream> = (0..12).map(|_| server.open(&long)).collect();
     let (status, answer) = server.post("/v1/chat/completions", &hello(json!({})));
     assert_eq!((status, &answer["error"]["code"]), (503, &json!("timeout")));

@@ -1,8 +1,8 @@
 //! The thread that owns the model. Everyone else sends it jobs and gets events back.
 //!
-//! A model cannot be shared between threads, and need not: one thread drives the engine round by round, and between two rounds takes
-//! what has arrived. What a request produces goes into a channel of its own, which is bounded by the request itself
-//! (`max_tokens`), so a slow reader holds up nobody. A [`Ticket`] that is dropped calls its request off.
+//! A model cannot be shared between threads, and need not: one thread drives the engine round by round, and between two
+//! rounds takes what has arrived. What a request produces goes into a channel of its own, which is bounded by the
+//! request itself (`max_tokens`), so a slow reader holds up nobody. A [`Ticket`] that is dropped calls its request off.
 
 use super::attention::{self, Picture, Wish};
 use std::collections::HashMap;

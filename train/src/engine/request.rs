@@ -150,7 +150,8 @@ pub enum Refusal {
     EmptyStop,
     /// The row would be longer than the context.
     #[error(
-        "{prompt} tokens of prompt and {max_tokens} new ones are more than the context of {context}: shorten the prompt or ask for fewer tokens"
+        "{prompt} tokens of prompt and {max_tokens} new ones are more than the context of {context}: shorten the prompt or \
+         ask for fewer tokens"
     )]
     TooLong {
         /// Tokens of the prompt.
@@ -161,7 +162,9 @@ pub enum Refusal {
         context: usize,
     },
     /// Even an empty cache could not hold it.
-    #[error("the request needs {need} cache pages of {have}: ask for fewer samples or tokens, or give the cache more memory")]
+    #[error(
+        "the request needs {need} cache pages of {have}: ask for fewer samples or tokens, or give the cache more memory"
+    )]
     TooLarge {
         /// Pages needed.
         need: usize,

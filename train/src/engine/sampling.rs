@@ -1,12 +1,14 @@
 //! From logits to a token: penalty, temperature, filters, and one uniform number.
 //!
-//! In this order: the repetition penalty r divides positive logits of tokens that occurred and multiplies negative ones by r
-//! (Keskar et al. 2019, arXiv:1909.05858); the temperature divides all; top-k keeps the k largest; top-p keeps the smallest set of the most likely whose
-//! probabilities add up to p (Holtzman et al. 2019, arXiv:1904.09751); min-p keeps what has at least that share of the
-//! largest probability (Nguyen et al. 2024, arXiv:2407.01082). What is left is drawn from by its probabilities, which add up to 1 again. Sums in f64.
+//! In this order: the repetition penalty r divides positive logits of tokens that occurred and multiplies negative ones
+//! by r (Keskar et al. 2019, arXiv:1909.05858); the temperature divides all; top-k keeps the k largest; top-p keeps the
+//! smallest set of the most likely whose probabilities add up to p (Holtzman et al. 2019, arXiv:1904.09751); min-p
+//! keeps what has at least that share of the largest probability (Nguyen et al. 2024, arXiv:2407.01082). What is left
+//! is drawn from by its probabilities, which add up to 1 again. Sums in f64.
 //!
-//! A uniform number is a pure function of seed, sample and place in the continuation ([`uniform`]), so a row draws the same
-//! whatever else is in its batch. Rows without penalty, top-p and min-p are drawn by [`kernels::sample`], all at once if they want the same.
+//! A uniform number is a pure function of seed, sample and place in the continuation ([`uniform`]), so a row draws the
+//! same whatever else is in its batch. Rows without penalty, top-p and min-p are drawn by [`kernels::sample`], all at
+//! once if they want the same.
 
 use super::request::{Logprobs, Refusal};
 use kernels::philox;
@@ -49,7 +51,12 @@ impl Sampling {
     pub fn check(&self) -> Result<(), Refusal> {
         let (t, p, m, r) = (self.temperature, self.top_p, self.min_p, self.repetition_penalty);
         let table = [
-            ("temperature", t, t >= 0.0 && t.is_finite(), "0 for the most likely token, or a positive number"),
+            (
+                "temperature",
+                t,
+                t >= 0.0 && t.is_finite(),
+                "0 for the most likely token, or a positive number",
+            ),
             ("top_p", p, p > 0.0 && p <= 1.0, "a number above 0 and up to 1 (1 is off)"),
             ("min_p", m, (0.0..=1.0).contains(&m), "a number from 0 (off) to 1"),
             ("repetition_penalty", r, r > 0.0 && r.is_finite(), "a positive number (1 is off)"),
@@ -127,7 +134,8 @@ pub fn distribution(logits: &[f32], sampling: &Sampling, seen: &[u32]) -> Vec<(u
         for &id in seen {
             let Some(&before) = logits.get(id as usize) else { continue };
             let before = f64::from(before);
-            z[id as usize] = if before > 0.0 { before / penalty } else { before * penalty }; // once, however often it occurred
+            // From the logit as it was: once, however often the token occurred.
+            z[id as usize] = if before > 0.0 { before / penalty } else { before * penalty };
         }
     }
     let max = z.iter().fold(f64::NEG_INFINITY, |m, &z| m.max(z));
@@ -175,7 +183,8 @@ pub fn logprobs(logits: &[f32], token: u32, top: usize) -> Logprobs {
     let max = logits.iter().fold(f32::NEG_INFINITY, |m, &z| m.max(z));
     let sum: f64 = logits.iter().map(|&z| f64::from(z - max).exp()).sum();
     let lse = f64::from(max) + sum.ln();
-    let of = |id: u32| (f64::from(logits.get(id as usize).copied().unwrap_or(f32::NEG_INFINITY)) - lse) as f32;
+    let of =
+        |id: u32| (f64::from(logits.get(id as usize).copied().unwrap_or(f32::NEG_INFINITY)) - lse) as f32;
     let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
     let better = |&a: &u32, &b: &u32| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b));
     let top = top.min(ids.len());

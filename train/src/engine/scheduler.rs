@@ -1,11 +1,12 @@
 //! Continuous batching: requests come and go between two steps of one batch (Yu et al. 2022, Orca, OSDI).
 //!
-//! A request waits until there are rows and cache pages for all it may become, then its prompt is read, then its samples take part
-//! in every decoding step until they end. Admission is in order of arrival, so a large request is not overtaken for ever;
-//! and pages are promised in advance, so nothing that was begun is ever thrown out.
+//! A request waits until there are rows and cache pages for all it may become, then its prompt is read, then its
+//! samples take part in every decoding step until they end. Admission is in order of arrival, so a large request is not
+//! overtaken for ever; and pages are promised in advance, so nothing that was begun is ever thrown out.
 //!
-//! One [`Engine::step`] is: admit whom there is room for; read at most `chunk` tokens of prompts, taking turns among prompts longer than that; one
-//! new token for every running row. So an answer never pauses for longer than one chunk and one step, however long the prompts of others are.
+//! One [`Engine::step`] is: admit whom there is room for; read at most `chunk` tokens of prompts, taking turns among
+//! prompts longer than that; one new token for every running row. So an answer never pauses for longer than one chunk
+//! and one step, however long the prompts of others are.
 //!
 //! A row's tokens depend on its request alone. The model promises that for the bits of logits, `sampling.rs` for the draw.
 
@@ -111,7 +112,10 @@ impl<F: Forward> Engine<F> {
     }
     /// Is there nothing to do?
     pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.reading.is_empty() && self.running.is_empty() && self.events.is_empty()
+        self.waiting.is_empty()
+            && self.reading.is_empty()
+            && self.running.is_empty()
+            && self.events.is_empty()
     }
 
     /// Accept a request, or say why not.
@@ -177,7 +181,8 @@ impl<F: Forward> Engine<F> {
             self.pool.give_back(&reading.first.pages);
             reading.others.iter().for_each(|pages| self.pool.give_back(pages));
         }
-        let (called_off, running) = std::mem::take(&mut self.running).into_iter().partition(|row| row.id == id);
+        let (called_off, running) =
+            std::mem::take(&mut self.running).into_iter().partition(|row| row.id == id);
         self.running = running;
         let called_off: Vec<Sequence> = called_off;
         for mut row in called_off {
@@ -192,7 +197,8 @@ impl<F: Forward> Engine<F> {
         self.events.extend((0..samples).map(ended));
     }
 
-    /// One round: admit, read, decode. Returns what happened since the last one. After an error the engine is of no use any more.
+    /// One round: admit, read, decode. Returns what happened since the last one. After an error the engine is of no use
+    /// any more.
     pub fn step(&mut self) -> Result<Vec<Event>, F::Error> {
         while self.admit()? {}
         self.read()?;
@@ -274,7 +280,8 @@ impl<F: Forward> Engine<F> {
     }
     /// What is left of some prompts, and the first token of all their samples.
     fn read_to_the_end(&mut self, group: Vec<Reading>) -> Result<(), F::Error> {
-        let seats: Vec<Seat> = group.iter().map(|r| Seat { pages: &r.first.pages, length: r.first.length }).collect();
+        let seats: Vec<Seat> =
+            group.iter().map(|r| Seat { pages: &r.first.pages, length: r.first.length }).collect();
         let tokens: Vec<u32> = group.iter().flat_map(|r| r.first.unread()).copied().collect();
         let logits = self.forward.feed(&seats, &tokens)?;
         self.stats.read += tokens.len() as u64;
@@ -307,7 +314,8 @@ impl<F: Forward> Engine<F> {
         if rows.is_empty() {
             return Ok(());
         }
-        let seats: Vec<Seat> = rows.iter().map(|row| Seat { pages: &row.pages, length: row.length }).collect();
+        let seats: Vec<Seat> =
+            rows.iter().map(|row| Seat { pages: &row.pages, length: row.length }).collect();
         let tokens: Vec<u32> = rows.iter().flat_map(|row| row.unread()).copied().collect();
         let logits = self.forward.feed(&seats, &tokens)?;
         self.stats.steps += 1;

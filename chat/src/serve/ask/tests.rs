@@ -48,7 +48,10 @@ fn what_is_not_said_has_its_default_and_everything_can_be_said() {
     };
     let prompt = ask.requests[0].prompt.clone();
     let stop = vec!["x".to_string()];
-    assert_eq!(ask.requests, [Request { prompt, samples: 2, max_tokens: 7, sampling, stop, logprobs: Some(0) }]);
+    assert_eq!(
+        ask.requests,
+        [Request { prompt, samples: 2, max_tokens: 7, sampling, stop, logprobs: Some(0) }]
+    );
     assert!(ask.stream && ask.include_usage);
 }
 
@@ -61,7 +64,11 @@ fn tool_calls_of_the_past_are_rendered_as_they_were_made() {
         ]},
         { "role": "user", "content": "sure?" },
     ]});
-    let ids = chat(&body, &tokenizer(), &Defaults { context: 200, ..defaults() }).unwrap().requests.remove(0).prompt;
+    let ids = chat(&body, &tokenizer(), &Defaults { context: 200, ..defaults() })
+        .unwrap()
+        .requests
+        .remove(0)
+        .prompt;
     assert!(text(&ids).contains(
         "<|assistant_start|><|python_start|>6*7<|python_end|><|output_start|>42<|output_end|>42.<|assistant_end|>"
     ));
@@ -82,7 +89,12 @@ fn the_oldest_turns_go_first_and_the_instructions_stay() {
     );
     assert!(ids.len() <= 100 - 40);
     body["truncation"] = json!("disabled");
-    assert!(chat(&body, &tokenizer(), &defaults()).unwrap_err().json()["error"]["message"].as_str().unwrap().contains("auto"));
+    assert!(
+        chat(&body, &tokenizer(), &defaults()).unwrap_err().json()["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("auto")
+    );
     let alone = json!({ "messages": [{ "role": "user", "content": "x".repeat(98) }], "truncation": "auto" });
     assert!(chat(&alone, &tokenizer(), &defaults()).is_err(), "the last question is never left out");
 }
@@ -92,9 +104,21 @@ fn nothing_that_can_be_sent_panics() {
     let mut rng = kernels::philox::Philox::new(11, 3);
     let seeds = [
         conversation_of(&["hi", "there", "you"]).to_string(),
-        json!({ "prompt": ["a", [1, 2]], "n": 2, "stop": ["x"], "logprobs": 1, "seed": 3, "stream": true }).to_string(),
+        json!({ "prompt": ["a", [1, 2]], "n": 2, "stop": ["x"], "logprobs": 1, "seed": 3, "stream": true })
+            .to_string(),
     ];
-    let pieces = ["null", "-1", "1e999", "{}", "[]", "\"\"", "\"\\ud83d\\ude42\"", "true", "18446744073709551616", "0.5"];
+    let pieces = [
+        "null",
+        "-1",
+        "1e999",
+        "{}",
+        "[]",
+        "\"\"",
+        "\"\\ud83d\\ude42\"",
+        "true",
+        "18446744073709551616",
+        "0.5",
+    ];
     for i in 0..4000 {
         let mut text = seeds[i % 2].clone().into_bytes();
         for _ in 0..1 + rng.below(3) {

@@ -247,7 +247,8 @@ fn what_is_called_off_ends_at_once_and_frees_its_pages() {
 #[test]
 fn bad_requests_are_refused_with_the_reason() {
     let mut engine = engine(10, 2, 100);
-    let refused = |engine: &mut Engine<Alphabet>, request: Request| engine.submit(request).unwrap_err().to_string();
+    let refused =
+        |engine: &mut Engine<Alphabet>, request: Request| engine.submit(request).unwrap_err().to_string();
     for (request, hint) in [
         (ask("", 1), "<|bos|>"),
         (ask("a", 0), "max_tokens is 0"),
