@@ -1,5 +1,5 @@
-//! The engine on a real model: an answer's bits do not depend on who else is served, on what the cache still holds, on how the prompt was
-//! cut; and it says what a model without a cache says.
+//! The engine on a real model: an answer's bits do not depend on who else is served, on what the cache still holds, on
+//! how the prompt was cut; and it says what a model without a cache says.
 #![allow(clippy::unwrap_used)]
 
 use kernels::philox::Philox;

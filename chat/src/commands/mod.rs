@@ -9,6 +9,7 @@ pub mod emulate;
 pub mod eval;
 pub mod parity;
 pub mod selftest;
+pub mod serve;
 pub mod shared;
 pub mod tok;
 pub mod trace;

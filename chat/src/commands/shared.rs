@@ -5,7 +5,7 @@ use anyhow::{Context, bail};
 use model::{ConfigError, Family, Gpt, GptConfig, GptOptions, Quantize};
 use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use tokenizer::Tokenizer;
 use train::checkpoint::{self, State};
 use train::optim::NsDtype;
@@ -36,21 +36,66 @@ impl NsArg {
 }
 
 static STOP: AtomicBool = AtomicBool::new(false);
-static CHATTING: AtomicBool = AtomicBool::new(false);
+static WANTED: AtomicU8 = AtomicU8::new(Wanted::StopAfterStep as u8);
 static HANDLER: OnceLock<()> = OnceLock::new();
 
-/// A flag that the first Ctrl-C sets; the second ends the program at once.
-pub fn stop_flag() -> &'static AtomicBool {
+/// What the next Ctrl-C shall do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// Let a training step be finished; a second one ends the program.
+    StopAfterStep,
+    /// End the program: nothing unsaved is at stake.
+    End,
+    /// End the answer that is being given.
+    StopAnswer,
+}
+
+fn handle_interrupts() {
     HANDLER.get_or_init(|| {
         // Without a handler Ctrl-C simply ends the program, which loses nothing that was saved.
         let _ = ctrlc::set_handler(|| {
-            if CHATTING.load(Ordering::Relaxed) || STOP.swap(true, Ordering::Relaxed) {
+            let wanted = WANTED.load(Ordering::Relaxed);
+            if wanted == Wanted::StopAnswer as u8 && !STOP.swap(true, Ordering::Relaxed) {
+                return;
+            }
+            if wanted != Wanted::StopAfterStep as u8 || STOP.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
             }
             crate::output::error("\nstopping after this step (press Ctrl-C again to stop at once)");
         });
     });
+}
+
+/// A flag that the first Ctrl-C sets; the second ends the program at once.
+pub fn stop_flag() -> &'static AtomicBool {
+    handle_interrupts();
     &STOP
+}
+
+/// While it lives, Ctrl-C is noted instead of ending the program; a second one that nobody took notice of ends it.
+pub struct Interrupt {
+    before: u8,
+}
+
+impl Interrupt {
+    /// From now on.
+    pub fn new() -> Interrupt {
+        handle_interrupts();
+        STOP.store(false, Ordering::Relaxed);
+        Interrupt { before: WANTED.swap(Wanted::StopAnswer as u8, Ordering::Relaxed) }
+    }
+    /// Was Ctrl-C pressed?
+    pub fn came(&self) -> bool {
+        STOP.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Interrupt {
+    fn drop(&mut self) {
+        let end = if self.before == Wanted::StopAfterStep as u8 { Wanted::End as u8 } else { self.before };
+        WANTED.store(end, Ordering::Relaxed);
+        STOP.store(false, Ordering::Relaxed);
+    }
 }
 
 /// A trained model with everything needed to use it.
@@ -157,7 +202,7 @@ pub fn check_tokenizer(tokenizer: &Tokenizer, state: &State) -> anyhow::Result<(
 
 /// From now on Ctrl-C ends the program at once: nothing unsaved is at stake in a chat.
 pub fn end_on_interrupt() {
-    CHATTING.store(true, Ordering::Relaxed);
+    WANTED.store(Wanted::End as u8, Ordering::Relaxed);
 }
 
 /// Which recipe.

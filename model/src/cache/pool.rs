@@ -1,9 +1,9 @@
 //! One cache for many rows that come and go: pages are handed out, shared and taken back by whoever drives the model.
 //!
-//! [`KvCache::pool`] makes pages that belong to nobody. Before every forward pass [`KvCache::seat`] says which rows take part:
-//! for each the pages that hold it, and how many of its positions are filled. Rows may share the pages of what they have in
-//! common, as long as nobody writes there: a page is copied first ([`KvCache::copy_page`]). A page has the same number in all
-//! layers. Who keeps the books is in `train`'s engine.
+//! [`KvCache::pool`] makes pages that belong to nobody. Before every forward pass [`KvCache::seat`] says which rows
+//! take part: for each the pages that hold it, and how many of its positions are filled. Rows may share the pages of
+//! what they have in common, as long as nobody writes there: a page is copied first ([`KvCache::copy_page`]). A page
+//! has the same number in all layers. Who keeps the books is in `train`'s engine.
 
 use super::{KvCache, PAGE_LEN};
 use crate::config::GptConfig;

@@ -17,8 +17,8 @@ pub trait Forward {
     fn vocab_size(&self) -> usize;
     /// Most positions of a row.
     fn context(&self) -> usize;
-    /// Feeds the next tokens to the rows, equally many to each, row after row in `tokens`. Their keys and values go behind what is filled of the rows'
-    /// pages. Returns the logits (rows, V) behind the last token of each row.
+    /// Feeds the next tokens to the rows, equally many to each, row after row in `tokens`. Their keys and values go
+    /// behind what is filled of the rows' pages. Returns the logits (rows, V) behind the last token of each row.
     ///
     /// A row's logits have the same bits whatever the other rows are, and however its tokens were split into calls.
     fn feed(&mut self, rows: &[Seat<'_>], tokens: &[u32]) -> Result<Tensor, Self::Error>;

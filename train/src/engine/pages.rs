@@ -1,13 +1,14 @@
 //! The books of the page pool: who uses which page of the cache, and which text the idle ones still hold.
 //!
-//! A page holds the keys and values of up to `page_len` tokens, and those depend on all tokens before them. So a filled page
-//! is remembered under the page before it and its own tokens: the remembered pages form a tree whose paths from the root
-//! spell texts that were read once. A new prompt walks down this tree as far as it agrees and uses the pages it passes
-//! (Zheng et al. 2023, SGLang's radix attention, arXiv:2312.07104). Of the last, which it may agree with in part, it gets a copy.
+//! A page holds the keys and values of up to `page_len` tokens, and those depend on all tokens before them. So a filled
+//! page is remembered under the page before it and its own tokens: the remembered pages form a tree whose paths from
+//! the root spell texts that were read once. A new prompt walks down this tree as far as it agrees and uses the pages
+//! it passes (Zheng et al. 2023, SGLang's radix attention, arXiv:2312.07104). Of the last, which it may agree with in
+//! part, it gets a copy.
 //!
-//! Three states: *used* by one row or more; *idle*, remembered but used by nobody; *free*. New pages are taken from the free
-//! ones, then from the idle ones that nothing hangs on, the longest unused first. Whoever uses a remembered page uses its ancestors, too; so
-//! every idle page can be had, one after the other.
+//! Three states: *used* by one row or more; *idle*, remembered but used by nobody; *free*. New pages are taken from the
+//! free ones, then from the idle ones that nothing hangs on, the longest unused first. Whoever uses a remembered page
+//! uses its ancestors, too; so every idle page can be had, one after the other.
 
 /// A page's place in the tree.
 #[derive(Debug)]
@@ -131,8 +132,8 @@ impl Pool {
             Some(page) => self.pages[page as usize].node.as_mut().map(|node| &mut node.children),
         }
     }
-    /// Remember that a row's `pages` hold `tokens`, the last one perhaps in part. Where a page of another row holds the same, the row
-    /// changes over to that one and its own is given back.
+    /// Remember that a row's `pages` hold `tokens`, the last one perhaps in part. Where a page of another row holds the
+    /// same, the row changes over to that one and its own is given back.
     pub fn remember(&mut self, pages: &mut [u32], tokens: &[u32]) {
         self.clock += 1;
         let mut parent = None;

@@ -150,7 +150,8 @@ pub enum Refusal {
     EmptyStop,
     /// The row would be longer than the context.
     #[error(
-        "{prompt} tokens of prompt and {max_tokens} new ones are more than the context of {context}: shorten the prompt or ask for fewer tokens"
+        "{prompt} tokens of prompt and {max_tokens} new ones are more than the context of {context}: shorten the prompt or \
+         ask for fewer tokens"
     )]
     TooLong {
         /// Tokens of the prompt.

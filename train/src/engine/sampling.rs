@@ -1,12 +1,14 @@
 //! From logits to a token: penalty, temperature, filters, and one uniform number.
 //!
-//! In this order: the repetition penalty r divides positive logits of tokens that occurred and multiplies negative ones by r
-//! (Keskar et al. 2019, arXiv:1909.05858); the temperature divides all; top-k keeps the k largest; top-p keeps the smallest set of the most likely whose
-//! probabilities add up to p (Holtzman et al. 2019, arXiv:1904.09751); min-p keeps what has at least that share of the
-//! largest probability (Nguyen et al. 2024, arXiv:2407.01082). What is left is drawn from by its probabilities, which add up to 1 again. Sums in f64.
+//! In this order: the repetition penalty r divides positive logits of tokens that occurred and multiplies negative ones
+//! by r (Keskar et al. 2019, arXiv:1909.05858); the temperature divides all; top-k keeps the k largest; top-p keeps the
+//! smallest set of the most likely whose probabilities add up to p (Holtzman et al. 2019, arXiv:1904.09751); min-p
+//! keeps what has at least that share of the largest probability (Nguyen et al. 2024, arXiv:2407.01082). What is left
+//! is drawn from by its probabilities, which add up to 1 again. Sums in f64.
 //!
-//! A uniform number is a pure function of seed, sample and place in the continuation ([`uniform`]), so a row draws the same
-//! whatever else is in its batch. Rows without penalty, top-p and min-p are drawn by [`kernels::sample`], all at once if they want the same.
+//! A uniform number is a pure function of seed, sample and place in the continuation ([`uniform`]), so a row draws the
+//! same whatever else is in its batch. Rows without penalty, top-p and min-p are drawn by [`kernels::sample`], all at
+//! once if they want the same.
 
 use super::request::{Logprobs, Refusal};
 use kernels::philox;
@@ -132,7 +134,8 @@ pub fn distribution(logits: &[f32], sampling: &Sampling, seen: &[u32]) -> Vec<(u
         for &id in seen {
             let Some(&before) = logits.get(id as usize) else { continue };
             let before = f64::from(before);
-            z[id as usize] = if before > 0.0 { before / penalty } else { before * penalty }; // once, however often it occurred
+            // From the logit as it was: once, however often the token occurred.
+            z[id as usize] = if before > 0.0 { before / penalty } else { before * penalty };
         }
     }
     let max = z.iter().fold(f64::NEG_INFINITY, |m, &z| m.max(z));

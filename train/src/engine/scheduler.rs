@@ -1,11 +1,12 @@
 //! Continuous batching: requests come and go between two steps of one batch (Yu et al. 2022, Orca, OSDI).
 //!
-//! A request waits until there are rows and cache pages for all it may become, then its prompt is read, then its samples take part
-//! in every decoding step until they end. Admission is in order of arrival, so a large request is not overtaken for ever;
-//! and pages are promised in advance, so nothing that was begun is ever thrown out.
+//! A request waits until there are rows and cache pages for all it may become, then its prompt is read, then its
+//! samples take part in every decoding step until they end. Admission is in order of arrival, so a large request is not
+//! overtaken for ever; and pages are promised in advance, so nothing that was begun is ever thrown out.
 //!
-//! One [`Engine::step`] is: admit whom there is room for; read at most `chunk` tokens of prompts, taking turns among prompts longer than that; one
-//! new token for every running row. So an answer never pauses for longer than one chunk and one step, however long the prompts of others are.
+//! One [`Engine::step`] is: admit whom there is room for; read at most `chunk` tokens of prompts, taking turns among
+//! prompts longer than that; one new token for every running row. So an answer never pauses for longer than one chunk
+//! and one step, however long the prompts of others are.
 //!
 //! A row's tokens depend on its request alone. The model promises that for the bits of logits, `sampling.rs` for the draw.
 
@@ -196,7 +197,8 @@ impl<F: Forward> Engine<F> {
         self.events.extend((0..samples).map(ended));
     }
 
-    /// One round: admit, read, decode. Returns what happened since the last one. After an error the engine is of no use any more.
+    /// One round: admit, read, decode. Returns what happened since the last one. After an error the engine is of no use
+    /// any more.
     pub fn step(&mut self) -> Result<Vec<Event>, F::Error> {
         while self.admit()? {}
         self.read()?;

@@ -1,10 +1,11 @@
 //! The calculator and the tool machine: a table of expressions, and scripted generations.
 //!
-//! The original generates in columns: rows that have ended go on producing tokens that mean nothing until all have ended. Our
-//! engine lets such rows go. So a row is compared up to the token that ends it: tokens, masks, and what the model was fed for it.
+//! The original generates in columns: rows that have ended go on producing tokens that mean nothing until all have
+//! ended. Our engine lets such rows go. So a row is compared up to the token that ends it: tokens, masks, and what the
+//! model was fed for it.
 //!
-//! Two habits of the original are not the engine's, and are undone here: the first generation copies the first token of the first row to all
-//! rows; the second feeds the last column to the model, too, though nobody reads the logits.
+//! Two habits of the original are not the engine's, and are undone here: the first generation copies the first token of
+//! the first row to all rows; the second feeds the last column to the model, too, though nobody reads the logits.
 
 use super::input::{bytes, find_support, json};
 use super::report::{Checked, Reporter, Stop};
@@ -170,7 +171,8 @@ fn scenario(s: &Scenario, tokenizer: &Tokenizer, second: bool) -> Checked<String
         }
         same("generate_columns", tokens.as_slice(), &theirs[..length])?;
         same("generate_masks", masks.as_slice(), &row(&s.generate_masks, i)[..length])?;
-        // Fed are the prompt, then every token but the last. Where the first entry is the prompt's last token, it is a column of one.
+        // Fed are the prompt, then every token but the last. Where the first entry is the prompt's last token, it is a
+        // column of one.
         let prompt = s.model_fed_tokens.first().and_then(|fed| fed.first()).copied();
         let later = row(s.model_fed_tokens.get(1..).unwrap_or(&[]), i);
         let theirs: Vec<u32> = prompt.into_iter().chain(later).take(length).collect();

@@ -6,7 +6,7 @@ mod exam;
 mod recipe;
 mod stages;
 
-use super::chat::Session;
+use super::chat::{self, Screen, Session};
 use super::shared::{self, Loaded};
 use crate::globals::{Globals, Precision};
 use crate::output;
@@ -143,11 +143,13 @@ fn talk(loaded: &Loaded, samples: &[String; 5], globals: &Globals) -> anyhow::Re
     heading("6  Chat")?;
     shared::end_on_interrupt();
     let sampling = Sampling { seed: globals.seed, ..Sampling::greedy() };
-    let mut session = Session::new(loaded, sampling, 128)?;
+    let run = &loaded.run;
+    output::line(&format!(
+        "later: `nanochat chat --run {run}`; in the browser: `nanochat serve --run {run}`"
+    ))?;
     if std::io::stdin().is_terminal() {
         output::line(&format!("ask things like:\n  {}", samples.join("\n  ")))?;
-        output::line("`clear` forgets, `quit` ends")?;
-        return session.talk();
+        return chat::talk(&mut Session::new(loaded, sampling, 128)?, globals);
     }
     let mut piped = String::new();
     std::io::Read::read_to_string(&mut std::io::stdin().lock(), &mut piped)
@@ -158,7 +160,7 @@ fn talk(loaded: &Loaded, samples: &[String; 5], globals: &Globals) -> anyhow::Re
     };
     for question in questions {
         output::text(&format!("you: {question}\nnanochat: "))?;
-        Session::new(loaded, sampling, 128)?.ask(question, true)?;
+        Session::new(loaded, sampling, 128)?.ask(question, &mut Screen::new())?;
     }
     Ok(())
 }
