@@ -27,7 +27,7 @@ fn save(path: &Path, tensors: BTreeMap<String, Tensor>) {
 }
 
 fn weights(config: &GptConfig) -> Vec<(String, Tensor)> {
-    let fill = |(p, (name, dims)): (usize, (String, [usize; 2]))| {
+    let fill = |(p, (name, dims)): (usize, (String, Vec<usize>))| {
         let data: Vec<f32> =
             (0..dims[0] * dims[1]).map(|i| 0.3 * (0.7 * i as f32 + p as f32).sin()).collect();
         (name, Tensor::from_slice(&data, &dims, Device::Cpu).unwrap())

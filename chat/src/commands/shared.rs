@@ -2,13 +2,38 @@
 
 use crate::globals::Globals;
 use anyhow::{Context, bail};
-use model::{Gpt, GptOptions, Quantize};
+use model::{ConfigError, Family, Gpt, GptConfig, GptOptions, Quantize};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use tokenizer::Tokenizer;
 use train::checkpoint::{self, State};
+use train::optim::NsDtype;
 use train::run::Layout;
+
+/// Precision of Muon's Newton–Schulz iteration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum NsArg {
+    /// bf16 where this processor multiplies it, f32 elsewhere
+    #[default]
+    Auto,
+    /// 32-bit floats
+    F32,
+    /// bf16, as the original
+    #[value(alias = "bfloat16")]
+    Bf16,
+}
+
+impl NsArg {
+    /// What it means here.
+    pub fn chosen(self) -> NsDtype {
+        match self {
+            NsArg::Auto => NsDtype::fastest(),
+            NsArg::F32 => NsDtype::F32,
+            NsArg::Bf16 => NsDtype::Bf16,
+        }
+    }
+}
 
 static STOP: AtomicBool = AtomicBool::new(false);
 static WANTED: AtomicU8 = AtomicU8::new(Wanted::StopAfterStep as u8);
@@ -178,4 +203,31 @@ pub fn check_tokenizer(tokenizer: &Tokenizer, state: &State) -> anyhow::Result<(
 /// From now on Ctrl-C ends the program at once: nothing unsaved is at stake in a chat.
 pub fn end_on_interrupt() {
     WANTED.store(Wanted::End as u8, Ordering::Relaxed);
+}
+
+/// Which recipe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Generation {
+    /// Autumn 2025
+    #[default]
+    Classic,
+    /// 2026: windows, value embeddings, mixing, smear, backout; Muon as it is today
+    Current,
+}
+
+impl Generation {
+    /// The architecture.
+    pub fn family(self) -> Family {
+        match self {
+            Generation::Classic => Family::Classic,
+            Generation::Current => Family::Current,
+        }
+    }
+    /// The model of a depth.
+    pub fn of_depth(self, depth: usize, vocab: usize, sequence_len: usize) -> Result<GptConfig, ConfigError> {
+        match self {
+            Generation::Classic => GptConfig::classic_from_depth(depth, vocab, sequence_len),
+            Generation::Current => GptConfig::current_from_depth(depth, vocab, sequence_len),
+        }
+    }
 }

@@ -17,6 +17,8 @@ pub struct Seat<'a> {
     pub pages: &'a [u32],
     /// Positions filled.
     pub length: usize,
+    /// The token at the last of them: what a model that smears reads again.
+    pub before: Option<u32>,
 }
 
 impl KvCache {
@@ -46,6 +48,7 @@ impl KvCache {
             self.tables[part % layers][part / layers] =
                 Tensor::ids(&numbers, &[rows.len(), width], self.pages.device())?;
         }
+        self.previous = None; // see `Gpt::recall`
         self.lengths = rows.iter().map(|row| row.length).collect();
         self.capacity = width * self.page_len;
         Ok(())

@@ -29,6 +29,7 @@ impl<'a> GptForward<'a> {
     }
     fn seat(&mut self, rows: &[Seat<'_>], tokens: &[u32]) -> Result<Tensor, ModelError> {
         self.pool.seat(rows)?;
+        self.gpt.recall(&mut self.pool, &rows.iter().map(|row| row.before).collect::<Vec<_>>())?;
         let ids: Vec<i32> = tokens.iter().map(|&id| id as i32).collect();
         let each = ids.len() / rows.len().max(1);
         Ok(Tensor::ids(&ids, &[rows.len(), each], self.gpt.options().device)?)

@@ -271,8 +271,7 @@ impl<F: Forward> Engine<F> {
     fn read_part(&mut self, n: usize) -> Result<(), F::Error> {
         let Some(mut reading) = self.reading.pop_front() else { return Ok(()) };
         let row = &mut reading.first;
-        let seat = Seat { pages: &row.pages, length: row.length };
-        self.forward.fill(&[seat], &row.unread()[..n])?;
+        self.forward.fill(&[row.seat()], &row.unread()[..n])?;
         row.length += n;
         self.stats.read += n as u64;
         self.reading.push_back(reading);
@@ -280,8 +279,7 @@ impl<F: Forward> Engine<F> {
     }
     /// What is left of some prompts, and the first token of all their samples.
     fn read_to_the_end(&mut self, group: Vec<Reading>) -> Result<(), F::Error> {
-        let seats: Vec<Seat> =
-            group.iter().map(|r| Seat { pages: &r.first.pages, length: r.first.length }).collect();
+        let seats: Vec<Seat> = group.iter().map(|r| r.first.seat()).collect();
         let tokens: Vec<u32> = group.iter().flat_map(|r| r.first.unread()).copied().collect();
         let logits = self.forward.feed(&seats, &tokens)?;
         self.stats.read += tokens.len() as u64;
@@ -314,8 +312,7 @@ impl<F: Forward> Engine<F> {
         if rows.is_empty() {
             return Ok(());
         }
-        let seats: Vec<Seat> =
-            rows.iter().map(|row| Seat { pages: &row.pages, length: row.length }).collect();
+        let seats: Vec<Seat> = rows.iter().map(Sequence::seat).collect();
         let tokens: Vec<u32> = rows.iter().flat_map(|row| row.unread()).copied().collect();
         let logits = self.forward.feed(&seats, &tokens)?;
         self.stats.steps += 1;

@@ -1,5 +1,6 @@
 //! One sample on its way: its tokens, the pages that hold it, its tool state and its text.
 
+use super::forward::Seat;
 use super::request::{Event, Finish, Logprobs, Request, RequestId, Token, What};
 use super::sampling::{Draw, uniform};
 use super::text::TextStream;
@@ -46,6 +47,11 @@ impl Sequence {
     /// Tokens generated.
     pub fn generated(&self) -> usize {
         self.tokens.len() - self.request.prompt.len()
+    }
+    /// Where it lies.
+    pub fn seat(&self) -> Seat<'_> {
+        let before = self.length.checked_sub(1).map(|last| self.tokens[last]);
+        Seat { pages: &self.pages, length: self.length, before }
     }
     /// What the model has not read yet.
     pub fn unread(&self) -> &[u32] {

@@ -10,6 +10,7 @@
 
 mod compare;
 mod config;
+mod dial;
 mod engine;
 mod greedy;
 mod init_stats;
@@ -18,6 +19,7 @@ mod kind;
 mod model;
 mod newton_schulz;
 mod optimizer;
+mod optimizer_today;
 mod report;
 mod schedules;
 mod tokenizer;
