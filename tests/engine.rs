@@ -92,8 +92,8 @@ fn drawn_answers_do_not_depend_on_their_company_either() {
             let sampling = Sampling {
                 temperature: 0.9,
                 top_k: (i as usize % 3) * 20,
-                top_p: if i % 2 == 0 { 0.9 } else { 1.0 },
-                repetition_penalty: if i % 5 == 0 { 1.2 } else { 1.0 },
+                top_p: if i.is_multiple_of(2) { 0.9 } else { 1.0 },
+                repetition_penalty: if i.is_multiple_of(5) { 1.2 } else { 1.0 },
                 seed: i,
                 ..Sampling::default()
             };
