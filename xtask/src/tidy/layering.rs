@@ -12,6 +12,7 @@ pub const RULE: &str = "crates depend only on the layers below them; oracle crat
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("emulator", &[]),
     ("kernels", &["emulator"]),
+    ("cuda", &["emulator", "kernels"]),
     ("tensor", &["kernels"]),
     ("autograd", &["kernels", "tensor"]),
     ("checks", &["kernels", "tensor", "autograd"]),
