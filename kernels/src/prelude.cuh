@@ -78,7 +78,8 @@ __device__ void zip_packs(const T* a, const T* b, T* y, u32 n, u32 accumulate, F
     const u32 N = Width<T, T>::of;
     u32 i = thread_index(), packs = n / N;
     if (i < packs) {
-        Pack<T, N> left = ((const Pack<T, N>*)a)[i], right = ((const Pack<T, N>*)b)[i], old, out;
+        Pack<T, N> left = ((const Pack<T, N>*)a)[i], right = ((const Pack<T, N>*)b)[i], out;
+        Pack<T, N> old = {}; // the compiler may add it before it selects, so it must be something
         if (accumulate) old = ((const Pack<T, N>*)y)[i];
 #pragma unroll
         for (u32 j = 0; j < N; j++) {
