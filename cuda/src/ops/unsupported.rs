@@ -40,7 +40,7 @@ use kernels::{Result, View, ViewMut};
 
 /// An implementation of each trait whose methods all refuse.
 macro_rules! unsupported {
-    ($($op:ident { $($method:ident($($ty:ty),*);)* })*) => {$(
+    ($($op:path { $($method:ident($($ty:ty),*);)* })*) => {$(
         impl<D: Driver> $op for Cuda<D> {
             $(unsupported! { @method $method [$($ty),*] })*
         }
