@@ -79,7 +79,7 @@ impl Driver for Emulated {
             grid,
             block,
             shared_bytes: u64::from(launch.shared_bytes),
-            options: self.options.clone(),
+            options: self.options,
             ..emulator::Launch::of(&module, launch.kernel, &args)
         };
         let report = state
