@@ -233,7 +233,8 @@ fn what_nobody_understands_fails_and_what_is_not_built_is_skipped() {
     assert!(!compare(&root.path().join("nowhere"), true).0.passed());
     fs::write(root.path().join("README.md"), "text").unwrap();
     assert!(!compare(root.path(), true).0.passed(), "text alone");
-    fs::write(root.path().join("shard_00000.parquet"), "").unwrap();
+    let other_family = r#"[{"variant": "current", "window_sizes": []}]"#;
+    fs::write(root.path().join("derivations.json"), other_family).unwrap();
     let (summary, rows) = compare(root.path(), true);
     assert!(summary.passed() && rows[0].status == Status::Skip);
     assert!(!compare(root.path(), false).0.passed());

@@ -11,10 +11,14 @@
 mod compare;
 mod config;
 mod engine;
+mod evaluation;
+mod evaluation_model;
+mod evaluation_rl;
 mod greedy;
 mod init_stats;
 mod input;
 mod kind;
+mod loaders;
 mod model;
 mod newton_schulz;
 mod optimizer;
@@ -112,7 +116,9 @@ fn check(case: &Case, options: &Options, report: &mut Reporter<'_>) -> Checked {
         Kind::Sampling => greedy::sampling(&file, report),
         Kind::Derivations => config::check(&file, report),
         Kind::Trace => trace::check(&file, report),
-        Kind::NotBuilt(what) => Err(Stop::Skip(format!("{what}: not built yet"))),
+        Kind::Loaders => loaders::check(case, goldens, report),
+        Kind::Shards => loaders::shards(case, report),
+        Kind::Evaluation => evaluation::check(case, goldens, report),
         Kind::Unknown => fail("not understood: no kind of dump has this file alone"),
     }
 }
