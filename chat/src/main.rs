@@ -4,6 +4,7 @@
 //! 2 bad usage.
 
 mod commands;
+mod download;
 mod globals;
 mod output;
 mod profile;

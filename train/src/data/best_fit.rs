@@ -42,7 +42,7 @@ impl BestFit {
     }
     fn refill(&mut self) -> Result<()> {
         while self.held.len() < self.hold {
-            self.held.extend(self.source.next()?);
+            self.held.extend(self.source.next_batch()?);
         }
         Ok(())
     }

@@ -55,7 +55,7 @@ impl FlatStream {
         let (mut document, mut from) = (0, self.used);
         while out.len() < n {
             let Some(held) = self.held.get(document) else {
-                self.held.extend(self.source.next()?);
+                self.held.extend(self.source.next_batch()?);
                 continue;
             };
             let take = (n - out.len()).min(held.ids.len() - from);
@@ -129,7 +129,7 @@ mod tests {
         let mut source = byte_source(5, 0);
         let mut all = Vec::new();
         while all.len() < inputs.len() {
-            all.extend(source.next().unwrap().into_iter().flat_map(|d| d.ids));
+            all.extend(source.next_batch().unwrap().into_iter().flat_map(|d| d.ids));
         }
         assert_eq!(inputs, all[..inputs.len()]);
     }

@@ -6,7 +6,7 @@ use super::source::{Rank, Source};
 use tokenizer::Tokenizer;
 
 /// `n` documents of different lengths, one token for each byte.
-pub(super) fn byte_source(n: usize, salt: usize) -> Source {
+pub(crate) fn byte_source(n: usize, salt: usize) -> Source {
     let text = |i: usize| format!("{i}:{}", "x".repeat((i * 7 + salt) % 13));
     let bytes = Tokenizer::from_ranks((0..=u8::MAX).map(|byte| vec![byte]).collect()).unwrap();
     let documents = Box::new(Listed::new((0..n).map(text).collect(), 4));
@@ -14,7 +14,7 @@ pub(super) fn byte_source(n: usize, salt: usize) -> Source {
 }
 
 /// Saves the position before every batch, continues there with a loader that is new, and compares.
-pub(super) fn resumes_exactly(make: impl Fn() -> Box<dyn Loader>, b: usize, t: usize) {
+pub(crate) fn resumes_exactly(make: impl Fn() -> Box<dyn Loader>, b: usize, t: usize) {
     let mut whole = make();
     for step in 0..40 {
         let mut resumed = make();

@@ -11,8 +11,9 @@ pub mod best_fit;
 pub mod conversations;
 pub mod documents;
 pub mod flat;
+pub mod inspect;
 #[cfg(test)]
-mod loader_tests;
+pub(crate) mod loader_tests;
 pub mod order;
 pub mod packer;
 pub mod padded;

@@ -87,6 +87,18 @@ impl Packer {
     pub fn epoch(&self) -> u64 {
         self.at.epoch
     }
+    /// Rows of `t` that an epoch fills, found by packing it once.
+    pub fn rows_per_epoch(&mut self, t: usize) -> usize {
+        let saved = std::mem::replace(&mut self.at, Position::start(self.rank));
+        let (mut rows, mut out) = (0, Rows::default());
+        while self.at.consumed < self.len() && self.overlong == Overlong::Cut {
+            self.row(&mut out, t);
+            out = Rows::default();
+            rows += 1;
+        }
+        self.at = saved;
+        rows
+    }
     fn refill(&mut self) {
         while self.at.held.len() < self.hold {
             self.at.held.push(self.at.cursor);
@@ -200,6 +212,18 @@ mod tests {
         let counted: Vec<usize> = (0..12).filter(|&i| rows.targets[i] >= 0).collect();
         assert_eq!(counted, [4, 5, 6, 7]);
         assert_eq!(rows.targets[4..7], [97, 97, 97]);
+    }
+
+    #[test]
+    fn the_rows_of_an_epoch_are_counted_without_moving() {
+        let mut p = packer(&[1, 9, 4, 30, 2, 2, 8, 5], Overlong::Cut);
+        let before = p.position();
+        let n = p.rows_per_epoch(24);
+        assert_eq!(p.position(), before);
+        p.rows(n - 1, 24).unwrap();
+        assert!(p.progress() < 1.0);
+        p.rows(1, 24).unwrap();
+        assert!(p.progress() >= 1.0);
     }
 
     #[test]

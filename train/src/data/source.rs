@@ -186,7 +186,7 @@ impl Source {
         }
     }
     /// The next batch of documents, encoded.
-    pub fn next(&mut self) -> Result<Vec<Encoded>> {
+    pub fn next_batch(&mut self) -> Result<Vec<Encoded>> {
         let texts = self.next_texts()?;
         Ok(texts.into_iter().map(|(id, text)| self.encode(id, &text)).collect())
     }

@@ -88,7 +88,7 @@ fn gradients(
     let (mut losses, mut valid, mut logp) = (Vec::new(), Vec::new(), Vec::new());
     // The dump's step repeats one example as often as a rank has examples; each adds its share of the gradient once.
     for pass in passes(rows, advantages, step.device_batch_size, step.examples_per_rank, pad) {
-        let batch = pass.on(Device::Cpu)?;
+        let batch = pass.on(Device::Cpu, 1.0)?;
         let tape = Tape::new();
         let [loss, row_losses] = gpt.loss(&batch.ids, &batch.targets, &batch.weight, Some(&tape))?;
         losses.push(loss.value().item()?);

@@ -218,9 +218,8 @@ fn flat(inputs: &Inputs, run: &Run, step: Step) -> Checked<String> {
     run.compare(|_, batch| {
         let rows = stream.rows(b, t)?;
         let place = stream.source().last();
-        match batch.state {
-            Some(s) => same("state", (place.file, place.group), (s.pq_idx, s.rg_idx))?,
-            None => {}
+        if let Some(s) = batch.state {
+            same("state", (place.file, place.group), (s.pq_idx, s.rg_idx))?;
         }
         Ok(rows)
     })
@@ -235,9 +234,8 @@ fn best_fit(inputs: &Inputs, run: &Run) -> Checked<String> {
     let mut loader = BestFit::new(source, run.buffer_size.unwrap_or(crate::data::best_fit::HELD));
     run.compare(|_, batch| {
         let rows = loader.rows(b, t)?;
-        match batch.state {
-            Some(state) => same("state", loader.source().last(), state.group())?,
-            None => {}
+        if let Some(state) = batch.state {
+            same("state", loader.source().last(), state.group())?;
         }
         Ok(rows)
     })

@@ -23,7 +23,7 @@ pub struct Pass {
     /// Ids and targets, padded to the longest of the example.
     pub rows: Rows,
     /// Weight of each position's loss (b·t).
-    pub weights: Vec<f32>,
+    pub weights: Vec<f64>,
     /// Targets that count, at least 1.
     pub valid: usize,
 }
@@ -48,7 +48,7 @@ pub fn passes(
         let share =
             1.0 / (valid * planted!("objective.passes_not_counted", count => 1) * examples.max(1)) as f64;
         let weight = |(at, &target): (usize, &i32)| match target >= 0 {
-            true => (advantages[from + at / t] * share) as f32,
+            true => advantages[from + at / t] * share,
             false => 0.0,
         };
         let weights = rows.targets.iter().enumerate().map(weight).collect();
@@ -58,16 +58,13 @@ pub fn passes(
 }
 
 impl Pass {
-    /// As tensors, with the weights of this objective.
-    pub fn on(&self, device: Device) -> Result<Batch> {
+    /// As tensors, with `factor` times the weights of this objective: a trainer that divides by the number of micro-batches is
+    /// given that number.
+    pub fn on(&self, device: Device, factor: f64) -> Result<Batch> {
         let batch = self.rows.on(device)?;
-        let weight = match device {
-            Device::Reference => {
-                let wide: Vec<f64> = self.weights.iter().map(|&w| f64::from(w)).collect();
-                Tensor::from_f64(&wide, &[wide.len()], DType::F64, device)?
-            }
-            _ => Tensor::from_slice(&self.weights, &[self.weights.len()], device)?,
-        };
+        let dtype = if device == Device::Reference { DType::F64 } else { DType::F32 };
+        let weights: Vec<f64> = self.weights.iter().map(|w| w * factor).collect();
+        let weight = Tensor::from_f64(&weights, &[weights.len()], dtype, device)?;
         Ok(Batch { weight, valid: self.valid, ..batch })
     }
 }
@@ -92,7 +89,7 @@ mod tests {
         assert_eq!((passes[0].valid, passes[0].rows.b, passes[0].rows.t), (3, 2, 3));
         assert_eq!(passes[0].rows.targets, [2, -1, 4, 5, -1, -1]);
         let unit = 1.0 / (3.0 * 2.0 * 3.0);
-        assert_eq!(passes[0].weights, [0.5 * unit, 0.0, 0.5 * unit, -unit, 0.0, 0.0].map(|w: f64| w as f32));
+        assert_eq!(passes[0].weights, [0.5 * unit, 0.0, 0.5 * unit, -unit, 0.0, 0.0]);
         assert_eq!(passes[1].rows.ids, [1, 6, 9]);
         assert_eq!(passes[1].weights[2], 0.0);
     }

@@ -94,7 +94,11 @@ mod tests {
         let dir = folder(&tasks, "a/b", "main", "train");
         std::fs::create_dir_all(&dir).unwrap();
         let line = |n: usize| {
-            if n % 2 == 0 { format!("{{\"n\":{n}}}\n") } else { format!("{{\"train\":{{\"n\":{n}}}}}\n") }
+            if n.is_multiple_of(2) {
+                format!("{{\"n\":{n}}}\n")
+            } else {
+                format!("{{\"train\":{{\"n\":{n}}}}}\n")
+            }
         };
         std::fs::write(dir.join("00001.jsonl"), (5..10).map(line).collect::<String>()).unwrap();
         std::fs::write(dir.join("00000.jsonl"), (0..5).map(line).collect::<String>()).unwrap();

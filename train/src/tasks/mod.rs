@@ -114,8 +114,8 @@ pub struct Sequence {
 impl Sequence {
     /// In this order.
     pub fn new(tasks: Vec<Box<dyn Task>>) -> Sequence {
-        let places = |(t, task): (usize, &Box<dyn Task>)| (0..task.len()).map(move |i| (t, i));
-        let order = tasks.iter().enumerate().flat_map(places).collect();
+        let lengths = tasks.iter().map(|task| task.len()).enumerate();
+        let order = lengths.flat_map(|(t, n)| (0..n).map(move |i| (t, i))).collect();
         Sequence { tasks, order }
     }
 }
