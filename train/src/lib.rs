@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod optim;
 pub mod parity;
 pub mod random;
+pub mod report;
 pub mod rl;
 pub mod run;
 pub mod schedule;

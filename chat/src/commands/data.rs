@@ -25,7 +25,7 @@ pub enum Command {
     Import(ImportArgs),
     /// Fetch a public data set, or the files of a manifest; the same command continues
     #[command(
-        after_help = "Examples:\n  nanochat data download climbmix -n 8\n  nanochat data download --manifest files.json --name mine"
+        after_help = "Examples:\n  nanochat data download climbmix -n 8\n  nanochat data download tasks\n  nanochat data download --manifest files.json --name mine"
     )]
     Download(download::DownloadArgs),
     /// Count rows, lengths and tokens of a data set or a file

@@ -177,10 +177,13 @@ pub fn document_loaders(
         true => Box::new(Shards::open(data.dir(), Split::Train)?),
         false => Box::new(Listed::new(data.documents()?, 1)),
     };
-    let (name, make): (_, fn(Source) -> Box<dyn Loader>) = match loader {
-        LoaderArg::BestFit => ("best-fit", |s| Box::new(BestFit::new(s, best_fit::HELD))),
-        _ => ("flat", |s| Box::new(FlatStream::new(s, Step::Tokens))),
+    let make = |source: Source| -> Box<dyn Loader> {
+        match loader {
+            LoaderArg::BestFit => Box::new(BestFit::new(source, best_fit::HELD)),
+            _ => Box::new(FlatStream::new(source, Step::Tokens)),
+        }
     };
+    let name = if loader == LoaderArg::BestFit { "best-fit" } else { "flat" };
     let source = |documents| Source::new(documents, tokenizer, Rank::default(), TOKENIZER_BATCH);
     let validation = match sharded {
         true => {

@@ -347,8 +347,7 @@ fn sft(args: &SftArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
         )));
     }
     let loaded = shared::load_run(globals, Some(&args.from), None)?;
-    let data = Dataset::open(&layout.data(&args.stage.data))?;
-    let (conversations, validation) = (data.conversations()?, data.validation_conversations()?);
+    let (conversations, validation) = args.rows.conversations(&layout, &args.stage.data)?;
     let (mut gpt, tokenizer) = (loaded.gpt, loaded.tokenizer);
     let per_epoch = Sft::steps_per_epoch(conversations.len(), args.target_examples_per_step);
     let options = SftOptions {

@@ -47,6 +47,18 @@ pub struct Fetcher<'a> {
     pub received: &'a AtomicU64,
 }
 
+/// Who asks servers, with as much patience.
+pub fn agent(patience: &Patience) -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
+        .timeout_connect(Some(patience.silence))
+        .timeout_recv_response(Some(patience.silence))
+        .timeout_per_read(Some(patience.silence))
+        .http_status_as_error(false)
+        .user_agent(concat!("nanochat/", env!("CARGO_PKG_VERSION")))
+        .build();
+    config.into()
+}
+
 /// What became of an attempt.
 enum Attempt {
     /// All bytes are there.
@@ -58,14 +70,7 @@ enum Attempt {
 impl<'a> Fetcher<'a> {
     /// Into `dir`.
     pub fn new(dir: &'a Path, patience: Patience, stop: &'a AtomicBool, received: &'a AtomicU64) -> Self {
-        let config = ureq::Agent::config_builder()
-            .timeout_connect(Some(patience.silence))
-            .timeout_recv_response(Some(patience.silence))
-            .timeout_per_read(Some(patience.silence))
-            .http_status_as_error(false)
-            .user_agent(concat!("nanochat/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Fetcher { agent: config.into(), dir, patience, stop, received }
+        Fetcher { agent: agent(&patience), dir, patience, stop, received }
     }
     /// The file of an item; `false` if it was there already.
     pub fn fetch(&self, item: &Item) -> anyhow::Result<bool> {
@@ -149,10 +154,8 @@ impl<'a> Fetcher<'a> {
         };
         let coming = header("content-length").and_then(|v| v.parse::<u64>().ok());
         let whole = coming.map(|n| begin + n);
-        if let (Some(want), Some(whole)) = (item.bytes, whole) {
-            if want != whole {
-                bail!("{}: has {whole} bytes, the manifest says {want}; it is another file", item.url);
-            }
+        if let Some(want) = item.bytes.filter(|&want| whole.is_some_and(|whole| whole != want)) {
+            bail!("{}: the manifest says {want} bytes, the server has another file", item.url);
         }
         enough_space(folder, coming.unwrap_or(0))?;
         file.set_len(begin).context("cutting")?;

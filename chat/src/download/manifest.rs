@@ -11,6 +11,7 @@ use crate::globals::Usage;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path};
+use train::tasks::hub;
 
 /// One file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,9 +47,14 @@ const SERIES: &[(&str, &str, usize)] = &[
     ("climbmix", "https://huggingface.co/datasets/karpathy/climbmix-400b-shuffle/resolve/main/shard_", 6542),
 ];
 
+/// What the files of all tasks are called together.
+pub const TASKS: &str = "tasks";
+/// Who lists them.
+pub const HUB: &str = "https://huggingface.co";
+
 /// Names that need no file.
 pub fn known() -> Vec<&'static str> {
-    SERIES.iter().map(|(name, ..)| *name).collect()
+    SERIES.iter().map(|(name, ..)| *name).chain([TASKS]).collect()
 }
 
 impl Manifest {
@@ -66,6 +72,29 @@ impl Manifest {
         };
         let n = n.unwrap_or(*last).min(*last);
         Ok(Manifest { name: name.into(), files: (0..n).chain([*last]).map(item).collect() })
+    }
+    /// The parquet files of all tasks, as the hub at `host` lists them.
+    pub fn tasks(agent: &ureq::Agent, host: &str) -> anyhow::Result<Manifest> {
+        let mut files = Vec::new();
+        for (repo, subset, splits) in hub::SETS {
+            for split in *splits {
+                let url = format!("{host}/api/datasets/{repo}/parquet/{subset}/{split}");
+                let mut response = agent.get(&url).call().with_context(|| url.clone())?;
+                if !response.status().is_success() {
+                    bail!("{url}: {}; the files can also be put below task_data by hand", response.status());
+                }
+                let text = response.body_mut().read_to_string().with_context(|| url.clone())?;
+                let urls: Vec<String> = serde_json::from_str(&text).with_context(|| url.clone())?;
+                let folder = hub::folder(Path::new(""), repo, subset, split).display().to_string();
+                files.extend(urls.into_iter().enumerate().map(|(i, url)| Item {
+                    url,
+                    path: format!("{folder}/{i:05}.parquet"),
+                    bytes: None,
+                    sha256: None,
+                }));
+            }
+        }
+        Ok(Manifest { name: TASKS.into(), files })
     }
     /// From a JSON file.
     pub fn read(path: &Path) -> anyhow::Result<Manifest> {
@@ -107,6 +136,22 @@ mod tests {
         assert_eq!(paths, ["shard_00000.parquet", "shard_00001.parquet", "shard_06542.parquet"]);
         assert_eq!(Manifest::series("fineweb-edu", None).unwrap().files.len(), 1823);
         assert!(Manifest::series("x", None).unwrap_err().to_string().contains("--manifest"));
+    }
+
+    #[test]
+    fn the_files_of_tasks_are_those_that_the_hub_lists() {
+        let server =
+            super::super::server::Server::start(br#"["http://x/0.parquet", "http://x/1.parquet"]"#, vec![]);
+        let host = server.url().replace("/file.bin", "");
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let manifest = Manifest::tasks(&agent, &host).unwrap();
+        assert_eq!(manifest.files.len(), 2 * 11);
+        assert_eq!(manifest.files[1].path, "allenai--ai2_arc/ARC-Easy/train/00001.parquet");
+        manifest.check().unwrap();
+        let replies = vec![super::super::server::Reply::Status(500)];
+        let broken = super::super::server::Server::start(b"", replies);
+        let error = Manifest::tasks(&agent, &broken.url().replace("/file.bin", "")).unwrap_err().to_string();
+        assert!(error.contains("by hand"), "{error}");
     }
 
     #[test]

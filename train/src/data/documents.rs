@@ -2,6 +2,7 @@
 //! `{"messages": [...]}` per line.
 
 use super::parquet;
+use super::shards::{Documents, Shards, Split};
 use crate::error::{Result, TrainError};
 use crate::synth::TestQuestion;
 use serde::de::DeserializeOwned;
@@ -57,6 +58,23 @@ impl Dataset {
             ));
         }
         Ok(documents)
+    }
+    /// Training documents until there are `chars` characters; of shards no more are read than that takes.
+    pub fn documents_up_to(&self, chars: u64) -> Result<Vec<String>> {
+        if !self.is_sharded() {
+            return self.documents();
+        }
+        let shards = Shards::open(&self.dir, Split::Train)?;
+        let (mut out, mut have) = (Vec::new(), 0);
+        for (file, group) in (0..shards.files()).flat_map(|f| (0..shards.groups(f)).map(move |g| (f, g))) {
+            if have > chars {
+                break;
+            }
+            let texts = shards.read(file, group)?;
+            have += texts.iter().map(|t| t.chars().count() as u64).sum::<u64>();
+            out.extend(texts);
+        }
+        Ok(out)
     }
     /// Held-out documents.
     pub fn validation_documents(&self) -> Result<Vec<String>> {

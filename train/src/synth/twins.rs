@@ -161,18 +161,18 @@ fn introduction(rng: &mut Rng) -> Value {
 fn programs(rng: &mut Rng, n: usize) -> Vec<Value> {
     let program = |i: usize, rng: &mut Rng| {
         let k = rng.between(2, 30);
-        let (name, does, body, value): (String, String, String, fn(u32, u32) -> u32) = match i % 3 {
-            0 => (format!("add_{k}"), format!("x plus {k}"), format!("x + {k}"), |x, k| x + k),
-            1 => (format!("times_{k}"), format!("x times {k}"), format!("x * {k}"), |x, k| x * k),
-            _ => (
-                format!("rest_{k}"),
-                format!("what is left of x divided by {k}"),
-                format!("x % {k}"),
-                |x, k| x % k,
-            ),
+        let [name, does, body] = match i % 3 {
+            0 => [format!("add_{k}"), format!("x plus {k}"), format!("x + {k}")],
+            1 => [format!("times_{k}"), format!("x times {k}"), format!("x * {k}")],
+            _ => [format!("rest_{k}"), format!("what is left of x divided by {k}"), format!("x % {k}")],
+        };
+        let value = |x: u32| match i % 3 {
+            0 => x + k,
+            1 => x * k,
+            _ => x % k,
         };
         let cases: String =
-            [3, 10, 47].map(|x: u32| format!("    assert candidate({x}) == {}\n", value(x, k))).concat();
+            [3, 10, 47].map(|x| format!("    assert candidate({x}) == {}\n", value(x))).concat();
         json!({
             "task_id": format!("Twin/{i}"), "entry_point": name,
             "prompt": format!("def {name}(x):\n    \"\"\"Returns {does}.\"\"\"\n"),

@@ -13,6 +13,16 @@ use std::path::{Path, PathBuf};
 /// The seed of the original.
 const SEED: u64 = 42;
 
+/// The sets that tasks read: repository, subset, splits.
+pub const SETS: &[(&str, &str, &[&str])] = &[
+    (super::choice::ARC, "ARC-Easy", &["train", "test"]),
+    (super::choice::ARC, "ARC-Challenge", &["train", "test"]),
+    (super::choice::MMLU, "all", &["auxiliary_train", "test"]),
+    (super::gsm8k::REPO, "main", &["train", "test"]),
+    (super::human_eval::REPO, "openai_humaneval", &["test"]),
+    (super::talk::SMOLTALK, "default", &["train", "test"]),
+];
+
 /// Where a set is.
 pub fn folder(tasks: &Path, repo: &str, subset: &str, split: &str) -> PathBuf {
     tasks.join(repo.replace('/', "--")).join(subset).join(split)
@@ -28,7 +38,7 @@ pub fn rows(tasks: &Path, repo: &str, subset: &str, split: &str) -> Result<Vec<V
     files.sort();
     if files.is_empty() {
         let why = format!(
-            "{repo} ({subset}, {split}) is not here: put its parquet or jsonl files into this folder, fetch it with `nanochat data download`, or make a generated twin with `nanochat data synth`"
+            "{repo} ({subset}, {split}) is not here: put its parquet or jsonl files into this folder, fetch all tasks with `nanochat data download tasks`, or make a generated twin with `nanochat data synth`"
         );
         return Err(TrainError::bad(&dir, why));
     }
@@ -106,6 +116,6 @@ mod tests {
         let rows: Vec<Row> = shuffled(&tasks, "a/b", "main", "train").unwrap();
         assert_eq!(rows.iter().map(|r| r.n).collect::<Vec<_>>(), [5, 6, 0, 7, 3, 2, 4, 9, 1, 8]);
         let error = shuffled::<Row>(&tasks, "a/b", "main", "test").err().unwrap().to_string();
-        assert!(error.contains("data download"), "{error}");
+        assert!(error.contains("data download tasks"), "{error}");
     }
 }

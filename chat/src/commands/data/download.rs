@@ -1,7 +1,8 @@
 //! `nanochat data download`: public data sets, or files that a manifest lists.
 
 use crate::commands::shared::stop_flag;
-use crate::download::{Manifest, Patience, download};
+use crate::download::fetch::agent;
+use crate::download::{Manifest, Patience, download, manifest};
 use crate::globals::{Globals, Usage};
 use crate::output::{self, Progress};
 use anyhow::bail;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 /// `data download`.
 #[derive(Args)]
 pub struct DownloadArgs {
-    /// A known data set: fineweb-edu or climbmix
+    /// A known data set: fineweb-edu or climbmix; tasks: the files of ARC, MMLU, GSM8K, HumanEval and SmolTalk
     set: Option<String>,
     /// A JSON file that lists files instead
     #[arg(long, value_name = "FILE", conflicts_with = "set")]
@@ -34,17 +35,23 @@ pub struct DownloadArgs {
 
 /// Run it.
 pub fn run(args: &DownloadArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
+    let patience = Patience { attempts: args.attempts.max(1), ..Patience::default() };
+    let tasks = args.set.as_deref() == Some(manifest::TASKS);
     let manifest = match (&args.set, &args.manifest) {
+        _ if tasks => Manifest::tasks(&agent(&patience), manifest::HUB)?,
         (Some(set), _) => Manifest::series(set, args.num_files)?,
         (None, Some(path)) => Manifest::read(path)?,
         (None, None) => {
-            let known = crate::download::manifest::known().join(", ");
+            let known = manifest::known().join(", ");
             bail!(Usage(format!("say what to download: {known}, or --manifest FILE")));
         }
     };
-    let dir = globals.layout()?.data(args.name.as_deref().unwrap_or(&manifest.name));
+    let layout = globals.layout()?;
+    let dir = match (tasks, &args.name) {
+        (true, None) => layout.base().join("task_data"),
+        (_, name) => layout.data(name.as_deref().unwrap_or(&manifest.name)),
+    };
     let (total, mut progress) = (manifest.files.len(), Progress::new(globals.quiet || globals.json, 1));
-    let patience = Patience { attempts: args.attempts.max(1), ..Patience::default() };
     let done = download(&manifest, &dir, args.workers, patience, stop_flag(), &mut |files, bytes| {
         progress.status(&format!("{files} of {total} files, {:.1} MB received", bytes as f64 / 1e6));
     });

@@ -40,9 +40,9 @@ pub struct RlArgs {
     /// Problems to learn from
     #[arg(long, value_enum, default_value_t = TaskArg::Gsm8k)]
     task: TaskArg,
-    /// Name of the data set
-    #[arg(long, default_value = "synth", value_name = "NAME")]
-    data: String,
+    /// Name of the data set (default: that of the run it starts from)
+    #[arg(long, value_name = "NAME")]
+    data: Option<String>,
     /// Folder of task data (default: that of the data set, or the shared one)
     #[arg(long, value_name = "DIR")]
     tasks: Option<PathBuf>,
@@ -107,7 +107,10 @@ pub fn rl(args: &RlArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
     if args.run == args.from {
         bail!(Usage(format!("--run and --from are both {:?}: give the new run its own name", args.run)));
     }
-    let dir = args.tasks.clone().unwrap_or_else(|| layout.tasks(&args.data));
+    let Loaded { mut gpt, tokenizer, state, .. } = shared::load_run(globals, Some(&args.from), None)?;
+    let data = args.data.clone().or_else(|| state.options["data"].as_str().map(String::from));
+    let data = data.unwrap_or_else(|| "synth".into());
+    let dir = args.tasks.clone().unwrap_or_else(|| layout.tasks(&data));
     let (task, test): (Box<dyn Task>, Box<dyn Task>) = match args.task {
         TaskArg::Gsm8k => {
             (Box::new(Gsm8k::open(&dir, "main", "train")?), Box::new(Gsm8k::open(&dir, "main", "test")?))
@@ -120,7 +123,6 @@ pub fn rl(args: &RlArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
             )
         }
     };
-    let Loaded { mut gpt, tokenizer, state, .. } = shared::load_run(globals, Some(&args.from), None)?;
     let per_epoch = Rl::steps_per_epoch(task.len(), args.examples_per_step);
     let options = RlOptions {
         device_batch_size: args.device_batch_size,
@@ -154,7 +156,7 @@ pub fn rl(args: &RlArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
         tokenizer_fingerprint: tokenizer.fingerprint(),
         options: json!({
             "stage": "rl", "from": args.from, "from_step": state.step, "tokenizer": state.options["tokenizer"],
-            "data": args.data, "task": format!("{:?}", args.task), "training": options, "embedding_lr": lrs.wte,
+            "data": data, "task": format!("{:?}", args.task), "training": options, "embedding_lr": lrs.wte,
             "unembedding_lr": lrs.lm_head, "matrix_lr": lrs.matrices, "seed": globals.seed,
             "dtype": globals.gpt_options().compute.to_string(), "ns_dtype": format!("{:?}", hyper.ns),
         }),
