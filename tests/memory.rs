@@ -7,7 +7,8 @@ use tests::{LeakCheck, model, random_batch};
 use train::optim::{Hyper, Optimizer, StepSettings};
 use train::trainer;
 
-const SETTINGS: StepSettings = StepSettings { lr_multiplier: 1.0, muon_momentum: 0.9 };
+const SETTINGS: StepSettings =
+    StepSettings { lr_multiplier: 1.0, muon_momentum: 0.9, muon_weight_decay: 0.0 };
 
 // One test, because the statistics are the process's own and tests run side by side.
 #[test]

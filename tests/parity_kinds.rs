@@ -105,7 +105,7 @@ fn weights_that_were_not_understood_or_went_missing_fail_their_rows() {
 fn small_model() -> Gpt {
     let sizes = GptConfig { sequence_len: 64, vocab_size: 60, n_layer: 2, ..GptConfig::default() };
     let config = GptConfig { n_head: 4, n_kv_head: 1, n_embd: 32, ..sizes };
-    let fill = |(p, (name, dims)): (usize, (String, [usize; 2]))| {
+    let fill = |(p, (name, dims)): (usize, (String, Vec<usize>))| {
         let data: Vec<f64> =
             (0..dims[0] * dims[1]).map(|i| 0.4 * (0.9 * i as f64 + p as f64).sin()).collect();
         (name, tensor(&data, &dims))

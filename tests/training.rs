@@ -15,7 +15,8 @@ use train::stage::report::{Reporter, StepLine};
 use train::stage::{RunOptions, run_stage};
 use train::trainer;
 
-const SETTINGS: StepSettings = StepSettings { lr_multiplier: 1.0, muon_momentum: 0.9 };
+const SETTINGS: StepSettings =
+    StepSettings { lr_multiplier: 1.0, muon_momentum: 0.9, muon_weight_decay: 0.0 };
 
 fn steps(gpt: &mut Gpt, n: u64) -> Vec<f64> {
     let config = gpt.config().clone();
@@ -182,6 +183,7 @@ fn train_with_stops(dir: &std::path::Path, stops: &[usize]) -> Vec<u32> {
         warmup_ratio: 0.1,
         warmdown_ratio: 0.4,
         final_lr_frac: 0.1,
+        current: None,
         eval_tokens: 128,
         seed: 5,
     };

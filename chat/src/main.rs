@@ -8,6 +8,7 @@ mod download;
 mod globals;
 mod output;
 mod profile;
+mod serve;
 
 use clap::{Parser, Subcommand};
 use globals::Globals;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "nanochat", version, about, max_term_width = 100)]
 #[command(
-    after_help = "Examples:\n  nanochat demo                      the whole path on a generated corpus, then a chat prompt\n  nanochat demo --text novel.txt     the same on your own text\n  nanochat train base --depth 4      pretrain on the data set made by `nanochat data`\n  nanochat chat -p 'Who are you?'    one question, one answer"
+    after_help = "Examples:\n  nanochat demo                      the whole path on a generated corpus, then a chat prompt\n  nanochat demo --text novel.txt     the same on your own text\n  nanochat train base --depth 4      pretrain on the data set made by `nanochat data`\n  nanochat chat -p 'Who are you?'    one question, one answer\n  nanochat serve                     a page to talk to it, at http://127.0.0.1:8000"
 )]
 struct Cli {
     #[command(flatten)]
@@ -50,6 +51,8 @@ enum Command {
     Watch(commands::watch::Args),
     /// Talk to a model in the terminal
     Chat(commands::chat::Args),
+    /// A web page and an OpenAI-compatible API for a model
+    Serve(Box<commands::serve::Args>),
     /// Compare with reference dumps of the original
     Parity(commands::parity::Args),
     /// Check every kernel and every gradient against its definition
@@ -97,6 +100,7 @@ fn dispatch(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
         Command::Report(args) => commands::report::run(args, globals),
         Command::Watch(args) => commands::watch::run(args, globals),
         Command::Chat(args) => commands::chat::run(args, globals),
+        Command::Serve(args) => commands::serve::run(args, globals),
         Command::Parity(args) => commands::parity::run(args, globals),
         Command::Selftest(args) => commands::selftest::run(args, globals),
         Command::Trace(args) => commands::trace::run(args, globals),

@@ -1,15 +1,19 @@
 //! One transformer block: `x += Attention(norm(x))`, then `x += MLP(norm(x))`.
 //!
 //! The same code serves training (causal attention over the whole sequence) and decoding (attention over the cache).
+//!
+//! In the current family attention may see a window only, normalised queries and keys are 1.2 long, and in every other layer
+//! `v ← v + g·u`: u is a second embedding of the token, g = 3·σ(W·h`[:12]`) one gate per kv head, read from the block's input.
 
 use crate::cache::KvCache;
-use crate::config::GptConfig;
+use crate::config::{Family, GptConfig};
 use crate::error::Result;
 use crate::linear::{Linear, Projections};
 use crate::observe::Observer;
 use crate::rotary::RotaryTables;
 use autograd::Var;
 use autograd::ops::attention::attention;
+use autograd::ops::rope::Rope;
 use kernels::planted;
 use tensor::{AttentionParams, Tensor};
 
@@ -23,7 +27,12 @@ pub struct BlockWeights {
     pub c_fc: Linear,
     /// (C, 4C)
     pub mlp_proj: Linear,
+    /// Where the layer has value embeddings: the gate's weights (Hk, 12), and the tokens' rows (B, T, Hk·D).
+    pub values: Option<(Var, Var)>,
 }
+
+/// The gate of a value embedding lies between 0 and this.
+const VALUE_GATE: f64 = 3.0;
 
 /// What a block needs besides its input and weights.
 pub struct BlockContext<'a> {
@@ -81,7 +90,6 @@ fn self_attention(
     observer: &mut dyn Observer,
 ) -> Result<Var> {
     let config = ctx.config;
-    let eps = f64::from(config.norm_eps);
     let (b, t, d) = (h.dims()[0], h.dims()[1], config.head_dim());
     let [q, k, v] = w.qkv.apply(h)?;
     let q = q.reshape(&[b, t, config.n_head, d])?; // (B, T, H, D)
@@ -90,15 +98,18 @@ fn self_attention(
     for (name, x) in [("q", &q), ("k", &k), ("v", &v)] {
         ctx.see(observer, name, x);
     }
-    let q = q.rope(ctx.positions, &ctx.rotary.cos, &ctx.rotary.sin)?;
-    let k = k.rope(ctx.positions, &ctx.rotary.cos, &ctx.rotary.sin)?;
-    ctx.see(observer, "q_rope", &q);
-    ctx.see(observer, "k_rope", &k);
-    let (q, k) = (q.rms_norm(eps)?, planted!("block.keys_not_normalised", k.rms_norm(eps)? => k));
+    let v = match &w.values {
+        Some((gate, rows)) => {
+            let gate = h.channel_gate(gate, VALUE_GATE)?; // (B, T, Hk)
+            v.gated_add(&gate, &rows.reshape(&[b, t, config.n_kv_head, d])?)?
+        }
+        None => v,
+    };
+    let (q, k) = turned(q, k, ctx, observer)?;
     ctx.see(observer, "q_norm", &q);
     ctx.see(observer, "k_norm", &k);
 
-    let p = AttentionParams { scale: 1.0 / (d as f32).sqrt(), window: None };
+    let p = AttentionParams { scale: 1.0 / (d as f32).sqrt(), window: config.window(ctx.layer) };
     let o = match cache {
         None => attention(&q, &k, &v, p)?,
         Some(cache) => {
@@ -111,4 +122,19 @@ fn self_attention(
     let y = w.attn_proj.apply(&o.reshape(&[b, t, config.n_embd])?)?;
     ctx.see(observer, "attn_proj", &y);
     Ok(y)
+}
+
+/// Queries and keys rotated, normalised, and as long as the configuration says.
+fn turned(q: Var, k: Var, ctx: &BlockContext<'_>, observer: &mut dyn Observer) -> Result<(Var, Var)> {
+    let (eps, gain) = (f64::from(ctx.config.norm_eps), f64::from(ctx.config.qk_gain));
+    let (cos, sin) = (&ctx.rotary.cos, &ctx.rotary.sin);
+    if ctx.config.family == Family::Current {
+        let rope = || Rope { positions: ctx.positions.clone(), cos: cos.clone(), sin: sin.clone() };
+        return Ok((q.rope_norm(rope(), gain, eps)?, k.rope_norm(rope(), gain, eps)?));
+    }
+    let (q, k) = (q.rope(ctx.positions, cos, sin)?, k.rope(ctx.positions, cos, sin)?);
+    ctx.see(observer, "q_rope", &q);
+    ctx.see(observer, "k_rope", &k);
+    let (q, k) = (q.rms_norm(eps)?, planted!("block.keys_not_normalised", k.rms_norm(eps)? => k));
+    if gain == 1.0 { Ok((q, k)) } else { Ok((q.affine(gain, 0.0)?, k.affine(gain, 0.0)?)) }
 }

@@ -9,6 +9,9 @@ use crate::error::{ModelError, Result};
 use kernels::planted;
 use tensor::{DType, Device, Tensor, memory};
 
+mod pool;
+pub use pool::Seat;
+
 /// Positions per page.
 pub const PAGE_LEN: usize = 64;
 
@@ -21,6 +24,8 @@ pub struct KvCache {
     lengths: Vec<usize>,
     capacity: usize,
     page_len: usize,
+    /// The last normalised embedding of every row, (rows, C), where the model smears.
+    previous: Option<Tensor>,
 }
 
 impl KvCache {
@@ -43,7 +48,7 @@ impl KvCache {
         };
         let tables =
             (0..layers).map(|layer| Ok([table(layer)?, table(layers + layer)?])).collect::<Result<_>>()?;
-        Ok(KvCache { pages, tables, lengths: vec![0; rows], capacity, page_len: PAGE_LEN })
+        Ok(KvCache { pages, tables, lengths: vec![0; rows], capacity, page_len: PAGE_LEN, previous: None })
     }
     /// Positions filled in each row.
     pub fn lengths(&self) -> &[usize] {
@@ -88,6 +93,10 @@ impl KvCache {
     pub fn advance(&mut self, t: usize) {
         self.lengths.iter_mut().for_each(|n| *n += t);
     }
+    /// Keep the last embedding of every row for the next call; returns the one kept by the call before.
+    pub fn remember(&mut self, last: Option<Tensor>) -> Option<Tensor> {
+        std::mem::replace(&mut self.previous, last)
+    }
     /// A cache of `rows` rows, each holding what row 0 of this one holds: prefill once, then sample many.
     pub fn replicate(&self, config: &GptConfig, rows: usize, capacity: usize) -> Result<KvCache> {
         let used = self.lengths.first().copied().unwrap_or(0);
@@ -103,6 +112,10 @@ impl KvCache {
             }
         }
         wide.lengths = vec![used; rows];
+        if let Some(previous) = &self.previous {
+            let c = previous.dim(1);
+            wide.previous = Some(previous.narrow(0, 0, 1)?.expand(&[rows, c])?.contiguous()?);
+        }
         Ok(wide)
     }
 }

@@ -5,8 +5,12 @@
 //! how much work one token is) follows from the configuration alone, so it can be asked before anything is
 //! allocated.
 //!
-//! Field names are nanochat's, and so is the JSON form, so that its checkpoints can be read. How long to
-//! train a model of a given shape is in `scaling.rs`.
+//! Field names are nanochat's, and so is the JSON form, so that its checkpoints can be read. What the current family adds
+//! is in `config/current.rs`. How long to train a model of a given shape is in `scaling.rs`.
+
+mod current;
+
+pub use current::Parts;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +22,8 @@ pub enum Family {
     /// The nanochat of autumn 2025: RoPE, weightless RMSNorm, QK norm, ReLU² MLP, untied head with a softcap.
     #[default]
     Classic,
+    /// The nanochat of 2026: also windows, value embeddings, mixing, smear and backout.
+    Current,
 }
 
 /// The shape of a GPT.
@@ -44,6 +50,16 @@ pub struct GptConfig {
     pub softcap: f32,
     /// Added to the mean square in every RMSNorm.
     pub norm_eps: f32,
+    /// One letter per layer, repeated: L sees `sequence_len` positions back, S a quarter of that; the last layer is always L.
+    /// Empty: every layer sees everything, as in the classic family.
+    pub window_pattern: String,
+    /// The embedding and head have a multiple of this many rows.
+    pub vocab_multiple: usize,
+    /// Factor of the normalised queries and keys.
+    pub qk_gain: f32,
+    /// What else is built in.
+    #[serde(flatten)]
+    pub parts: Parts,
 }
 
 /// Machine epsilon of f32, 2⁻²³: what nanochat's RMSNorm adds, whatever the dtype.
@@ -63,6 +79,10 @@ impl Default for GptConfig {
             rope_base: 10_000.0,
             softcap: 15.0,
             norm_eps: NORM_EPS,
+            window_pattern: String::new(),
+            vocab_multiple: 1,
+            qk_gain: 1.0,
+            parts: Parts::NONE,
         }
     }
 }
@@ -145,8 +165,33 @@ pub enum ConfigError {
     /// Nothing says how long to train.
     #[error("no training horizon: set num_iterations, target_flops or target_param_data_ratio")]
     NoHorizon,
+    /// A window pattern has a letter that is no window.
+    #[error("window_pattern {pattern:?} has the letter {letter:?}: use S (short) and L (long) only")]
+    WindowLetter {
+        /// The pattern.
+        pattern: String,
+        /// Its first unknown letter.
+        letter: char,
+    },
+    /// The gates read the first channels of a row.
+    #[error(
+        "n_embd is {n_embd}, but {part} reads {needs} channels: use n_embd {needs} or more, or leave it out"
+    )]
+    TooNarrow {
+        /// What reads them.
+        part: &'static str,
+        /// Width.
+        n_embd: usize,
+        /// How many it reads.
+        needs: usize,
+    },
+    /// A position is smeared over its neighbour, so there must be one.
+    #[error("sequence length {0} is too short for the current family: train on 2 tokens or more")]
+    ShortSequence(usize),
     /// A stored configuration belongs to a family that this program does not build.
-    #[error("the stored config has {field:?}, which the classic family lacks: load a classic checkpoint")]
+    #[error(
+        "the stored config has {field:?}, which neither family has: load a classic or current checkpoint"
+    )]
     OtherFamily {
         /// The field that gives it away.
         field: String,
@@ -201,6 +246,8 @@ impl GptConfig {
         check_size("n_embd", self.n_embd, MAX_WIDTH)?;
         check_size("n_head", self.n_head, MAX_WIDTH)?;
         check_size("n_kv_head", self.n_kv_head, MAX_WIDTH)?;
+        check_size("vocab_multiple", self.vocab_multiple, MAX_VOCAB_MULTIPLE)?;
+        self.validate_current()?;
         let &Self { n_head, n_kv_head, n_embd, .. } = self;
         if !n_embd.is_multiple_of(n_head) {
             return Err(ConfigError::HeadsDoNotDivideWidth { n_embd, n_head });
@@ -211,9 +258,13 @@ impl GptConfig {
         if !self.head_dim().is_multiple_of(2) {
             return Err(ConfigError::OddHeadDim { n_head, head_dim: self.head_dim() });
         }
-        for (field, value) in
-            [("rope_base", self.rope_base), ("softcap", self.softcap), ("norm_eps", self.norm_eps)]
-        {
+        let numbers = [
+            ("rope_base", self.rope_base),
+            ("softcap", self.softcap),
+            ("norm_eps", self.norm_eps),
+            ("qk_gain", self.qk_gain),
+        ];
+        for (field, value) in numbers {
             if !(value > 0.0 && value.is_finite()) {
                 return Err(ConfigError::NotPositive { field, value: f64::from(value) });
             }
@@ -226,58 +277,77 @@ impl GptConfig {
         self.n_embd / self.n_head.max(1)
     }
 
-    /// Name and shape `[out, in]` of every weight, in the order of nanochat's `state_dict`.
-    pub fn param_shapes(&self) -> Vec<(String, [usize; 2])> {
-        let (v, c, kv) = (self.vocab_size, self.n_embd, self.n_kv_head * self.head_dim());
-        let mut shapes = vec![("transformer.wte.weight".to_string(), [v, c])];
+    /// Name and shape (`[out, in]` of a matrix) of every weight, in the order of nanochat's `state_dict`.
+    pub fn param_shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let (c, kv) = (self.n_embd, self.n_kv_head * self.head_dim());
+        let rows = self.padded_vocab();
+        let mut shapes = self.leading_scalars();
+        shapes.push(("transformer.wte.weight".to_string(), vec![rows, c]));
         for i in 0..self.n_layer {
-            let block = [
+            let mut block = vec![
                 ("attn.c_q", [c, c]),
                 ("attn.c_k", [kv, c]),
                 ("attn.c_v", [kv, c]),
                 ("attn.c_proj", [c, c]),
-                ("mlp.c_fc", [4 * c, c]),
-                ("mlp.c_proj", [c, 4 * c]),
             ];
-            shapes.extend(block.map(|(name, shape)| (format!("transformer.h.{i}.{name}.weight"), shape)));
+            if self.has_values(i) {
+                block.push(("attn.ve_gate", [self.n_kv_head, current::VALUE_GATE_CHANNELS]));
+            }
+            block.extend([("mlp.c_fc", [4 * c, c]), ("mlp.c_proj", [c, 4 * c])]);
+            let named = |(name, shape): (&str, [usize; 2])| {
+                (format!("transformer.h.{i}.{name}.weight"), shape.to_vec())
+            };
+            shapes.extend(block.into_iter().map(named));
         }
-        shapes.push(("lm_head.weight".to_string(), [v, c]));
+        shapes.push(("lm_head.weight".to_string(), vec![rows, c]));
+        shapes.extend(self.trailing_weights());
         shapes
     }
 
     /// Parameters by the group that the optimizer treats alike.
     pub fn params_by_group(&self) -> ParamGroups {
-        let [v, c, layers] = [self.vocab_size, self.n_embd, self.n_layer].map(|n| n as u64);
-        let kv = (self.n_kv_head * self.head_dim()) as u64;
-        ParamGroups {
-            wte: v * c,
-            lm_head: v * c,
-            // c_q and c_proj, c_k and c_v, and the MLP's two matrices of 4C × C
-            transformer_matrices: layers * (2 * c * c + 2 * kv * c + 8 * c * c),
+        let mut groups = ParamGroups::default();
+        for (name, shape) in self.param_shapes() {
+            let group = match name.as_str() {
+                "transformer.wte.weight" => &mut groups.wte,
+                "lm_head.weight" => &mut groups.lm_head,
+                _ if name.starts_with("transformer.h.") => &mut groups.transformer_matrices,
+                _ if name.starts_with("value_embeds.") => &mut groups.value_embeds,
+                _ => &mut groups.scalars,
+            };
+            *group += shape.iter().map(|&n| n as u64).product::<u64>();
         }
+        groups
     }
 
-    /// Number of parameters: `2VC + 12LC²` when every head has its own keys and values.
+    /// Number of parameters: `2VC + 12LC²` for a classic model in which every head has its own keys and values.
     pub fn num_params(&self) -> u64 {
-        let ParamGroups { wte, lm_head, transformer_matrices } = self.params_by_group();
-        wte + lm_head + transformer_matrices
+        let ParamGroups { wte, value_embeds, lm_head, transformer_matrices, scalars } =
+            self.params_by_group();
+        wte + value_embeds + lm_head + transformer_matrices + scalars
     }
 
-    /// Floating point operations of one training step, per token: `6·(N - VC) + 12·L·H·D·T`.
+    /// Floating point operations of one training step, per token: `6·P + Σ_layers 12·H·D·min(W, T)`.
     ///
-    /// Each weight of a matrix product costs a multiply and an add forward and twice that backward; the
-    /// embedding is a lookup and costs nothing. Attention adds scores and weighted values over `T` positions
-    /// (counted without the causal half). The formula is that of Chowdhery et al. 2022 (PaLM), appendix B.
+    /// Each of the P weights of a matrix product costs a multiply and an add forward and twice that backward; an
+    /// embedding is a lookup and costs nothing. Attention adds scores and weighted values over the W positions that a layer
+    /// sees, all `T` in the classic family (counted without the causal half). The formula is that of Chowdhery et al.
+    /// 2022 (PaLM), appendix B.
     pub fn flops_per_token(&self) -> u64 {
+        let width = (self.n_head * self.head_dim()) as u64;
+        6 * self.matrix_params() + 12 * width * self.attended(self.sequence_len)
+    }
+
+    /// Parameters in matrices that multiply.
+    pub fn matrix_params(&self) -> u64 {
         let groups = self.params_by_group();
-        let [layers, width, t] =
-            [self.n_layer, self.n_head * self.head_dim(), self.sequence_len].map(|n| n as u64);
-        6 * (groups.lm_head + groups.transformer_matrices) + 12 * layers * width * t
+        let smear = if self.parts.smear { current::SMEAR_GATE_CHANNELS } else { 0 };
+        groups.lm_head + groups.transformer_matrices + smear as u64
     }
 }
 
-/// Parameter counts, see [`GptConfig::params_by_group`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// Parameter counts, see [`GptConfig::params_by_group`]. The last two are of the current family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ParamGroups {
     /// The token embedding (AdamW).
     pub wte: u64,
@@ -285,6 +355,17 @@ pub struct ParamGroups {
     pub lm_head: u64,
     /// All matrices of the blocks (Muon).
     pub transformer_matrices: u64,
+    /// The value embeddings (AdamW).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub value_embeds: u64,
+    /// Single numbers and the gate of the smear (AdamW).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub scalars: u64,
+}
+
+/// What a family lacks is not written.
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 // With these bounds no count above leaves u64.
@@ -292,6 +373,7 @@ const MAX_LAYERS: usize = 1 << 12;
 const MAX_WIDTH: usize = 1 << 18;
 const MAX_SEQUENCE: usize = 1 << 24;
 const MAX_VOCAB: usize = 1 << 31;
+const MAX_VOCAB_MULTIPLE: usize = 1 << 16;
 
 fn check_size(field: &'static str, value: usize, max: usize) -> Result<(), ConfigError> {
     match value {
@@ -301,7 +383,8 @@ fn check_size(field: &'static str, value: usize, max: usize) -> Result<(), Confi
     }
 }
 
-/// The JSON form. nanochat writes the six sizes only; what it does not write has the family's value. A field
+/// The JSON form. nanochat writes the sizes only (and the window pattern, which tells the current family); what it does not
+/// write has the family's value. A field
 /// nobody knows means another architecture, so it is refused rather than ignored.
 #[derive(Deserialize)]
 struct ConfigJson {
@@ -315,6 +398,13 @@ struct ConfigJson {
     rope_base: Option<f32>,
     softcap: Option<f32>,
     norm_eps: Option<f32>,
+    window_pattern: Option<String>,
+    vocab_multiple: Option<usize>,
+    qk_gain: Option<f32>,
+    value_embeds: Option<bool>,
+    mixing: Option<bool>,
+    smear: Option<bool>,
+    backout: Option<bool>,
     #[serde(flatten)]
     unknown: serde_json::Map<String, serde_json::Value>,
 }
@@ -327,10 +417,18 @@ impl TryFrom<ConfigJson> for GptConfig {
             return Err(ConfigError::OtherFamily { field: field.clone() });
         }
         let size = |value: Option<usize>, field| value.ok_or(ConfigError::Missing { field });
-        let default = Self::default();
+        let told = if json.window_pattern.is_some() { Family::Current } else { Family::Classic };
+        let family = json.family.unwrap_or(told);
+        let default = Self::of(family);
+        let parts = Parts {
+            value_embeds: json.value_embeds.unwrap_or(default.parts.value_embeds),
+            mixing: json.mixing.unwrap_or(default.parts.mixing),
+            smear: json.smear.unwrap_or(default.parts.smear),
+            backout: json.backout.unwrap_or(default.parts.backout),
+        };
         let n_head = size(json.n_head, "n_head")?;
         let config = Self {
-            family: json.family.unwrap_or_default(),
+            family,
             sequence_len: size(json.sequence_len, "sequence_len")?,
             vocab_size: size(json.vocab_size, "vocab_size")?,
             n_layer: size(json.n_layer, "n_layer")?,
@@ -340,6 +438,10 @@ impl TryFrom<ConfigJson> for GptConfig {
             rope_base: json.rope_base.unwrap_or(default.rope_base),
             softcap: json.softcap.unwrap_or(default.softcap),
             norm_eps: json.norm_eps.unwrap_or(default.norm_eps),
+            window_pattern: json.window_pattern.unwrap_or(default.window_pattern),
+            vocab_multiple: json.vocab_multiple.unwrap_or(default.vocab_multiple),
+            qk_gain: json.qk_gain.unwrap_or(default.qk_gain),
+            parts,
         };
         config.validate()?;
         Ok(config)

@@ -31,6 +31,16 @@ pub enum ModelError {
         /// What is wrong with it.
         what: String,
     },
+    /// Weights that are not those of the configuration.
+    #[error(
+        "the weights contradict the configuration at {name}: {what}; use the configuration they were made with"
+    )]
+    Contradiction {
+        /// The weight.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// Decoding past what the cache or the rotary table holds.
     #[error(
         "position {position} does not fit: the {what} holds {capacity}; shorten the prompt or generate fewer tokens"

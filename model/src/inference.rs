@@ -2,15 +2,17 @@
 //!
 //! With `P` parameters in matrices that multiply (all but the embedding), L layers, H heads of width D, and c positions in
 //! the cache, one token takes `2·P + 4·L·H·D·c` operations, and reads every such parameter and `2·L·Hk·D·c` numbers of the
-//! cache. A prompt of n tokens takes `2·(P − V·C)·n + 2·V·C + 4·L·H·D·n(n+1)/2`: only its last token needs logits.
+//! cache. A prompt of n tokens takes `2·(P − V·C)·n + 2·V·C + 4·L·H·D·n(n+1)/2`: only its last token needs logits. A layer
+//! with a window of w positions sees at most w.
 
 use crate::block::BlockWeights;
 use crate::config::GptConfig;
 use crate::error::Result;
 use crate::gpt::Gpt;
 use crate::linear::{Linear, Packed, Projections, Quantize};
-use autograd::Var;
 use autograd::ops::lm_head_loss::chunk_rows;
+use autograd::{Parameter, Var};
+use std::collections::BTreeMap;
 use tensor::{Tensor, memory};
 
 /// The matrices of a model, laid out for being read.
@@ -28,8 +30,8 @@ struct Block {
 }
 
 impl Prepared {
-    /// The weights of a block.
-    pub fn block(&self, layer: usize) -> BlockWeights {
+    /// The weights of a block, with what it needs of value embeddings.
+    pub fn block(&self, layer: usize, values: Option<(Var, Var)>) -> BlockWeights {
         let block = &self.blocks[layer];
         let linear = |w: &Packed| Linear::Packed(w.clone());
         BlockWeights {
@@ -37,6 +39,7 @@ impl Prepared {
             attn_proj: linear(&block.attn_proj),
             c_fc: linear(&block.c_fc),
             mlp_proj: linear(&block.mlp_proj),
+            values,
         }
     }
     /// Logits before the softcap, kept as accumulated, of `x` (rows, C).
@@ -74,54 +77,71 @@ impl Gpt {
         }
         let _label = memory::label("weights");
         let (options, layers) = (self.options(), self.config().n_layer);
-        let mut matrices = self.take_matrices().into_iter();
-        let mut next = |count: usize| -> Result<(Packed, Vec<usize>)> {
-            let weights: Vec<_> = matrices.by_ref().take(count).collect();
-            let weights: Vec<_> = weights.iter().map(|p| p.value()).collect();
+        let vocab = self.config().vocab_size;
+        let matrices = self.take_params(multiplies);
+        let mut matrices: BTreeMap<String, Parameter> =
+            matrices.into_iter().map(|p| (p.name.clone(), p)).collect();
+        let mut pack = |names: &[String]| -> Result<(Packed, Vec<usize>)> {
+            let weights: Vec<Parameter> = names.iter().filter_map(|name| matrices.remove(name)).collect();
+            // The rows that pad the vocabulary are never read.
+            let used = |p: &Parameter| {
+                p.value().narrow(0, 0, p.value().dim(0).min(if p.name == HEAD { vocab } else { usize::MAX }))
+            };
+            let weights: Vec<Tensor> = weights.iter().map(used).collect::<std::result::Result<_, _>>()?;
             let rows = weights.iter().map(|w| w.dim(0)).collect();
-            Ok((Packed::new(&weights, options.compute, quantize)?, rows))
+            Ok((Packed::new(&weights.iter().collect::<Vec<_>>(), options.compute, quantize)?, rows))
         };
         let mut blocks = Vec::with_capacity(layers);
-        for _ in 0..layers {
-            let (qkv, rows) = next(3)?;
-            let rows = [rows[0], rows[1], rows[2]];
+        for layer in 0..layers {
+            let named = |part: &str| format!("transformer.h.{layer}.{part}.weight");
+            let (qkv, rows) = pack(&["attn.c_q", "attn.c_k", "attn.c_v"].map(named))?;
             blocks.push(Block {
-                qkv: (qkv, rows),
-                attn_proj: next(1)?.0,
-                c_fc: next(1)?.0,
-                mlp_proj: next(1)?.0,
+                qkv: (qkv, [rows[0], rows[1], rows[2]]),
+                attn_proj: pack(&[named("attn.c_proj")])?.0,
+                c_fc: pack(&[named("mlp.c_fc")])?.0,
+                mlp_proj: pack(&[named("mlp.c_proj")])?.0,
             });
         }
-        let head = next(1)?.0;
+        let head = pack(&[HEAD.into()])?.0;
         Ok(self.with_prepared(Prepared { blocks, head }))
     }
     /// Bytes of all matrices that multiply: what one token must read.
     pub fn matrix_bytes(&self) -> usize {
-        match self.prepared() {
-            Some(prepared) => prepared.bytes(),
-            None => self.params().iter().skip(1).map(|p| p.value().bytes()).sum(),
-        }
+        let plain = self.params().iter().filter(|p| multiplies(&p.name)).map(|p| p.value().bytes()).sum();
+        self.prepared().map_or(plain, Prepared::bytes)
     }
 }
 
+/// Name of the head.
+const HEAD: &str = "lm_head.weight";
+
+/// Is it a matrix of a product? Gates are too small to matter, and are read in f32.
+fn multiplies(name: &str) -> bool {
+    name == HEAD || name.starts_with("transformer.h.") && !name.ends_with("gate.weight")
+}
+
 impl GptConfig {
-    /// Parameters in matrices that multiply.
-    fn matrix_params(&self) -> u64 {
-        let groups = self.params_by_group();
-        groups.lm_head + groups.transformer_matrices
-    }
-    /// Operations of attention for one query that sees one position, in all layers.
+    /// Operations of attention in one layer, for one query that sees one position.
     fn attention_flops(&self) -> u64 {
-        4 * (self.n_layer * self.n_head * self.head_dim()) as u64
+        4 * (self.n_head * self.head_dim()) as u64
     }
     /// Operations of one new token that sees `context` positions.
     pub fn decode_flops(&self, context: usize) -> u64 {
-        2 * self.matrix_params() + self.attention_flops() * context as u64
+        2 * self.matrix_params() + self.attention_flops() * self.attended(context)
     }
     /// Operations of reading a prompt of `n` tokens.
     pub fn prefill_flops(&self, n: usize) -> u64 {
-        let (n, groups) = (n as u64, self.params_by_group());
-        2 * (groups.transformer_matrices * n + groups.lm_head) + self.attention_flops() * (n * (n + 1) / 2)
+        let head = self.params_by_group().lm_head;
+        let seen = |layer| {
+            let w = self.window(layer).map_or(n, |w| w.min(n)) as u64;
+            w * (w + 1) / 2 + (n as u64 - w) * w
+        };
+        let seen: u64 = (0..self.n_layer).map(seen).sum();
+        2 * ((self.matrix_params() - head) * n as u64 + head) + self.attention_flops() * seen
+    }
+    /// Bytes of the cache that one token reads which sees `context` positions, with numbers of `size` bytes.
+    pub fn cache_read_bytes(&self, context: usize, size: usize) -> u64 {
+        (2 * self.n_kv_head * self.head_dim() * size) as u64 * self.attended(context)
     }
     /// Bytes that one position takes in the cache, with numbers of `size` bytes.
     pub fn cache_bytes_per_token(&self, size: usize) -> u64 {

@@ -14,12 +14,13 @@ pub mod init;
 pub mod linear;
 pub mod memory;
 pub mod observe;
+mod places;
 pub mod rotary;
 pub mod scaling;
 pub mod weights;
 
 pub use cache::KvCache;
-pub use config::{ConfigError, Family, GptConfig};
+pub use config::{ConfigError, Family, GptConfig, Parts};
 pub use error::{ModelError, Result};
 pub use gpt::{Gpt, GptOptions};
 pub use linear::Quantize;

@@ -4,7 +4,11 @@
 //! horizon is a ratio: 20 tokens per parameter. The learning rates of the embedding and the head shrink with
 //! the square root of the width, so that values tuned at width 768 carry over to other sizes.
 //!
-//! Everything here is the classic recipe. The schedule over those steps is in `train::schedule`.
+//! Everything here is the classic recipe; `scaling/current.rs` has the dial of the current one. The schedule over those steps is in `train::schedule`.
+
+mod current;
+
+pub use current::{CURRENT_PARAM_DATA_RATIO, CurrentLrs, Dial};
 
 use crate::config::{ConfigError, GptConfig};
 use kernels::planted;

@@ -1,7 +1,7 @@
 //! The exam: held-out questions of the generated world, answered greedily with the calculator, scored per kind beside what
 //! guessing would score.
 
-use crate::engine::batch::answer_all;
+use crate::engine::collect::answer_all;
 use crate::engine::tools::ToolTokens;
 use crate::error::Result;
 use crate::synth::TestQuestion;

@@ -10,6 +10,7 @@ pub mod eval;
 pub mod parity;
 pub mod report;
 pub mod selftest;
+pub mod serve;
 pub mod shared;
 pub mod speedrun;
 pub mod tok;

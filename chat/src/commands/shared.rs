@@ -2,10 +2,10 @@
 
 use crate::globals::{Globals, Usage};
 use anyhow::{Context, bail};
-use model::{Gpt, GptOptions, Quantize};
+use model::{ConfigError, Family, Gpt, GptConfig, GptOptions, Quantize};
 use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use tokenizer::Tokenizer;
 use train::checkpoint::{self, State};
 use train::data::best_fit::{self, BestFit};
@@ -13,24 +13,94 @@ use train::data::flat::{FlatStream, Step};
 use train::data::shards::{Documents, Listed, Shards, Split};
 use train::data::source::{Rank, Source, TOKENIZER_BATCH};
 use train::data::{Dataset, Loader, TokenStream};
+use train::optim::NsDtype;
 use train::run::Layout;
 
+/// Precision of Muon's Newton–Schulz iteration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum NsArg {
+    /// bf16 where this processor multiplies it, f32 elsewhere
+    #[default]
+    Auto,
+    /// 32-bit floats
+    F32,
+    /// bf16, as the original
+    #[value(alias = "bfloat16")]
+    Bf16,
+}
+
+impl NsArg {
+    /// What it means here.
+    pub fn chosen(self) -> NsDtype {
+        match self {
+            NsArg::Auto => NsDtype::fastest(),
+            NsArg::F32 => NsDtype::F32,
+            NsArg::Bf16 => NsDtype::Bf16,
+        }
+    }
+}
+
 static STOP: AtomicBool = AtomicBool::new(false);
-static CHATTING: AtomicBool = AtomicBool::new(false);
+static WANTED: AtomicU8 = AtomicU8::new(Wanted::StopAfterStep as u8);
 static HANDLER: OnceLock<()> = OnceLock::new();
 
-/// A flag that the first Ctrl-C sets; the second ends the program at once.
-pub fn stop_flag() -> &'static AtomicBool {
+/// What the next Ctrl-C shall do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// Let a training step be finished; a second one ends the program.
+    StopAfterStep,
+    /// End the program: nothing unsaved is at stake.
+    End,
+    /// End the answer that is being given.
+    StopAnswer,
+}
+
+fn handle_interrupts() {
     HANDLER.get_or_init(|| {
         // Without a handler Ctrl-C simply ends the program, which loses nothing that was saved.
         let _ = ctrlc::set_handler(|| {
-            if CHATTING.load(Ordering::Relaxed) || STOP.swap(true, Ordering::Relaxed) {
+            let wanted = WANTED.load(Ordering::Relaxed);
+            if wanted == Wanted::StopAnswer as u8 && !STOP.swap(true, Ordering::Relaxed) {
+                return;
+            }
+            if wanted != Wanted::StopAfterStep as u8 || STOP.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
             }
             crate::output::error("\nstopping after this step (press Ctrl-C again to stop at once)");
         });
     });
+}
+
+/// A flag that the first Ctrl-C sets; the second ends the program at once.
+pub fn stop_flag() -> &'static AtomicBool {
+    handle_interrupts();
     &STOP
+}
+
+/// While it lives, Ctrl-C is noted instead of ending the program; a second one that nobody took notice of ends it.
+pub struct Interrupt {
+    before: u8,
+}
+
+impl Interrupt {
+    /// From now on.
+    pub fn new() -> Interrupt {
+        handle_interrupts();
+        STOP.store(false, Ordering::Relaxed);
+        Interrupt { before: WANTED.swap(Wanted::StopAnswer as u8, Ordering::Relaxed) }
+    }
+    /// Was Ctrl-C pressed?
+    pub fn came(&self) -> bool {
+        STOP.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Interrupt {
+    fn drop(&mut self) {
+        let end = if self.before == Wanted::StopAfterStep as u8 { Wanted::End as u8 } else { self.before };
+        WANTED.store(end, Ordering::Relaxed);
+        STOP.store(false, Ordering::Relaxed);
+    }
 }
 
 /// A trained model with everything needed to use it.
@@ -137,7 +207,34 @@ pub fn check_tokenizer(tokenizer: &Tokenizer, state: &State) -> anyhow::Result<(
 
 /// From now on Ctrl-C ends the program at once: nothing unsaved is at stake in a chat.
 pub fn end_on_interrupt() {
-    CHATTING.store(true, Ordering::Relaxed);
+    WANTED.store(Wanted::End as u8, Ordering::Relaxed);
+}
+
+/// Which recipe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Generation {
+    /// Autumn 2025
+    #[default]
+    Classic,
+    /// 2026: windows, value embeddings, mixing, smear, backout; Muon as it is today
+    Current,
+}
+
+impl Generation {
+    /// The architecture.
+    pub fn family(self) -> Family {
+        match self {
+            Generation::Classic => Family::Classic,
+            Generation::Current => Family::Current,
+        }
+    }
+    /// The model of a depth.
+    pub fn of_depth(self, depth: usize, vocab: usize, sequence_len: usize) -> Result<GptConfig, ConfigError> {
+        match self {
+            Generation::Classic => GptConfig::classic_from_depth(depth, vocab, sequence_len),
+            Generation::Current => GptConfig::current_from_depth(depth, vocab, sequence_len),
+        }
+    }
 }
 
 /// How rows are made of documents.

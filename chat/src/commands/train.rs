@@ -4,20 +4,22 @@
 mod rl;
 mod talk;
 
-use super::shared::{self, load_tokenizer, stop_flag};
+use super::shared::{self, Generation, NsArg, load_tokenizer, stop_flag};
 use crate::globals::{Globals, Usage};
 use crate::output::{self, Progress};
 use crate::profile;
 use anyhow::bail;
 use clap::Args;
-use model::scaling::{Horizon, HorizonRequest};
+use model::scaling::{
+    CLASSIC_PARAM_DATA_RATIO, CURRENT_PARAM_DATA_RATIO, ClassicLrs, CurrentLrs, Dial, Horizon, HorizonRequest,
+};
 use model::{Gpt, GptConfig};
 use serde_json::json;
 use std::process::ExitCode;
 use tensor::DType;
 use train::data::Dataset;
-use train::optim::{Hyper, NsDtype};
-use train::stage::base::{Base, BaseOptions};
+use train::optim::Hyper;
+use train::stage::base::{Base, BaseOptions, CurrentOptions};
 use train::stage::sft::{Sft, SftOptions};
 use train::stage::{RunOptions, StageSummary, run_stage};
 
@@ -67,14 +69,21 @@ pub struct StageArgs {
     ns_dtype: NsArg,
 }
 
-/// Precision of Newton–Schulz.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum NsArg {
-    /// 32-bit floats
-    #[default]
-    F32,
-    /// bf16, as the original
-    Bf16,
+/// A part of the current generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Second embeddings of tokens, added to values
+    ValueEmbeds,
+    /// Shares of the stream and the embedding before each block
+    Mixing,
+    /// A look at the token before
+    Smear,
+    /// Taking back the middle
+    Backout,
+    /// Longer queries and keys
+    QkGain,
+    /// Windows
+    Windows,
 }
 
 /// `train base`.
@@ -86,6 +95,15 @@ pub struct BaseArgs {
     /// Name of the tokenizer
     #[arg(long, default_value = "default", value_name = "NAME")]
     tokenizer: String,
+    /// Architecture, optimizer and defaults: classic (autumn 2025) or current (2026)
+    #[arg(long, value_enum, default_value_t)]
+    generation: Generation,
+    /// One letter per layer, repeated: S (short window) or L (long); current only
+    #[arg(long, alias = "window_pattern", value_name = "SSSL")]
+    window_pattern: Option<String>,
+    /// Leave a part of the current generation out; may be repeated
+    #[arg(long, value_enum, value_name = "PART")]
+    without: Vec<Part>,
     /// Blocks; width, heads and horizon follow from it
     #[arg(long, default_value_t = 4)]
     depth: usize,
@@ -107,7 +125,7 @@ pub struct BaseArgs {
     /// Rows per micro-batch, B
     #[arg(long, alias = "device_batch_size", default_value_t = 8)]
     device_batch_size: usize,
-    /// Tokens per optimizer step (default: one micro-batch)
+    /// Tokens per optimizer step (default: one micro-batch; current: what the depth asks for)
     #[arg(long, alias = "total_batch_size")]
     total_batch_size: Option<usize>,
     /// Optimizer steps
@@ -116,33 +134,39 @@ pub struct BaseArgs {
     /// Compute budget that decides the steps
     #[arg(long, alias = "target_flops")]
     target_flops: Option<f64>,
-    /// Tokens per parameter that decide the steps
-    #[arg(long, alias = "target_param_data_ratio", default_value_t = 20.0)]
-    target_param_data_ratio: f64,
-    /// Learning rate of the embedding
-    #[arg(long, alias = "embedding_lr", default_value_t = 0.2)]
-    embedding_lr: f64,
-    /// Learning rate of the head
-    #[arg(long, alias = "unembedding_lr", default_value_t = 0.004)]
-    unembedding_lr: f64,
+    /// Tokens per parameter that decide the steps (default: 20; current: 12, of the parameters that scale)
+    #[arg(long, alias = "target_param_data_ratio")]
+    target_param_data_ratio: Option<f64>,
+    /// Learning rate of the embedding (default: 0.2; current: 0.3)
+    #[arg(long, alias = "embedding_lr")]
+    embedding_lr: Option<f64>,
+    /// Learning rate of the head (default: 0.004; current: 0.008)
+    #[arg(long, alias = "unembedding_lr")]
+    unembedding_lr: Option<f64>,
     /// Learning rate of the matrices
     #[arg(long, alias = "matrix_lr", default_value_t = 0.02)]
     matrix_lr: f64,
-    /// Weight decay of embedding and head
-    #[arg(long, alias = "weight_decay", default_value_t = 0.0)]
-    weight_decay: f64,
-    /// Largest gradient norm (0 = no clipping)
-    #[arg(long, alias = "grad_clip", default_value_t = 1.0)]
-    grad_clip: f64,
-    /// Share of steps with rising learning rate
+    /// Weight decay of embedding and head (default: 0; current: 0.28, of the matrices)
+    #[arg(long, alias = "weight_decay")]
+    weight_decay: Option<f64>,
+    /// Largest gradient norm (0 = no clipping) (default: 1; current: 0)
+    #[arg(long, alias = "grad_clip")]
+    grad_clip: Option<f64>,
+    /// Learning rate of the numbers that mix; current only
+    #[arg(long, alias = "scalar_lr", default_value_t = 0.5)]
+    scalar_lr: f64,
+    /// Steps with rising learning rate; current only
+    #[arg(long, alias = "warmup_steps", default_value_t = 40)]
+    warmup_steps: u64,
+    /// Share of steps with rising learning rate; classic only
     #[arg(long, alias = "warmup_ratio", default_value_t = 0.0)]
     warmup_ratio: f64,
-    /// Share of steps with falling learning rate
-    #[arg(long, alias = "warmdown_ratio", default_value_t = 0.2)]
-    warmdown_ratio: f64,
-    /// Where the learning rate ends, as a share of its peak
-    #[arg(long, alias = "final_lr_frac", default_value_t = 0.0)]
-    final_lr_frac: f64,
+    /// Share of steps with falling learning rate (default: 0.2; current: 0.65)
+    #[arg(long, alias = "warmdown_ratio")]
+    warmdown_ratio: Option<f64>,
+    /// Where the learning rate ends, as a share of its peak (default: 0; current: 0.05)
+    #[arg(long, alias = "final_lr_frac")]
+    final_lr_frac: Option<f64>,
     /// Tokens validated per evaluation
     #[arg(long, alias = "eval_tokens", default_value_t = 65_536)]
     eval_tokens: usize,
@@ -226,9 +250,16 @@ fn print_summary(s: &StageSummary, globals: &Globals) -> anyhow::Result<()> {
 }
 
 impl BaseArgs {
+    fn is_current(&self) -> bool {
+        self.generation == Generation::Current
+    }
+    /// An option's value, or its generation's.
+    fn or(&self, given: Option<f64>, classic: f64, current: f64) -> f64 {
+        given.unwrap_or(if self.is_current() { current } else { classic })
+    }
     fn config(&self, vocab_size: usize) -> anyhow::Result<GptConfig> {
         let mut config = match self.n_embd {
-            None => GptConfig::classic_from_depth(self.depth, vocab_size, self.max_seq_len)?,
+            None => self.generation.of_depth(self.depth, vocab_size, self.max_seq_len)?,
             Some(n_embd) => {
                 let n_head = self.n_head.unwrap_or((n_embd / 128).max(1));
                 GptConfig {
@@ -238,30 +269,57 @@ impl BaseArgs {
                     n_head,
                     n_kv_head: n_head,
                     n_embd,
-                    ..GptConfig::default()
+                    ..GptConfig::of(self.generation.family())
                 }
             }
         };
         config.n_head = self.n_head.unwrap_or(config.n_head);
         config.n_kv_head = self.n_kv_head.unwrap_or(config.n_head);
+        if !self.is_current() && (self.window_pattern.is_some() || !self.without.is_empty()) {
+            bail!(Usage("--window-pattern and --without belong to --generation current".into()));
+        }
+        if let Some(pattern) = &self.window_pattern {
+            config.window_pattern.clone_from(pattern);
+        }
+        for part in &self.without {
+            match part {
+                Part::ValueEmbeds => config.parts.value_embeds = false,
+                Part::Mixing => config.parts.mixing = false,
+                Part::Smear => config.parts.smear = false,
+                Part::Backout => config.parts.backout = false,
+                Part::QkGain => config.qk_gain = 1.0,
+                Part::Windows => config.window_pattern = "L".into(),
+            }
+        }
         config.validate()?;
         Ok(config)
     }
-    fn hyper(&self, n_embd: usize) -> Hyper {
-        let lrs = model::scaling::ClassicLrs {
-            wte: self.embedding_lr,
-            lm_head: self.unembedding_lr,
-            matrices: self.matrix_lr,
+    /// How long to train, on how many tokens a step, and what the dial says of the rest.
+    fn plan(&self, config: &GptConfig) -> anyhow::Result<(Horizon, usize, Option<Dial>)> {
+        let ratio = self.or(self.target_param_data_ratio, CLASSIC_PARAM_DATA_RATIO, CURRENT_PARAM_DATA_RATIO);
+        let request = HorizonRequest {
+            num_iterations: self.num_iterations,
+            target_flops: self.target_flops,
+            param_data_ratio: Some(ratio),
         };
-        let ns = ns(self.stage.ns_dtype);
-        Hyper { lrs: lrs.scaled_to(n_embd), weight_decay: self.weight_decay, ns, ..Hyper::classic(n_embd) }
+        if self.is_current() {
+            let dial = Dial::new(config, ratio, self.total_batch_size.map(|n| n as u64))?;
+            return Ok((dial.horizon(config, &request)?, dial.batch_tokens as usize, Some(dial)));
+        }
+        let batch = self.total_batch_size.unwrap_or(self.device_batch_size * self.max_seq_len);
+        Ok((Horizon::classic(config, &request, batch as u64)?, batch, None))
     }
-}
-
-fn ns(arg: NsArg) -> NsDtype {
-    match arg {
-        NsArg::F32 => NsDtype::F32,
-        NsArg::Bf16 => NsDtype::Bf16,
+    fn hyper(&self, n_embd: usize, dial: Option<&Dial>) -> Hyper {
+        let (embedding, head) =
+            (self.or(self.embedding_lr, 0.2, 0.3), self.or(self.unembedding_lr, 0.004, 0.008));
+        let ns = self.stage.ns_dtype.chosen();
+        if let Some(dial) = dial {
+            let lrs = CurrentLrs::tuned(embedding, head, self.scalar_lr, self.matrix_lr);
+            return Hyper { ns, ..Hyper::current(lrs.scaled_to(n_embd, dial.batch_lr_scale)) };
+        }
+        let lrs = ClassicLrs { wte: embedding, lm_head: head, matrices: self.matrix_lr };
+        let weight_decay = self.weight_decay.unwrap_or(0.0);
+        Hyper { lrs: lrs.scaled_to(n_embd), weight_decay, ns, ..Hyper::classic(n_embd) }
     }
 }
 
@@ -270,24 +328,25 @@ fn base(args: &BaseArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
     let data = Dataset::open(&layout.data(&args.stage.data))?;
     let tokenizer = load_tokenizer(&layout, &args.tokenizer)?;
     let config = args.config(tokenizer.vocab_size())?;
-    let total_batch = args.total_batch_size.unwrap_or(args.device_batch_size * args.max_seq_len);
-    let request = HorizonRequest {
-        num_iterations: args.num_iterations,
-        target_flops: args.target_flops,
-        param_data_ratio: Some(args.target_param_data_ratio),
-    };
-    let horizon = Horizon::classic(&config, &request, total_batch as u64)?;
+    let (horizon, total_batch, dial) = args.plan(&config)?;
+    let weight_decay = args.or(args.weight_decay, 0.0, 0.28);
+    let current = dial.map(|dial| CurrentOptions {
+        warmup_steps: args.warmup_steps,
+        weight_decay: weight_decay * dial.weight_decay_scale,
+    });
     let options = BaseOptions {
         device_batch_size: args.device_batch_size,
         total_batch_size: total_batch,
         num_iterations: horizon.iterations as usize,
         warmup_ratio: args.warmup_ratio,
-        warmdown_ratio: args.warmdown_ratio,
-        final_lr_frac: args.final_lr_frac,
+        warmdown_ratio: args.or(args.warmdown_ratio, 0.2, 0.65),
+        final_lr_frac: args.or(args.final_lr_frac, 0.0, 0.05),
+        current,
         eval_tokens: args.eval_tokens,
         seed: globals.seed,
     };
-    let hyper = args.hyper(config.n_embd);
+    let hyper = args.hyper(config.n_embd, dial.as_ref());
+    let grad_clip = args.or(args.grad_clip, 1.0, 0.0);
     let gpt_options = globals.gpt_options();
     if gpt_options.compute == DType::F32 {
         profile::expect(config.memory_plan(args.device_batch_size, config.sequence_len));
@@ -306,7 +365,7 @@ fn base(args: &BaseArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
     let mut run = RunOptions {
         run: layout.run(&args.run),
         steps: options.num_iterations,
-        grad_clip: args.grad_clip,
+        grad_clip,
         eval_every: args.stage.eval_every,
         save_every: args.stage.save_every,
         keep: args.stage.keep,
@@ -316,8 +375,8 @@ fn base(args: &BaseArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
         tokenizer_fingerprint: tokenizer.fingerprint(),
         options: json!({
             "stage": "base", "tokenizer": args.tokenizer, "data": args.stage.data, "model": config, "training": options,
-            "embedding_lr": args.embedding_lr, "unembedding_lr": args.unembedding_lr, "matrix_lr": args.matrix_lr,
-            "weight_decay": args.weight_decay, "grad_clip": args.grad_clip, "seed": globals.seed,
+            "embedding_lr": args.or(args.embedding_lr, 0.2, 0.3), "unembedding_lr": args.or(args.unembedding_lr, 0.004, 0.008),
+            "matrix_lr": args.matrix_lr, "scalar_lr": args.scalar_lr, "weight_decay": weight_decay, "grad_clip": grad_clip, "seed": globals.seed,
             "dtype": gpt_options.compute.to_string(), "rope_table": format!("{:?}", gpt_options.rope_table),
             "ns_dtype": format!("{:?}", hyper.ns),
         }),
@@ -331,6 +390,10 @@ fn base(args: &BaseArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
         output::line(&format!("{:<22}: {}", "wte", groups.wte))?;
         output::line(&format!("{:<22}: {}", "lm_head", groups.lm_head))?;
         output::line(&format!("{:<22}: {}", "transformer_matrices", groups.transformer_matrices))?;
+        if args.is_current() {
+            output::line(&format!("{:<22}: {}", "value_embeds", groups.value_embeds))?;
+            output::line(&format!("{:<22}: {}", "scalars", groups.scalars))?;
+        }
         output::line(&format!("{:<22}: {}", "total", config.num_params()))?;
         output::line(&format!("Total batch size: {total_batch} tokens"))?;
         output::line(&format!("Calculated number of iterations: {}", run.steps))?;
@@ -362,14 +425,8 @@ fn sft(args: &SftArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
     let gpt_options = globals.gpt_options();
     let mut stage = Sft::new(options.clone(), &conversations, &validation, &tokenizer, gpt_options.device)?;
     let base = &loaded.state.options;
-    let lr = |name: &str, default: f64| base[name].as_f64().unwrap_or(default);
-    let lrs = model::scaling::ClassicLrs {
-        wte: lr("embedding_lr", 0.2),
-        lm_head: lr("unembedding_lr", 0.004),
-        matrices: lr("matrix_lr", 0.02),
-    };
-    let n_embd = gpt.config().n_embd;
-    let hyper = Hyper { lrs: lrs.scaled_to(n_embd), ns: ns(args.stage.ns_dtype), ..Hyper::classic(n_embd) };
+    let talk::Inherited { lrs, hyper, .. } =
+        talk::inherited(base, gpt.config(), args.stage.ns_dtype.chosen());
     let run = RunOptions {
         run: layout.run(&args.run),
         steps: options.num_iterations,

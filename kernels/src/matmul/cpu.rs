@@ -120,14 +120,21 @@ const SQUARE: usize = 64;
 /// `c = alpha · a·b + beta · c` for square matrices of side n, `a` and `b` (n, k) and (k, n), whose result is symmetric: half
 /// the work. `b` is either the transpose of `a`, or both are the same symmetric matrix, and c is symmetric too.
 ///
-/// Same bits as the full product above the diagonal, mirrored below it. What Muon spends half its time on.
-pub(crate) fn matmul_symmetric(a: View, b: View, mut c: ViewMut, alpha: f32, beta: f32) -> Result<()> {
+/// All of one dtype, f32 or bf16. Same bits as the full product above the diagonal, mirrored below it. What Muon spends half its time on.
+pub(crate) fn matmul_symmetric(a: View, b: View, c: ViewMut, alpha: f32, beta: f32) -> Result<()> {
+    match c.dtype() {
+        DType::Bf16 => symmetric::<Bf16>(&a, &b, c, alpha, beta),
+        _ => symmetric::<f32>(&a, &b, c, alpha, beta),
+    }
+}
+
+fn symmetric<T: Float>(a: &View, b: &View, mut c: ViewMut, alpha: f32, beta: f32) -> Result<()> {
     const OP: &str = "matmul_symmetric";
-    let (n, k, _) = sizes(&a, &b);
+    let (n, k, _) = sizes(a, b);
     let (al, bl) = (*a.layout(), *b.layout());
-    let a = &host(OP, "a", a.base::<f32>())?[al.offset()..];
-    let b = &host(OP, "b", b.base::<f32>())?[bl.offset()..];
-    let c = host(OP, "c", c.as_mut_slice::<f32>())?;
+    let a = &host(OP, "a", a.base::<T>())?[al.offset()..];
+    let b = &host(OP, "b", b.base::<T>())?[bl.offset()..];
+    let c = host(OP, "c", c.as_mut_slice::<T>())?;
     let len = c.len();
     let c = par::SharedPtr::new(c);
     let product = Product {
@@ -139,7 +146,7 @@ pub(crate) fn matmul_symmetric(a: View, b: View, mut c: ViewMut, alpha: f32, bet
         beta,
         symmetric: Some((0, 0)),
     };
-    block::run(product, kernel::micro(DType::F32), true);
+    block::run(product, kernel::micro(T::DTYPE), true);
     let squares = n.div_ceil(SQUARE);
     par::for_each_task(squares, |task| {
         for j0 in (0..=task * SQUARE).step_by(SQUARE) {

@@ -1,10 +1,10 @@
 //! Muon on the CPU: one streaming pass for the momentum; Newton–Schulz as matrix products (`quintic.rs`).
 //! Of several matrices each thread takes some, where they are small.
 
-use super::quintic::{BLOCK, Square, each, iterate, round, update};
+use super::quintic::{BLOCK, Number, Square, each, iterate, update};
 use super::{COEFFICIENTS, Muon, NORM_EPS, matrices};
 use crate::check::host;
-use crate::{Cpu, Result, View, ViewMut, par, planted};
+use crate::{Bf16, Cpu, Float, Result, View, ViewMut, par, planted};
 
 impl Muon for Cpu {
     fn muon_momentum(&self, mut buf: ViewMut, g: View, mut u: ViewMut, momentum: f64) -> Result<()> {
@@ -41,21 +41,31 @@ impl Muon for Cpu {
         if g.is_empty() {
             return Ok(());
         }
-        let order = bf16.then_some(Square::ScaledFirst);
-        each(g, o, scratch, (n, rows, cols), |g, o, scratch| {
-            let polynomials = std::iter::repeat_n(COEFFICIENTS, steps);
-            iterate(o, scratch, (rows, cols), polynomials, order, |x| scale(g, x, bf16))
+        each(g, o, scratch, (n, rows, cols), |g, o, scratch| match bf16 {
+            true => orthogonalise::<Bf16>(g, o, scratch, (rows, cols), steps),
+            false => orthogonalise::<f32>(g, o, scratch, (rows, cols), steps),
         })
     }
 }
 
+fn orthogonalise<T: Number>(
+    g: &[f32],
+    o: &mut [f32],
+    scratch: &mut [f32],
+    sides: (usize, usize),
+    steps: usize,
+) -> Result<()> {
+    let polynomials = std::iter::repeat_n(COEFFICIENTS, steps);
+    iterate(o, scratch, sides, polynomials, Square::ScaledFirst, |x: &mut [T]| scale(g, x))
+}
+
 /// `x = g / (‖g‖_F + 1e-7)`; the squares are summed in f64, blocks from left to right.
-fn scale(g: &[f32], x: &mut [f32], bf16: bool) {
-    let round = move |v| if bf16 { round(v) } else { v };
+fn scale<T: Float>(g: &[f32], x: &mut [T]) {
+    let round = |v: f32| T::from_f32(v).to_f32();
     let sums = par::map_blocks(g.len(), BLOCK, |block| {
         g[block].iter().map(|&v| (round(v) as f64).powi(2)).sum::<f64>()
     });
     let norm = round(sums.iter().sum::<f64>().sqrt() as f32);
     let norm = round(norm + planted!("muon.zero_divided_by_zero", NORM_EPS as f32 => 0.0));
-    update(x, |i, _| round(round(g[i]) / norm));
+    update(x, g, |_, g| round(g) / norm);
 }

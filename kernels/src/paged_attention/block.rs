@@ -1,4 +1,7 @@
-//! One query meeting one block of cached positions: scores, weights, weighted sum.
+//! Some queries meeting one block of cached positions: scores, weights, weighted sums.
+//!
+//! Each query's numbers come from one chain of operations that knows nothing of the others: four queries at a time have the
+//! bits that each would have alone, but share what is loaded.
 
 use super::cpu::{BLOCK, Slots};
 use crate::attention::lanes::{Lanes, Work};
@@ -6,9 +9,9 @@ use crate::fast_math::exp_flushed_f32;
 use crate::{Float, simd};
 use std::ops::Range;
 
-/// The positions `lanes` of a block, for one query.
-pub(super) struct Block<'a, T> {
-    pub q: &'a [f32],
+/// The positions `lanes` of a block, for Q queries that all see them.
+pub(super) struct Block<'a, T, const Q: usize> {
+    pub q: [&'a [f32]; Q],
     pub k: &'a [T],
     pub v: &'a [T],
     pub slots: &'a Slots,
@@ -16,57 +19,115 @@ pub(super) struct Block<'a, T> {
     pub next: Option<&'a Slots>,
     pub lanes: Range<usize>,
     pub scale: f32,
-    /// The largest score so far, Σ exp relative to it, and D sums Σ exp·v.
-    pub state: &'a mut [f32],
+    /// Of each query: the largest score so far, Σ exp relative to it, and D sums Σ exp·v.
+    pub state: [&'a mut [f32]; Q],
 }
 
-impl<T: Float> Work for Block<'_, T> {
+impl<T: Float, const Q: usize> Work for Block<'_, T, Q> {
     #[inline(always)]
-    fn run<V: Lanes>(self) {
-        let d = self.q.len();
-        let [max, total, sums @ ..] = self.state else { return };
-        let (mut weights, mut new_max) = ([f32::NEG_INFINITY; BLOCK], *max);
+    fn run<V: Lanes>(mut self) {
+        let d = self.q[0].len();
+        let mut weights = [[f32::NEG_INFINITY; BLOCK]; Q];
+        self.scores::<V>(&mut weights);
+        let mut decay = [0.0; Q];
+        for i in 0..Q {
+            let [max, total, ..] = self.state[i] else { return };
+            let weights = &mut weights[i];
+            let new_max = largest(*max, weights);
+            // Nothing but −∞ so far: subtract nothing, so that −∞ − (−∞) does not make a NaN of a zero weight.
+            let shift = if new_max == f32::NEG_INFINITY { 0.0 } else { new_max };
+            for w in weights.iter_mut() {
+                *w = exp_flushed_f32(*w - shift);
+            }
+            decay[i] = exp_flushed_f32(*max - shift);
+            *max = new_max;
+            *total = *total * decay[i] + sum::<V>(weights);
+        }
+        if let Some(next) = self.next {
+            next.k.iter().for_each(|&slot| ask(&self.k[slot..][..d]));
+        }
+        let mut at = 0;
+        if Q == 1 {
+            while at + 8 * V::WIDTH <= d {
+                self.add_rows::<V, 8>(decay, &weights, at);
+                at += 8 * V::WIDTH;
+            }
+        }
+        while V::MANY && at + 4 * V::WIDTH <= d {
+            self.add_rows::<V, 4>(decay, &weights, at);
+            at += 4 * V::WIDTH;
+        }
+        while at + V::WIDTH <= d {
+            self.add_rows::<V, 1>(decay, &weights, at);
+            at += V::WIDTH;
+        }
+        for i in at..d {
+            for ((state, decay), weights) in self.state.iter_mut().zip(decay).zip(&weights) {
+                let sum = &mut state[2 + i];
+                *sum *= decay;
+                self.lanes.clone().for_each(|l| *sum += weights[l] * self.v[self.slots.v[l] + i].to_f32());
+            }
+        }
+    }
+}
+
+impl<T: Float, const Q: usize> Block<'_, T, Q> {
+    /// `scale·q·k` of the positions in sight.
+    #[inline(always)]
+    fn scores<V: Lanes>(&self, scores: &mut [[f32; BLOCK]; Q]) {
+        let d = self.q[0].len();
         let key = |lane: usize| &self.k[self.slots.k[lane]..][..d];
-        let mut see = |lane: usize, dot: f32| {
-            weights[lane] = self.scale * dot;
-            new_max = if weights[lane] > new_max { weights[lane] } else { new_max };
-        };
         let fours = self.lanes.len() / 4 * 4;
         for lane in self.lanes.clone().take(fours).step_by(4) {
             if self.next.is_some() {
                 (lane..lane + 4).for_each(|lane| ask(&self.v[self.slots.v[lane]..][..d]));
             }
-            let dots = dots::<V, T, 4>(self.q, [0, 1, 2, 3].map(|i| key(lane + i)));
-            dots.into_iter().enumerate().for_each(|(i, dot)| see(lane + i, dot));
+            let dots = dots::<V, T, Q, 4>(self.q, [0, 1, 2, 3].map(|i| key(lane + i)));
+            for (scores, dots) in scores.iter_mut().zip(dots) {
+                (0..4).for_each(|i| scores[lane + i] = self.scale * dots[i]);
+            }
         }
         for lane in self.lanes.clone().skip(fours) {
-            let [dot] = dots::<V, T, 1>(self.q, [key(lane)]);
-            see(lane, dot);
+            let dots = dots::<V, T, Q, 1>(self.q, [key(lane)]);
+            scores.iter_mut().zip(dots).for_each(|(scores, [dot])| scores[lane] = self.scale * dot);
         }
-        // Nothing but −∞ so far: subtract nothing, so that −∞ − (−∞) does not make a NaN of a zero weight.
-        let shift = if new_max == f32::NEG_INFINITY { 0.0 } else { new_max };
-        for w in &mut weights {
-            *w = exp_flushed_f32(*w - shift);
+    }
+
+    /// `sums = decay·sums + Σ weight·v[at..]`, N vectors of it, which stay in registers while the positions pass by.
+    #[inline(always)]
+    fn add_rows<V: Lanes, const N: usize>(
+        &mut self,
+        decay: [f32; Q],
+        weights: &[[f32; BLOCK]; Q],
+        at: usize,
+    ) {
+        // Loops over indices: what an iterator over `acc` leaves behind may keep it out of registers.
+        let mut acc = [[V::splat(0.0); N]; Q];
+        for i in 0..Q {
+            let sums = &self.state[i][2 + at..][..N * V::WIDTH];
+            for j in 0..N {
+                // SAFETY: N·WIDTH elements are there.
+                let old = unsafe { V::load(sums.as_ptr().add(j * V::WIDTH)) };
+                acc[i][j] = acc[i][j].add_product(old, V::splat(decay[i]));
+            }
         }
-        let decay = exp_flushed_f32(*max - shift);
-        *max = new_max;
-        *total = *total * decay + sum::<V>(&weights);
-        if let Some(next) = self.next {
-            next.k.iter().for_each(|&slot| ask(&self.k[slot..][..d]));
+        for lane in self.lanes.clone() {
+            let row = &self.v[self.slots.v[lane] + at..][..N * V::WIDTH];
+            // SAFETY: as above.
+            let v: [V; N] = std::array::from_fn(|j| unsafe { V::load_wide(row.as_ptr().add(j * V::WIDTH)) });
+            for i in 0..Q {
+                let weight = V::splat(weights[i][lane]);
+                for j in 0..N {
+                    acc[i][j] = acc[i][j].add_product(weight, v[j]);
+                }
+            }
         }
-        let rows = || self.lanes.clone().map(|lane| (weights[lane], &self.v[self.slots.v[lane]..][..d]));
-        let mut at = 0;
-        while at + 8 * V::WIDTH <= d {
-            add_rows::<V, T, 8>(decay, rows(), at, &mut sums[at..]);
-            at += 8 * V::WIDTH;
-        }
-        while at + V::WIDTH <= d {
-            add_rows::<V, T, 1>(decay, rows(), at, &mut sums[at..]);
-            at += V::WIDTH;
-        }
-        for i in at..d {
-            sums[i] *= decay;
-            rows().for_each(|(w, v)| sums[i] += w * v[i].to_f32());
+        for i in 0..Q {
+            let sums = &mut self.state[i][2 + at..][..N * V::WIDTH];
+            for j in 0..N {
+                // SAFETY: as above.
+                unsafe { acc[i][j].store(sums.as_mut_ptr().add(j * V::WIDTH)) };
+            }
         }
     }
 }
@@ -77,24 +138,40 @@ fn ask<T>(row: &[T]) {
     simd::prefetch_row::<{ simd::SECOND }, _>(row.as_ptr(), row.len());
 }
 
-/// `x·y` for N rows y, none of which waits for another: whole vectors in one accumulator for each, then the rest one by one.
+/// `x·y` for Q rows x and N rows y, none of which waits for another: whole vectors in one accumulator for each, then the
+/// rest one by one.
 #[inline(always)]
-fn dots<V: Lanes, T: Float, const N: usize>(x: &[f32], y: [&[T]; N]) -> [f32; N] {
-    let (mut acc, mut at) = ([V::splat(0.0); N], 0);
-    let n = y.iter().fold(x.len(), |n, y| n.min(y.len()));
+fn dots<V: Lanes, T: Float, const Q: usize, const N: usize>(x: [&[f32]; Q], y: [&[T]; N]) -> [[f32; N]; Q] {
+    let (mut acc, mut at) = ([[V::splat(0.0); N]; Q], 0);
+    let n = y.iter().map(|y| y.len()).chain(x.iter().map(|x| x.len())).min().unwrap_or(0);
     while at + V::WIDTH <= n {
-        for j in 0..N {
-            // SAFETY: `at + WIDTH` elements are there in both.
-            let terms = unsafe { (V::load(x.as_ptr().add(at)), V::load_wide(y[j].as_ptr().add(at))) };
-            acc[j] = acc[j].add_product(terms.0, terms.1);
+        // SAFETY: `at + WIDTH` elements are there in all of them.
+        let rows: [V; N] = std::array::from_fn(|j| unsafe { V::load_wide(y[j].as_ptr().add(at)) });
+        for i in 0..Q {
+            // SAFETY: as above.
+            let x = unsafe { V::load(x[i].as_ptr().add(at)) };
+            (0..N).for_each(|j| acc[i][j] = acc[i][j].add_product(x, rows[j]));
         }
         at += V::WIDTH;
     }
-    let mut dots = [0.0; N];
-    for j in 0..N {
-        dots[j] = (at..n).fold(acc[j].sum(), |sum, i| sum + x[i] * y[j][i].to_f32());
+    let mut dots = [[0.0; N]; Q];
+    for (i, dots) in dots.iter_mut().enumerate() {
+        for (j, dot) in dots.iter_mut().enumerate() {
+            *dot = (at..n).fold(acc[i][j].sum(), |sum, l| sum + x[i][l] * y[j][l].to_f32());
+        }
     }
     dots
+}
+
+/// The largest of `max` and all numbers in `x`; NaN counts as small.
+#[inline(always)]
+fn largest(max: f32, x: &[f32; BLOCK]) -> f32 {
+    let larger = |max: f32, x: f32| if x > max { x } else { max };
+    let (mut lanes, (x, _)) = ([max; 16], x.as_chunks::<16>());
+    for x in x {
+        (0..16).for_each(|i| lanes[i] = larger(lanes[i], x[i]));
+    }
+    lanes.into_iter().fold(max, larger)
 }
 
 #[inline(always)]
@@ -105,33 +182,4 @@ fn sum<V: Lanes>(x: &[f32; BLOCK]) -> f32 {
         acc = unsafe { acc.add_product(V::load(x.as_ptr().add(at)), V::splat(1.0)) };
     }
     acc.sum()
-}
-
-/// `sums = decay·sums + Σ weight·row[at..]`, N vectors of it, which stay in registers while the rows pass by.
-#[inline(always)]
-fn add_rows<'a, V: Lanes, T: Float, const N: usize>(
-    decay: f32,
-    rows: impl Iterator<Item = (f32, &'a [T])>,
-    at: usize,
-    sums: &mut [f32],
-) {
-    let mut acc = [V::splat(0.0); N];
-    let sums = &mut sums[..N * V::WIDTH];
-    for j in 0..N {
-        // SAFETY: N·WIDTH elements are there.
-        let old = unsafe { V::load(sums.as_ptr().add(j * V::WIDTH)) };
-        acc[j] = acc[j].add_product(old, V::splat(decay));
-    }
-    for (weight, row) in rows {
-        let row = &row[at..at + N * V::WIDTH];
-        for j in 0..N {
-            // SAFETY: as above.
-            let v = unsafe { V::load_wide(row.as_ptr().add(j * V::WIDTH)) };
-            acc[j] = acc[j].add_product(V::splat(weight), v);
-        }
-    }
-    for j in 0..N {
-        // SAFETY: as above.
-        unsafe { acc[j].store(sums.as_mut_ptr().add(j * V::WIDTH)) };
-    }
 }

@@ -200,13 +200,34 @@ fn attend_rows<T: Float>(
     for block in blocks {
         let (start, next) = (block * BLOCK, ahead.next());
         let Some(slots) = std::mem::replace(&mut now, next) else { continue };
-        for (r, (q, state)) in q.chunks_exact(d).zip(state.chunks_exact_mut(d + 2)).enumerate() {
+        let lanes = |r: usize| {
             let seen = seen(planted!("paged_attention.chunk_sees_its_end", r => rows - 1));
-            let lanes = seen.start().saturating_sub(start)..(seen.end() + 1).saturating_sub(start).min(BLOCK);
-            if lanes.start < lanes.end {
-                let next = now.as_ref().filter(|_| r == 0);
-                lanes::run(Block { q, k, v, slots: &slots, next, lanes, scale, state });
+            seen.start().saturating_sub(start)..(seen.end() + 1).saturating_sub(start).min(BLOCK)
+        };
+        let slots = &slots;
+        let next = |r: usize| now.as_ref().filter(|_| r == 0);
+        for (group, state) in state.chunks_mut(QUERIES * (d + 2)).enumerate() {
+            let first = group * QUERIES;
+            let q = |r: usize| &q[r * d..][..d];
+            if state.len() == QUERIES * (d + 2) && (1..QUERIES).all(|i| lanes(first + i) == lanes(first)) {
+                let (q, mut state) = (std::array::from_fn(|i| q(first + i)), state.chunks_exact_mut(d + 2));
+                let state = std::array::from_fn::<_, QUERIES, _>(|_| state.next().unwrap_or_default());
+                meet(Block { q, k, v, slots, next: next(first), lanes: lanes(first), scale, state });
+                continue;
+            }
+            for (r, state) in (first..).zip(state.chunks_exact_mut(d + 2)) {
+                let (q, state, lanes) = ([q(r)], [state], lanes(r));
+                meet(Block { q, k, v, slots, next: next(r), lanes, scale, state });
             }
         }
+    }
+}
+
+/// Queries that share what they load.
+const QUERIES: usize = 4;
+
+fn meet<T: Float, const Q: usize>(block: Block<T, Q>) {
+    if block.lanes.start < block.lanes.end {
+        lanes::run(block);
     }
 }

@@ -7,8 +7,8 @@ use super::{COEFFICIENTS, MARGIN, PolarExpress, SHORTEST_ROW};
 use crate::check::host;
 use crate::dot::dot;
 use crate::muon::matrices;
-use crate::muon::quintic::{Square, each, iterate, round};
-use crate::{Cpu, Result, View, ViewMut, par, planted, simd};
+use crate::muon::quintic::{Number, Square, each, iterate};
+use crate::{Bf16, Cpu, DType, Float, Result, View, ViewMut, par, planted, simd};
 
 impl PolarExpress for Cpu {
     fn polar_express(
@@ -27,17 +27,27 @@ impl PolarExpress for Cpu {
         if g.is_empty() {
             return Ok(());
         }
-        let order = bf16.then_some(Square::ScaledLast);
-        each(g, o, scratch, (n, rows, cols), |g, o, scratch| {
-            let polynomials = COEFFICIENTS.into_iter().take(steps);
-            iterate(o, scratch, (rows, cols), polynomials, order, |x| equilibrate(g, x, (rows, cols), bf16))
+        each(g, o, scratch, (n, rows, cols), |g, o, scratch| match bf16 {
+            true => orthogonalise::<Bf16>(g, o, scratch, (rows, cols), steps),
+            false => orthogonalise::<f32>(g, o, scratch, (rows, cols), steps),
         })
     }
 }
 
+fn orthogonalise<T: Number>(
+    g: &[f32],
+    o: &mut [f32],
+    scratch: &mut [f32],
+    sides: (usize, usize),
+    steps: usize,
+) -> Result<()> {
+    let polynomials = COEFFICIENTS.into_iter().take(steps);
+    iterate(o, scratch, sides, polynomials, Square::ScaledLast, |x: &mut [T]| equilibrate(g, x, sides))
+}
+
 /// `x` = `g` with rows of equal length, over its norm and a margin.
-fn equilibrate(g: &[f32], x: &mut [f32], (rows, cols): (usize, usize), bf16: bool) {
-    let round = move |v| if bf16 { round(v) } else { v };
+fn equilibrate<T: Float>(g: &[f32], x: &mut [T], (rows, cols): (usize, usize)) {
+    let round = |v: f32| T::from_f32(v).to_f32();
     let squares = row_squares(g, cols, |_, v| round(v));
     let target = (squares.iter().sum::<f64>() / rows as f64).sqrt();
     let factor = |square: &f64| {
@@ -45,9 +55,9 @@ fn equilibrate(g: &[f32], x: &mut [f32], (rows, cols): (usize, usize), bf16: boo
         round((target / if length < SHORTEST_ROW { SHORTEST_ROW } else { length }) as f32)
     };
     let factors: Vec<f32> = squares.iter().map(factor).collect();
-    let sum: f64 = match bf16 {
-        true => row_squares(g, cols, |row, v| round(round(v) * factors[row])).iter().sum(),
-        false => squares.iter().zip(&factors).map(|(square, f)| square * f64::from(*f).powi(2)).sum(),
+    let sum: f64 = match T::DTYPE {
+        DType::Bf16 => row_squares(g, cols, |row, v| round(round(v) * factors[row])).iter().sum(),
+        _ => squares.iter().zip(&factors).map(|(square, f)| square * f64::from(*f).powi(2)).sum(),
     };
     let margin = MARGIN.map(|v| v as f32);
     let scaled = round(round(sum.sqrt() as f32) * planted!("polar_express.no_margin", margin[0] => 1.0));
@@ -58,7 +68,7 @@ fn equilibrate(g: &[f32], x: &mut [f32], (rows, cols): (usize, usize), bf16: boo
         {
             simd::vectorize(
                 #[inline(always)]
-                || x.iter_mut().zip(g).for_each(|(x, &g)| *x = round(round(round(g) * factor) / size)),
+                || x.iter_mut().zip(g).for_each(|(x, &g)| *x = T::from_f32(round(round(g) * factor) / size)),
             );
         }
     });

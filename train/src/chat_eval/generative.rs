@@ -1,18 +1,19 @@
 //! Problems whose answers are written: the model continues the prompt, with the calculator at hand, and the task judges the
 //! text.
 //!
-//! Greedy answers are drawn for many problems at once, those of one prompt length together. With a temperature there may be
-//! several answers to a problem; it is solved if one of them is right. What a judge sees includes calls of the tool and their
+//! Answers to many problems are drawn at once; an answer does not depend on its neighbours. With a temperature there may be several
+//! answers to a problem; it is solved if one of them is right. What a judge sees includes calls of the tool and their
 //! results, as in the original.
 
 use super::TaskScore;
-use crate::engine::batch::answer_all;
-use crate::engine::generate::{Engine, GenerateOptions, Sampling};
+use crate::engine::collect::{Sample, drain};
 use crate::engine::gpt::GptForward;
 use crate::engine::tools::ToolTokens;
-use crate::error::{Result, TrainError};
-use crate::tasks::{Example, Task};
+use crate::engine::{Engine, Limits, Request, Sampling};
+use crate::error::Result;
+use crate::tasks::Task;
 use model::Gpt;
+use std::collections::HashMap;
 use tokenizer::Tokenizer;
 
 /// How answers are drawn.
@@ -36,28 +37,41 @@ impl Default for Options {
     }
 }
 
-/// The answers to one prompt as whole sequences.
-pub fn sample(
-    gpt: &Gpt,
-    tokenizer: &Tokenizer,
-    prompt: &[u32],
-    options: &Options,
-) -> Result<crate::engine::generate::Batch> {
-    let Options { max_new_tokens, num_samples, temperature, top_k, seed } = *options;
-    let top_k = Some(top_k).filter(|&k| k > 0);
-    let generate = GenerateOptions {
-        num_samples,
-        max_tokens: Some(max_new_tokens),
-        sampling: Sampling { temperature, top_k, seed },
-        ..GenerateOptions::default()
-    };
-    let batch = Engine::new(GptForward::new(gpt), tokenizer).generate_batch(prompt, &generate);
-    batch.map_err(|e| TrainError::Config(e.to_string()))
+impl Options {
+    /// The request for answers to one prompt. Greedy answers are all the same one, so one is enough.
+    pub fn request(&self, prompt: Vec<u32>) -> Request {
+        let Options { max_new_tokens: max_tokens, temperature, top_k, seed, .. } = *self;
+        let samples = if temperature == 0.0 { 1 } else { self.num_samples };
+        let sampling = Sampling { temperature, top_k, seed, ..Sampling::default() };
+        Request { prompt, samples, max_tokens, sampling, stop: Vec::new(), logprobs: None }
+    }
 }
 
-/// The text of an answer: everything after the prompt.
-pub fn text(tokenizer: &Tokenizer, sequence: &[u32], prompt: usize) -> String {
-    ToolTokens::decode(tokenizer, &sequence[prompt.min(sequence.len())..])
+/// Rows that are generated together.
+const ROWS: usize = 64;
+/// Prompt tokens that are read between two steps.
+const CHUNK: usize = 1024;
+
+/// The answers to all requests, in their order.
+pub fn draw(gpt: &Gpt, tokenizer: &Tokenizer, requests: Vec<Request>) -> Result<Vec<Vec<Sample>>> {
+    let wanted: usize = requests.iter().map(|r| r.samples).sum();
+    let most = requests.iter().map(|r| r.samples).max().unwrap_or(1);
+    let context = requests.iter().map(|r| r.prompt.len() + r.max_tokens).max().unwrap_or(0);
+    let rows = ROWS.min(wanted).max(most).max(1);
+    let limits = Limits { rows, waiting: requests.len(), chunk: CHUNK, context };
+    let mut engine = Engine::new(GptForward::for_rows(gpt, rows, context)?, tokenizer, limits);
+    let mut answers: Vec<_> = requests.iter().map(|r| vec![Sample::default(); r.samples]).collect();
+    let mut numbers = HashMap::new();
+    for (i, request) in requests.into_iter().enumerate() {
+        numbers.insert(engine.submit(request)?, i);
+    }
+    drain(&mut engine, |event| {
+        if let Some(&i) = numbers.get(&event.request) {
+            answers[i][event.sample].add(event.what);
+        }
+        true
+    })?;
+    Ok(answers)
 }
 
 /// A problem that was answered.
@@ -71,7 +85,7 @@ pub struct Answered {
     pub right: Vec<bool>,
 }
 
-/// Ask the first `most` problems of a task (0 = all). `see` gets each problem as it is answered and stops by `false`.
+/// Ask the first `most` problems of a task (0 = all). `see` gets each problem as it is judged and stops by `false`.
 pub fn evaluate(
     gpt: &Gpt,
     tokenizer: &Tokenizer,
@@ -81,42 +95,26 @@ pub fn evaluate(
     see: &mut dyn FnMut(&Answered, usize) -> bool,
 ) -> Result<TaskScore> {
     let n = if most == 0 { task.len() } else { most.min(task.len()) };
-    let examples = (0..n).map(|i| task.example(i)).collect::<Result<Vec<_>>>()?;
     let mut score = TaskScore { task: task.name(), asked: 0, right: 0, baseline: task.baseline() };
-    let mut judge = |problem: usize, answers: Vec<String>| -> Result<bool> {
-        let right =
-            answers.iter().map(|a| task.is_right(&examples[problem], a)).collect::<Result<Vec<bool>>>()?;
-        score.asked += 1;
-        score.right += usize::from(right.contains(&true));
-        Ok(see(&Answered { problem, answers, right }, n))
-    };
-    let prompt = |e: &Example| Ok(tokenizer.render_for_completion(&e.conversation)?);
-    let prompts = examples.iter().map(prompt).collect::<Result<Vec<_>>>()?;
-    // Greedy answers to one prompt are all the same one.
-    if options.temperature == 0.0 {
-        let mut start = 0;
-        for chunk in prompts.chunks(ASKED_AT_ONCE) {
-            let answers = answer_all(gpt, tokenizer, chunk, options.max_new_tokens, &mut |_| true)?;
-            let mut go_on = true;
-            for (i, answer) in answers.iter().enumerate() {
-                go_on &= judge(start + i, vec![ToolTokens::decode(tokenizer, answer)])?;
-            }
-            if !go_on {
-                break;
-            }
-            start += chunk.len();
+    let at_once = (ASKED_AT_ONCE / options.num_samples.max(1)).max(1);
+    for start in (0..n).step_by(at_once) {
+        let examples = (start..n.min(start + at_once)).map(|i| task.example(i)).collect::<Result<Vec<_>>>()?;
+        let mut requests = Vec::with_capacity(examples.len());
+        for example in &examples {
+            requests.push(options.request(tokenizer.render_for_completion(&example.conversation)?));
         }
-        return Ok(score);
-    }
-    for (i, prompt) in prompts.iter().enumerate() {
-        let batch = sample(gpt, tokenizer, prompt, options)?;
-        let answers = batch.sequences.iter().map(|s| text(tokenizer, s, prompt.len())).collect();
-        if !judge(i, answers)? {
-            break;
+        for (i, samples) in draw(gpt, tokenizer, requests)?.iter().enumerate() {
+            let answers: Vec<String> = samples.iter().map(|s| ToolTokens::decode(tokenizer, &s.tokens)).collect();
+            let right = answers.iter().map(|a| task.is_right(&examples[i], a)).collect::<Result<Vec<bool>>>()?;
+            score.asked += 1;
+            score.right += usize::from(right.contains(&true));
+            if !see(&Answered { problem: start + i, answers, right }, n) {
+                return Ok(score);
+            }
         }
     }
     Ok(score)
 }
 
-/// Greedy problems drawn before any is judged.
+/// Answers drawn before any is judged.
 const ASKED_AT_ONCE: usize = 256;

@@ -215,7 +215,6 @@ mod tests {
         let path = dir.join("a.parquet");
         write_texts(&path, &(0..50).map(|i| format!("text number {i}")).collect::<Vec<_>>(), 20).unwrap();
         let whole = std::fs::read(&path).unwrap();
-        std::panic::set_hook(Box::new(|_| {}));
         let read = |bytes: &[u8]| -> Result<usize> {
             std::fs::write(&path, bytes).unwrap();
             let file = ParquetFile::open(&path)?;

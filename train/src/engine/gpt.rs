@@ -1,66 +1,71 @@
-//! The model behind the engine: a cache per call, replicated to the rows after one prefill.
+//! The model behind the engine: a [`Gpt`] and one pool of cache pages.
 
-use super::generate::{Forward, Sampling};
-use model::generate::Sampler;
+use super::forward::{Forward, Seat};
+use model::cache::PAGE_LEN;
 use model::{Gpt, KvCache, ModelError};
 use tensor::Tensor;
 
-/// A [`Gpt`] and the state of one generation.
+/// A model that was borrowed, and its pages.
 pub struct GptForward<'a> {
     gpt: &'a Gpt,
-    cache: Option<KvCache>,
-    logits: Option<Tensor>,
-    sampler: Option<Sampler>,
+    pool: KvCache,
+    pages: usize,
 }
 
 impl<'a> GptForward<'a> {
-    /// Nothing processed yet.
-    pub fn new(gpt: &'a Gpt) -> Self {
-        GptForward { gpt, cache: None, logits: None, sampler: None }
+    /// With so many pages of [`PAGE_LEN`] positions; [`page_bytes`] says what one costs.
+    pub fn new(gpt: &'a Gpt, pages: usize) -> Result<Self, ModelError> {
+        let options = gpt.options();
+        let pool = KvCache::pool(gpt.config(), pages, options.compute, options.device)?;
+        Ok(GptForward { gpt, pool, pages })
     }
-    fn ids(&self, ids: &[u32], dims: &[usize]) -> Result<Tensor, ModelError> {
-        let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
-        Ok(Tensor::ids(&ids, dims, self.gpt.options().device)?)
+    /// With room for `rows` rows of `tokens` positions.
+    pub fn for_rows(gpt: &'a Gpt, rows: usize, tokens: usize) -> Result<Self, ModelError> {
+        GptForward::new(gpt, rows * tokens.div_ceil(PAGE_LEN).max(1))
+    }
+    /// The model.
+    pub fn gpt(&self) -> &'a Gpt {
+        self.gpt
+    }
+    fn seat(&mut self, rows: &[Seat<'_>], tokens: &[u32]) -> Result<Tensor, ModelError> {
+        self.pool.seat(rows)?;
+        self.gpt.recall(&mut self.pool, &rows.iter().map(|row| row.before).collect::<Vec<_>>())?;
+        let ids: Vec<i32> = tokens.iter().map(|&id| id as i32).collect();
+        let each = ids.len() / rows.len().max(1);
+        Ok(Tensor::ids(&ids, &[rows.len(), each], self.gpt.options().device)?)
     }
 }
 
-/// Logits and cache exist between `prefill` and the end; the engine calls in that order.
-fn order() -> ModelError {
-    ModelError::Sampling("generation was continued before it was started".into())
+/// Bytes of one page in all layers.
+pub fn page_bytes(gpt: &Gpt) -> usize {
+    let per_token = gpt.config().cache_bytes_per_token(gpt.options().compute.size());
+    usize::try_from(per_token).unwrap_or(usize::MAX).saturating_mul(PAGE_LEN)
 }
 
 impl Forward for GptForward<'_> {
     type Error = ModelError;
 
-    fn prefill(&mut self, prompt: &[u32], rows: usize, max_new: Option<usize>) -> Result<(), ModelError> {
-        let config = self.gpt.config();
-        let capacity = match max_new {
-            Some(n) => prompt.len() + n,
-            None => config.sequence_len.max(prompt.len()),
-        };
-        let mut one = self.gpt.cache(1, prompt.len())?;
-        let last = self.gpt.logits_cached(&self.ids(prompt, &[1, prompt.len()])?, &mut one)?;
-        let vocab = last.dim(1);
-        self.logits = Some(last.expand(&[rows, vocab])?.contiguous()?);
-        self.cache = Some(one.replicate(config, rows, capacity)?);
-        self.sampler = None;
-        Ok(())
+    fn pages(&self) -> usize {
+        self.pages
     }
-    fn sample(&mut self, sampling: &Sampling, _draw: u64) -> Result<Vec<u32>, ModelError> {
-        if self.sampler.is_none() {
-            let Sampling { temperature, top_k, seed } = *sampling;
-            let wanted = model::generate::Sampling { temperature: f64::from(temperature), top_k, seed };
-            self.sampler = Some(Sampler::new(wanted)?);
-        }
-        match (&mut self.sampler, &self.logits) {
-            (Some(sampler), Some(logits)) => sampler.draw(logits),
-            _ => Err(order()),
-        }
+    fn page_len(&self) -> usize {
+        PAGE_LEN
     }
-    fn step(&mut self, column: &[u32]) -> Result<(), ModelError> {
-        let ids = self.ids(column, &[column.len(), 1])?;
-        let cache = self.cache.as_mut().ok_or_else(order)?;
-        self.logits = Some(self.gpt.logits_cached(&ids, cache)?);
-        Ok(())
+    fn vocab_size(&self) -> usize {
+        self.gpt.config().vocab_size
+    }
+    fn context(&self) -> usize {
+        self.gpt.rotary().positions()
+    }
+    fn feed(&mut self, rows: &[Seat<'_>], tokens: &[u32]) -> Result<Tensor, ModelError> {
+        let ids = self.seat(rows, tokens)?;
+        self.gpt.logits_cached(&ids, &mut self.pool)
+    }
+    fn fill(&mut self, rows: &[Seat<'_>], tokens: &[u32]) -> Result<(), ModelError> {
+        let ids = self.seat(rows, tokens)?;
+        self.gpt.hidden_cached(&ids, &mut self.pool).map(drop)
+    }
+    fn copy_page(&mut self, from: u32, to: u32) -> Result<(), ModelError> {
+        self.pool.copy_page(from, to)
     }
 }

@@ -7,7 +7,7 @@
 //! the result as if it had written it.
 //!
 //! Every column makes the same two calls on each row: [`RowState::choose`], then [`RowState::observe`].
-//! `generate.rs` is the loop around them.
+//! `sequence.rs` is the row around them.
 
 use std::collections::VecDeque;
 

@@ -1,11 +1,14 @@
-//! The optimizers of the classic generation: AdamW for embedding and head, Muon for the matrices of the blocks.
+//! The optimizers: AdamW for embeddings, head and single numbers, Muon for the matrices of the blocks, in its classic form and as
+//! it is today.
 
 mod adamw;
 mod clip;
 mod muon;
+mod normuon;
 mod optimizer;
 
 pub use adamw::AdamWState;
 pub use clip::clip_grad_norm;
 pub use muon::{MuonState, MuonUpdate, NsDtype, muon_step};
-pub use optimizer::{Hyper, Optimizer, StepSettings};
+pub use normuon::{NorMuonState, NorMuonUpdate, normuon_step};
+pub use optimizer::{Hyper, Optimizer, Rule, StepSettings};

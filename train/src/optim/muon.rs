@@ -8,16 +8,22 @@ use crate::error::Result;
 use kernels::Layout;
 use kernels::muon::{muon_momentum, newton_schulz, newton_schulz_batch, newton_schulz_scratch};
 use kernels::planted;
-use tensor::{Tensor, TensorError};
+use tensor::{DType, Device, Tensor, TensorError};
 
 /// Precision of the Newton–Schulz iteration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NsDtype {
-    /// f32: our default on the CPU.
-    #[default]
+    /// f32.
     F32,
-    /// bf16, as the original always does.
+    /// bf16, as the original always does. All singular values only have to come near 1, for which it is enough.
     Bf16,
+}
+
+impl NsDtype {
+    /// The faster of the two here: bf16 where the processor multiplies pairs of them.
+    pub fn fastest() -> NsDtype {
+        if kernels::simd::multiplies_bf16() { NsDtype::Bf16 } else { NsDtype::F32 }
+    }
 }
 
 /// Newton–Schulz steps.
@@ -47,28 +53,44 @@ pub struct MuonUpdate<'a> {
 }
 
 /// Update matrices of one shape. Small ones are orthogonalised side by side, each by one thread.
-pub fn muon_step(mut updates: Vec<MuonUpdate>, lr: f64, momentum: f64, ns: NsDtype) -> Result<()> {
+pub fn muon_step(updates: Vec<MuonUpdate>, lr: f64, momentum: f64, ns: NsDtype) -> Result<()> {
+    in_batches(updates, |u| u.p.dims(), |batch| step(batch, lr, momentum, ns))
+}
+
+/// `f` of as many of the updates at a time as one call should take; `dims` says what shape they have.
+pub(super) fn in_batches<U>(
+    mut updates: Vec<U>,
+    dims: impl Fn(&U) -> &[usize],
+    mut f: impl FnMut(Vec<U>) -> Result<()>,
+) -> Result<()> {
     while let Some(first) = updates.first() {
-        let most = newton_schulz_batch(first.p.dim(0), first.p.dim(1));
+        let dims = dims(first);
+        let most = newton_schulz_batch(dims[0], dims[1]);
         let rest = updates.split_off(most.min(updates.len()));
-        batch(updates, lr, momentum, ns)?;
+        f(updates)?;
         updates = rest;
     }
     Ok(())
 }
 
-fn batch(mut updates: Vec<MuonUpdate>, lr: f64, momentum: f64, ns: NsDtype) -> Result<()> {
-    let Some(first) = updates.first() else { return Ok(()) };
-    let (rows, cols, dtype, device) = (first.p.dim(0), first.p.dim(1), first.p.dtype(), first.p.device());
-    let (backend, dims) = (device.backend(), [updates.len(), rows, cols]);
-    let mut u = Tensor::uninit(&dims, dtype, device)?; // (N, R, C)
-    for (i, MuonUpdate { state, g, .. }) in updates.iter_mut().enumerate() {
+/// `u = (1−μ)·g + μ·buf` of N matrices, (N, R, C), after their buffers have moved; each is given as (buf, g).
+pub(super) fn looked_ahead(matrices: Vec<(&mut Tensor, &Tensor)>, momentum: f64) -> Result<Tensor> {
+    let Some((_, first)) = matrices.first() else { return Ok(Tensor::zeros(&[0], DType::F32, Device::Cpu)?) };
+    let (rows, cols, dtype, device) = (first.dim(0), first.dim(1), first.dtype(), first.device());
+    let mut u = Tensor::uninit(&[matrices.len(), rows, cols], dtype, device)?;
+    for (i, (buf, g)) in matrices.into_iter().enumerate() {
         let part = Layout::strided(&[rows, cols], &[cols, 1], i * rows * cols).map_err(TensorError::from)?;
         let u = u.view_mut()?.with_layout(part).map_err(TensorError::from)?;
-        muon_momentum(backend, state.buf.view_mut()?, g.view(), u, momentum).map_err(TensorError::from)?;
+        muon_momentum(device.backend(), buf.view_mut()?, g.view(), u, momentum).map_err(TensorError::from)?;
     }
+    Ok(u)
+}
+
+fn step(mut updates: Vec<MuonUpdate>, lr: f64, momentum: f64, ns: NsDtype) -> Result<()> {
+    let u = looked_ahead(updates.iter_mut().map(|u| (&mut u.state.buf, &u.g)).collect(), momentum)?;
+    let (backend, rows, cols) = (u.device().backend(), u.dim(1), u.dim(2));
     let mut o = u.uninit_like()?;
-    let mut scratch = Tensor::uninit(&[newton_schulz_scratch(&dims)], dtype, device)?;
+    let mut scratch = Tensor::uninit(&[newton_schulz_scratch(u.dims())], u.dtype(), u.device())?;
     let bf16 = ns == NsDtype::Bf16;
     newton_schulz(backend, u.view(), o.view_mut()?, scratch.view_mut()?, STEPS, bf16)
         .map_err(TensorError::from)?;
@@ -83,7 +105,6 @@ fn batch(mut updates: Vec<MuonUpdate>, lr: f64, momentum: f64, ns: NsDtype) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tensor::Device;
 
     #[test]
     fn a_tall_matrix_moves_further_than_its_transpose_by_the_root_of_its_ratio() {

@@ -1,11 +1,12 @@
-//! The classic generation's optimizer: which weight is updated by which rule, at which rate.
+//! The optimizer of a whole model, of either generation: which weight is updated by which rule, at which rate.
 
 use super::adamw::AdamWState;
 use super::muon::{MuonState, MuonUpdate, NsDtype, muon_step};
+use super::normuon::{NorMuonState, NorMuonUpdate, normuon_step};
 use crate::error::{Result, TrainError};
 use autograd::Parameter;
 use kernels::planted;
-use model::scaling::ClassicLrs;
+use model::scaling::{ClassicLrs, CurrentLrs};
 use std::collections::BTreeMap;
 use tensor::{AdamWParams, Tensor, memory};
 
@@ -20,8 +21,11 @@ pub struct Hyper {
     pub eps: f64,
     /// AdamW's decoupled weight decay.
     pub weight_decay: f64,
-    /// Precision of Newton–Schulz.
+    /// Precision of Newton–Schulz, or Polar Express.
     pub ns: NsDtype,
+    /// The rates of the current generation, after scaling. With them every group has its own β1, β2 and decay, matrices are
+    /// updated by today's Muon, and `lrs`, `betas` and `weight_decay` are not used.
+    pub current: Option<CurrentLrs>,
 }
 
 impl Hyper {
@@ -32,9 +36,61 @@ impl Hyper {
             betas: (0.8, 0.95),
             eps: 1e-10,
             weight_decay: 0.0,
-            ns: NsDtype::default(),
+            ns: NsDtype::fastest(),
+            current: None,
         }
     }
+    /// The current generation, with these rates.
+    pub fn current(lrs: CurrentLrs) -> Hyper {
+        Hyper { current: Some(lrs), ..Hyper::classic(1) }
+    }
+    /// How the weight called `name` is updated.
+    pub fn rule(&self, name: &str) -> Rule {
+        let Some(lrs) = &self.current else {
+            let adamw = |lr| Rule::AdamW { lr, betas: self.betas, weight_decay: self.weight_decay };
+            return match name {
+                "transformer.wte.weight" => adamw(self.lrs.wte),
+                "lm_head.weight" => {
+                    adamw(planted!("optimizer.rate_of_another_group", self.lrs.lm_head => self.lrs.wte))
+                }
+                _ => Rule::Muon { lr: self.lrs.matrices },
+            };
+        };
+        let (lr, betas, weight_decay) = match name {
+            "lm_head.weight" => (lrs.lm_head, (0.8, 0.96), 0.01),
+            "transformer.wte.weight" => (lrs.wte, (0.8, 0.995), 0.001),
+            "resid_lambdas" => (lrs.resid_lambdas, (0.8, 0.95), 0.05),
+            "x0_lambdas" => (lrs.x0_lambdas, (0.96, 0.95), 0.0),
+            "smear_gate.weight" | "smear_lambda" | "backout_lambda" => (lrs.smear, (0.8, 0.95), 0.0),
+            _ if name.starts_with("value_embeds.") => (lrs.value_embeds, (0.8, 0.995), 0.01),
+            _ => return Rule::NorMuon { lr: lrs.matrices },
+        };
+        Rule::AdamW { lr, betas, weight_decay }
+    }
+}
+
+/// How one weight is updated, before the schedule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// AdamW; the decay is constant.
+    AdamW {
+        /// Learning rate.
+        lr: f64,
+        /// β1 and β2.
+        betas: (f64, f64),
+        /// Decay per step, in units of the learning rate.
+        weight_decay: f64,
+    },
+    /// Muon in its classic form, without decay.
+    Muon {
+        /// Learning rate.
+        lr: f64,
+    },
+    /// Muon as it is today; the decay is scheduled.
+    NorMuon {
+        /// Learning rate.
+        lr: f64,
+    },
 }
 
 /// What changes from step to step.
@@ -44,11 +100,14 @@ pub struct StepSettings {
     pub lr_multiplier: f64,
     /// Muon's μ.
     pub muon_momentum: f64,
+    /// Decay of the matrices by today's Muon.
+    pub muon_weight_decay: f64,
 }
 
 enum State {
-    AdamW { state: AdamWState, lr: f64 },
-    Muon(MuonState),
+    AdamW { state: AdamWState, lr: f64, betas: (f64, f64), weight_decay: f64 },
+    Muon(MuonState, f64),
+    NorMuon(NorMuonState, f64),
 }
 
 /// States of all weights, in the model's order.
@@ -60,51 +119,57 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// Fresh states: AdamW for `wte` and `lm_head`, Muon for every matrix of the blocks.
+    /// Fresh states, by [`Hyper::rule`].
     pub fn new(params: &[Parameter], hyper: Hyper) -> Result<Optimizer> {
         let _label = memory::label("optimizer");
-        let states = params
-            .iter()
-            .map(|p| {
-                let adam = |lr| Ok(State::AdamW { state: AdamWState::new(p.value())?, lr });
-                match p.name.as_str() {
-                    "transformer.wte.weight" => adam(hyper.lrs.wte),
-                    "lm_head.weight" => {
-                        adam(planted!("optimizer.rate_of_another_group", hyper.lrs.lm_head => hyper.lrs.wte))
-                    }
-                    _ => Ok(State::Muon(MuonState::new(p.value())?)),
+        let state = |p: &Parameter| {
+            Ok(match hyper.rule(&p.name) {
+                Rule::AdamW { lr, betas, weight_decay } => {
+                    State::AdamW { state: AdamWState::new(p.value())?, lr, betas, weight_decay }
                 }
+                Rule::Muon { lr } => State::Muon(MuonState::new(p.value())?, lr),
+                Rule::NorMuon { lr } => State::NorMuon(NorMuonState::new(p.value())?, lr),
             })
-            .collect::<Result<_>>()?;
+        };
+        let states = params.iter().map(state).collect::<Result<_>>()?;
         Ok(Optimizer { hyper, states, steps: 0 })
     }
     /// Update every weight that has a gradient, and clear the gradients.
     pub fn step(&mut self, params: &mut [Parameter], s: StepSettings) -> Result<()> {
         self.steps += 1;
-        let Hyper { betas: (beta1, beta2), eps, weight_decay, ns, lrs } = self.hyper;
-        let mut matrices: BTreeMap<Vec<usize>, Vec<MuonUpdate>> = BTreeMap::new();
+        let Hyper { eps, ns, .. } = self.hyper;
+        let mut muon: BTreeMap<Vec<usize>, (f64, Vec<MuonUpdate>)> = BTreeMap::new();
+        let mut normuon: BTreeMap<Vec<usize>, (f64, Vec<NorMuonUpdate>)> = BTreeMap::new();
         for (p, state) in params.iter_mut().zip(&mut self.states) {
             let Some(g) = p.grad().get() else { continue };
             let p = p.value_mut();
+            let group = p.dims().to_vec(); // matrices of one shape have one rate
             match state {
-                State::AdamW { state, lr } => {
-                    let lr = *lr * s.lr_multiplier;
+                State::AdamW { state, lr, betas: (beta1, beta2), weight_decay } => {
+                    let (lr, beta1, beta2) = (*lr * s.lr_multiplier, *beta1, *beta2);
                     let step = planted!("optimizer.steps_not_counted", self.steps => 1);
-                    let h = AdamWParams { lr, beta1, beta2, eps, weight_decay, step };
+                    let h = AdamWParams { lr, beta1, beta2, eps, weight_decay: *weight_decay, step };
                     state.step(p, &g, h)?;
                 }
-                State::Muon(state) => {
-                    matrices.entry(p.dims().to_vec()).or_default().push(MuonUpdate { state, p, g });
+                State::Muon(state, lr) => {
+                    muon.entry(group).or_insert((*lr, Vec::new())).1.push(MuonUpdate { state, p, g });
+                }
+                State::NorMuon(state, lr) => {
+                    normuon.entry(group).or_insert((*lr, Vec::new())).1.push(NorMuonUpdate { state, p, g });
                 }
             }
         }
-        for updates in matrices.into_values() {
-            muon_step(updates, lrs.matrices * s.lr_multiplier, s.muon_momentum, ns)?;
+        for (lr, updates) in muon.into_values() {
+            muon_step(updates, lr * s.lr_multiplier, s.muon_momentum, ns)?;
+        }
+        let weight_decay = planted!("optimizer.decay_not_scheduled", s.muon_weight_decay => 0.28);
+        for (lr, updates) in normuon.into_values() {
+            normuon_step(updates, lr * s.lr_multiplier, s.muon_momentum, weight_decay, ns)?;
         }
         planted!("optimizer.gradients_not_cleared", params.iter().for_each(|p| p.grad().clear()) => ());
         Ok(())
     }
-    /// Every state tensor by name (`<weight>.m`, `.v`, `.buf`), for a checkpoint.
+    /// Every state tensor by name (`<weight>.m`, `.v`, `.buf`, `.second`), for a checkpoint.
     pub fn tensors(&self, params: &[Parameter]) -> BTreeMap<String, Tensor> {
         let mut out = BTreeMap::new();
         for (p, state) in params.iter().zip(&self.states) {
@@ -113,8 +178,12 @@ impl Optimizer {
                     out.insert(format!("{}.m", p.name), state.m.clone());
                     out.insert(format!("{}.v", p.name), state.v.clone());
                 }
-                State::Muon(state) => {
+                State::Muon(state, _) => {
                     out.insert(format!("{}.buf", p.name), state.buf.clone());
+                }
+                State::NorMuon(state, _) => {
+                    out.insert(format!("{}.buf", p.name), state.buf.clone());
+                    out.insert(format!("{}.second", p.name), state.second.clone());
                 }
             }
         }
@@ -128,9 +197,9 @@ impl Optimizer {
         steps: u32,
     ) -> Result<()> {
         let _label = memory::label("optimizer");
-        let fetch = |p: &Parameter, suffix: &str| -> Result<Tensor> {
+        let fetch = |p: &Parameter, suffix: &str, dims: &[usize]| -> Result<Tensor> {
             let name = format!("{}.{suffix}", p.name);
-            let t = tensors.get(&name).filter(|t| t.dims() == p.value().dims());
+            let t = tensors.get(&name).filter(|t| t.dims() == dims);
             Ok(t.ok_or_else(|| {
                 TrainError::Config(format!("the optimizer state lacks {name} of the right shape"))
             })?
@@ -138,8 +207,17 @@ impl Optimizer {
         };
         for (p, state) in params.iter().zip(&mut self.states) {
             match state {
-                State::AdamW { state, .. } => *state = AdamWState { m: fetch(p, "m")?, v: fetch(p, "v")? },
-                State::Muon(state) => state.buf = fetch(p, "buf")?,
+                State::AdamW { state, .. } => {
+                    *state = AdamWState {
+                        m: fetch(p, "m", p.value().dims())?,
+                        v: fetch(p, "v", p.value().dims())?,
+                    };
+                }
+                State::Muon(state, _) => state.buf = fetch(p, "buf", p.value().dims())?,
+                State::NorMuon(state, _) => {
+                    state.second = fetch(p, "second", state.second.dims())?;
+                    state.buf = fetch(p, "buf", p.value().dims())?;
+                }
             }
         }
         self.steps = planted!("optimizer.resumes_at_step_zero", steps => 0);
@@ -152,7 +230,8 @@ mod tests {
     use super::*;
     use tensor::Device;
 
-    const SETTINGS: StepSettings = StepSettings { lr_multiplier: 0.5, muon_momentum: 0.9 };
+    const SETTINGS: StepSettings =
+        StepSettings { lr_multiplier: 0.5, muon_momentum: 0.9, muon_weight_decay: 0.0 };
 
     /// An embedding and a head of four numbers, with their optimizer.
     fn two_tables() -> (Vec<Parameter>, Optimizer) {
@@ -182,6 +261,21 @@ mod tests {
                     p.name
                 );
             }
+        }
+    }
+
+    #[test]
+    fn the_decay_of_matrices_is_that_of_the_step() {
+        let full = |v: f32| Tensor::from_slice(&[v; 4], &[2, 2], Device::Cpu).unwrap();
+        let mut params = vec![Parameter::new("transformer.h.0.attn.c_q.weight", full(1.0))];
+        let mut optimizer = Optimizer::new(&params, Hyper::current(CurrentLrs::default())).unwrap();
+        for muon_weight_decay in [0.5, 0.0] {
+            params[0].grad().add(full(0.0)).unwrap();
+            let before = params[0].value().to_f64_vec()[0];
+            optimizer.step(&mut params, StepSettings { muon_weight_decay, ..SETTINGS }).unwrap();
+            // No gradient, so no update: lr 0.02, halved by the multiplier.
+            let want = before * (1.0 - 0.5 * 0.02 * muon_weight_decay);
+            assert!((params[0].value().to_f64_vec()[0] - want).abs() < 1e-7);
         }
     }
 

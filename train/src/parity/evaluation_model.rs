@@ -1,7 +1,7 @@
 //! Scores of a model: bits per byte, CORE item by item, and letters.
 
 use super::evaluation::tokenizer;
-use super::input::{Tensors, classic_config, json};
+use super::input::{Tensors, model_config, json};
 use super::model::load;
 use super::report::{Checked, Reporter, Stop, Tolerance, fail};
 use super::tokenizer::{same, some};
@@ -23,7 +23,7 @@ const VALUES: Tolerance = Tolerance::MaxAbs(1e-4);
 
 /// The model beside a dump.
 pub(super) fn model(file: &Path) -> Checked<Gpt> {
-    let config = classic_config(&json::<Value>(&file.with_file_name("model_config.json"))?)?;
+    let config = model_config(&json::<Value>(&file.with_file_name("model_config.json"))?)?;
     let stored = Tensors::read(&file.with_file_name("model.safetensors"))?;
     load(&config, stored.weights(&config, "")?)
 }

@@ -5,6 +5,7 @@ use super::evaluation_model::model;
 use super::input::{Tensors, json};
 use super::report::{Checked, Reporter, Tolerance, fail};
 use super::tokenizer::{same, some};
+use crate::engine::tools::ToolTokens;
 use crate::rl::{advantages, passes};
 use crate::tasks::{Example, gsm8k};
 use ::tokenizer::conversation::{Conversation, Rendered};
@@ -46,7 +47,7 @@ pub(super) fn check(file: &Path, goldens: Option<&Path>, report: &mut Reporter<'
         let texts = step
             .sequences
             .iter()
-            .map(|ids| crate::chat_eval::generative::text(&tokenizer, ids, prompt.len()));
+            .map(|ids| ToolTokens::decode(&tokenizer, &ids[prompt.len().min(ids.len())..]));
         let rewards: Vec<f64> =
             texts.map(|text| f64::from(u8::from(gsm8k::agrees(&example, &text)))).collect();
         report.exact(

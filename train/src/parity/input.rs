@@ -50,7 +50,7 @@ impl Tensors {
     }
     /// Handles on the weights of `config` that are stored under `prefix`, in the model's order; other names are ignored.
     pub(super) fn weights(&self, config: &GptConfig, prefix: &str) -> Checked<Vec<(String, Tensor)>> {
-        let take = |(name, shape): (String, [usize; 2])| {
+        let take = |(name, shape): (String, Vec<usize>)| {
             let t = self.get(&format!("{prefix}{name}"))?;
             if t.dims() != shape || t.dtype() != tensor::DType::F32 {
                 return fail(format!(
@@ -69,11 +69,8 @@ impl Tensors {
 /// More table entries than any dump needs: a damaged configuration must not ask for all memory.
 const MAX_ROTARY_ENTRIES: usize = 1 << 27;
 
-/// The model configuration of a dump; a skip if it is of a family that is not built.
-pub(super) fn classic_config(json: &Value) -> Checked<GptConfig> {
-    if json.get("window_pattern").is_some() {
-        return Err(Stop::Skip("a model of the current family, which is not built yet".into()));
-    }
+/// The model configuration of a dump.
+pub(super) fn model_config(json: &Value) -> Checked<GptConfig> {
     let config: GptConfig =
         serde_json::from_value(json.clone()).map_err(|e| Stop::Fail(format!("configuration: {e}")))?;
     if 10 * config.sequence_len * config.head_dim() > MAX_ROTARY_ENTRIES {
@@ -89,7 +86,7 @@ pub(super) fn find_support(dir: &Path, relative: &str, goldens: Option<&Path>) -
     places.extend(goldens.map(|g| g.join(relative)));
     let found = places.into_iter().find(|p| p.exists());
     found.ok_or_else(|| {
-        Stop::Fail(format!("needs {relative}, which is neither in its own tree nor in NANOCHAT_GOLDENS"))
+        Stop::Skip(format!("needs {relative}, which is neither in its own tree nor in NANOCHAT_GOLDENS"))
     })
 }
 
@@ -117,17 +114,17 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_of_another_family_is_skipped_and_a_damaged_one_fails() {
+    fn a_configuration_tells_its_family_and_a_damaged_one_fails() {
         let json = |extra: &str| {
             let text = format!(
                 r#"{{"sequence_len":64,"vocab_size":97,"n_layer":2,"n_head":4,"n_kv_head":4,"n_embd":32{extra}}}"#
             );
             serde_json::from_str::<Value>(&text).unwrap()
         };
-        assert_eq!(classic_config(&json("")).unwrap().n_embd, 32);
-        assert!(matches!(classic_config(&json(r#","window_pattern":"L""#)), Err(Stop::Skip(_))));
-        assert!(matches!(classic_config(&json(r#","n_head":5"#)), Err(Stop::Fail(_))));
-        assert!(matches!(classic_config(&json(r#","sequence_len":16777216"#)), Err(Stop::Fail(_))));
-        assert!(matches!(classic_config(&Value::Null), Err(Stop::Fail(_))));
+        assert_eq!(model_config(&json("")).unwrap().n_embd, 32);
+        assert_eq!(model_config(&json(r#","window_pattern":"L""#)).unwrap().family, model::Family::Current);
+        assert!(matches!(model_config(&json(r#","n_head":5"#)), Err(Stop::Fail(_))));
+        assert!(matches!(model_config(&json(r#","sequence_len":16777216"#)), Err(Stop::Fail(_))));
+        assert!(matches!(model_config(&Value::Null), Err(Stop::Fail(_))));
     }
 }

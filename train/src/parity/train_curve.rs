@@ -3,11 +3,11 @@
 //! Two runs: ours (f32 rotary tables and Newton–Schulz) against the original with the same choice, and both in bf16
 //! against the original as it is.
 
-use super::input::{Tensors, classic_config, json};
+use super::input::{Tensors, json, model_config};
 use super::report::{Checked, Reporter, Tolerance, fail};
 use crate::optim::{Hyper, NsDtype, Optimizer, StepSettings, clip_grad_norm};
-use crate::schedule::{Trapezoid, classic_muon_momentum};
-use ::model::scaling::ClassicLrs;
+use crate::schedule::{Trapezoid, classic_muon_momentum, current_muon_momentum, current_muon_weight_decay};
+use ::model::scaling::{ClassicLrs, CurrentLrs};
 use ::model::{Gpt, GptConfig, GptOptions, RopeTable};
 use autograd::Tape;
 use autograd::ops::lm_head_loss::mean_weights;
@@ -19,8 +19,9 @@ use tensor::{DType, Tensor};
 
 /// Losses of the first five steps.
 const EARLY: Tolerance = Tolerance::MaxAbs(1e-4);
-/// Losses of all steps.
+/// Losses of all steps, classic and current.
 const ALL: Tolerance = Tolerance::MaxAbs(1e-3);
+const ALL_CURRENT: Tolerance = Tolerance::MaxAbs(2e-3);
 /// Weights after the first step.
 const FIRST_STEP: Tolerance = Tolerance::MaxAbs(1e-4);
 /// Losses in bf16 against the original as it is, which itself is up to 4e-3 from f32.
@@ -45,6 +46,7 @@ struct Step {
     logged_train_loss: f64,
     lrm: f64,
     muon_momentum: f64,
+    muon_weight_decay: Option<f64>,
     grad_norm: f64,
 }
 
@@ -54,10 +56,45 @@ struct Recipe {
     embedding_lr: f64,
     matrix_lr: f64,
     weight_decay: f64,
-    grad_clip: f64,
+    grad_clip: Option<f64>,
+    #[serde(default)]
     warmup_ratio: f64,
+    /// Of the current generation, like the two below.
+    scalar_lr: Option<f64>,
+    #[serde(default)]
+    warmup_steps: u64,
     warmdown_ratio: f64,
     final_lr_frac: f64,
+}
+
+impl Recipe {
+    fn hyper(&self, n_embd: usize, ns: NsDtype) -> Hyper {
+        if let Some(scalar_lr) = self.scalar_lr {
+            let lrs = CurrentLrs::tuned(self.embedding_lr, self.unembedding_lr, scalar_lr, self.matrix_lr);
+            return Hyper { ns, ..Hyper::current(lrs.scaled_to(n_embd, 1.0)) };
+        }
+        let lrs =
+            ClassicLrs { wte: self.embedding_lr, lm_head: self.unembedding_lr, matrices: self.matrix_lr };
+        let classic = Hyper::classic(n_embd);
+        Hyper { lrs: lrs.scaled_to(n_embd), weight_decay: self.weight_decay, ns, ..classic }
+    }
+    fn settings(&self, n: u64, step: u64) -> StepSettings {
+        let Recipe { warmdown_ratio, final_lr_frac, .. } = *self;
+        if self.scalar_lr.is_some() {
+            let lr = Trapezoid::current(n, self.warmup_steps, warmdown_ratio, final_lr_frac);
+            return StepSettings {
+                lr_multiplier: lr.lr_multiplier(step),
+                muon_momentum: current_muon_momentum(step, &lr),
+                muon_weight_decay: current_muon_weight_decay(step, n, self.weight_decay),
+            };
+        }
+        let lr = Trapezoid::classic(n, self.warmup_ratio, warmdown_ratio, final_lr_frac);
+        StepSettings {
+            lr_multiplier: lr.lr_multiplier(step),
+            muon_momentum: classic_muon_momentum(step),
+            muon_weight_decay: 0.0,
+        }
+    }
 }
 
 /// What a run leaves.
@@ -73,7 +110,7 @@ struct Run {
 
 pub(super) fn check(dir: &Path, report: &mut Reporter<'_>) -> Checked {
     let raw: Value = json(&dir.join("info.json"))?;
-    let config = classic_config(raw.get("config").unwrap_or(&Value::Null))?;
+    let config = model_config(raw.get("config").unwrap_or(&Value::Null))?;
     let info: Info = json(&dir.join("info.json"))?;
     let batches = Tensors::read(&dir.join("batches.safetensors"))?;
     let weights = Tensors::read(&dir.join("weights.safetensors"))?;
@@ -113,19 +150,14 @@ fn train(
     let mut gpt =
         Gpt::from_weights(config.clone(), start, GptOptions { rope_table, ..GptOptions::default() })?;
     let r = &info.hparams;
-    let lrs = ClassicLrs { wte: r.embedding_lr, lm_head: r.unembedding_lr, matrices: r.matrix_lr };
-    let classic = Hyper::classic(config.n_embd);
-    let hyper = Hyper { lrs: lrs.scaled_to(config.n_embd), weight_decay: r.weight_decay, ns, ..classic };
-    let mut optimizer = Optimizer::new(gpt.params(), hyper)?;
-    let lr = Trapezoid::classic(info.num_iterations, r.warmup_ratio, r.warmdown_ratio, r.final_lr_frac);
+    let mut optimizer = Optimizer::new(gpt.params(), r.hyper(config.n_embd, ns))?;
     let wanted: Vec<usize> = weights.map.keys().filter_map(|k| Some(snapshot(k)?.0)).collect();
     let mut run = Run::default();
     for step in 0..info.steps.len() {
         let micro = (0..info.grad_accum).map(|a| micro_batch(&gpt, batches, info.grad_accum, step, a));
         run.losses.push(micro.collect::<Checked<_>>()?);
-        run.norms.push(clip_grad_norm(gpt.params(), r.grad_clip)?);
-        let muon_momentum = classic_muon_momentum(step as u64);
-        let settings = StepSettings { lr_multiplier: lr.lr_multiplier(step as u64), muon_momentum };
+        run.norms.push(clip_grad_norm(gpt.params(), r.grad_clip.unwrap_or(0.0))?);
+        let settings = r.settings(info.num_iterations, step as u64);
         optimizer.step(gpt.params_mut(), settings)?;
         if wanted.contains(&(step + 1)) {
             let copies = gpt.params().iter().map(|p| Ok((p.name.clone(), p.value().copied()?)));
@@ -156,26 +188,34 @@ fn micro_batch(gpt: &Gpt, batches: &Tensors, accumulate: usize, step: usize, a: 
 }
 
 fn schedules(info: &Info, report: &mut Reporter<'_>) {
-    let r = &info.hparams;
-    let lr = Trapezoid::classic(info.num_iterations, r.warmup_ratio, r.warmdown_ratio, r.final_lr_frac);
     let steps = 0..info.steps.len() as u64;
-    let ours: Vec<f64> = steps.clone().map(|s| lr.lr_multiplier(s)).collect();
-    let theirs: Vec<f64> = info.steps.iter().map(|s| s.lrm).collect();
-    report.numbers("learning rate multipliers", &ours, &theirs, SCHEDULE);
-    let ours: Vec<f64> = steps.map(classic_muon_momentum).collect();
-    let theirs: Vec<f64> = info.steps.iter().map(|s| s.muon_momentum).collect();
-    report.numbers("Muon momentum", &ours, &theirs, SCHEDULE);
+    let ours: Vec<StepSettings> = steps.map(|s| info.hparams.settings(info.num_iterations, s)).collect();
+    let mut compare = |name, ours: Vec<f64>, theirs: Vec<f64>| report.numbers(name, &ours, &theirs, SCHEDULE);
+    compare(
+        "learning rate multipliers",
+        ours.iter().map(|s| s.lr_multiplier).collect(),
+        info.steps.iter().map(|s| s.lrm).collect(),
+    );
+    compare(
+        "Muon momentum",
+        ours.iter().map(|s| s.muon_momentum).collect(),
+        info.steps.iter().map(|s| s.muon_momentum).collect(),
+    );
+    if let Some(theirs) = info.steps.iter().map(|s| s.muon_weight_decay).collect() {
+        compare("Muon weight decay", ours.iter().map(|s| s.muon_weight_decay).collect(), theirs);
+    }
 }
 
 fn losses(info: &Info, ours: &Run, report: &mut Reporter<'_>) {
     let theirs: Vec<Vec<f64>> = info.steps.iter().map(|s| s.micro_losses.clone()).collect();
     let early = EARLY_STEPS.min(theirs.len());
     report.numbers("losses, steps 0-4", &ours.losses[..early].concat(), &theirs[..early].concat(), EARLY);
-    report.numbers("losses, all steps", &ours.losses.concat(), &theirs.concat(), ALL);
+    let all = if info.hparams.scalar_lr.is_some() { ALL_CURRENT } else { ALL };
+    report.numbers("losses, all steps", &ours.losses.concat(), &theirs.concat(), all);
     // The original logs the loss of the last micro-batch alone.
     let last: Vec<f64> = ours.losses.iter().filter_map(|l| l.last().copied()).collect();
     let logged: Vec<f64> = info.steps.iter().map(|s| s.logged_train_loss).collect();
-    report.numbers("logged losses", &last, &logged, ALL);
+    report.numbers("logged losses", &last, &logged, all);
     let norms: Vec<f64> = info.steps.iter().map(|s| s.grad_norm).collect();
     report.numbers("gradient norms before clipping", &ours.norms, &norms, Tolerance::Informational);
 }

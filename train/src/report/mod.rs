@@ -56,7 +56,7 @@ cut short"#;
         assert_eq!((line.seconds(), line.runs[0].val_bpb, line.runs[0].steps), (5.0, Some(1.25), 2));
         let machine = Machine { cpu: "x".into(), threads: 2, simd: "avx2".into(), system: "linux".into() };
         let html = page::html(&line, &machine, Some(3.6));
-        for wanted in ["<svg", "GSM8K", "0.5000", "1.2500", "&lt;b&gt; &amp; so on", "$0.005", "reward"] {
+        for wanted in ["<svg", "GSM8K", "0.5000", "1.2500", "&lt;b&gt;</b> &amp; so on", "$0.005", "reward"] {
             assert!(html.contains(wanted), "{wanted}");
         }
         for outside in ["http://", "https://", "<script", "<link"] {

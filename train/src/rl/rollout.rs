@@ -4,7 +4,9 @@
 //! The token that ends an answer is not part of it, as in the original, so stopping is never trained; [`Options::train_stop`]
 //! adds it where an answer ended by itself.
 
-use crate::chat_eval::generative::{self, sample};
+use crate::chat_eval::generative::{self, draw};
+use crate::engine::Finish;
+use crate::engine::tools::ToolTokens;
 use crate::error::Result;
 use crate::tasks::Task;
 use model::Gpt;
@@ -58,42 +60,54 @@ pub struct Line<'a> {
 }
 
 impl Rollout {
-    /// Draw and judge all answers to problem `i`; `seed(chunk)` is the seed of each draw of `device_batch_size`.
-    pub fn draw(
+    /// Draw and judge all answers to these problems; `seed(problem, chunk)` is the seed of each `device_batch_size` of them.
+    pub fn draw_all(
         gpt: &Gpt,
         tokenizer: &Tokenizer,
         task: &dyn Task,
-        i: usize,
+        problems: &[usize],
         options: &Options,
-        seed: impl Fn(usize) -> u64,
-    ) -> Result<Rollout> {
-        let example = task.example(i)?;
-        let prompt = tokenizer.render_for_completion(&example.conversation)?;
-        let mut rollout =
-            Rollout { problem: i, sequences: vec![], prompt: prompt.len(), texts: vec![], rewards: vec![] };
-        for chunk in 0..options.num_samples.div_ceil(options.device_batch_size.max(1)) {
-            let left = options.num_samples - chunk * options.device_batch_size.max(1);
-            let draw = generative::Options {
-                max_new_tokens: options.max_new_tokens,
-                num_samples: left.min(options.device_batch_size.max(1)),
-                temperature: options.temperature,
-                top_k: options.top_k,
-                seed: seed(chunk),
-            };
-            let batch = sample(gpt, tokenizer, &prompt, &draw)?;
-            for (ids, sampled) in batch.sequences.into_iter().zip(batch.sampled) {
-                let text = generative::text(tokenizer, &ids, prompt.len());
-                rollout.rewards.push(f64::from(u8::from(task.is_right(&example, &text)?)));
+        seed: impl Fn(usize, usize) -> u64,
+    ) -> Result<Vec<Rollout>> {
+        let batch = options.device_batch_size.max(1);
+        let chunks = options.num_samples.div_ceil(batch);
+        let examples = problems.iter().map(|&i| task.example(i)).collect::<Result<Vec<_>>>()?;
+        let (mut prompts, mut requests) = (Vec::new(), Vec::new());
+        for (&problem, example) in problems.iter().zip(&examples) {
+            let prompt = tokenizer.render_for_completion(&example.conversation)?;
+            for chunk in 0..chunks {
+                let draw = generative::Options {
+                    max_new_tokens: options.max_new_tokens,
+                    num_samples: batch.min(options.num_samples - chunk * batch),
+                    temperature: options.temperature,
+                    top_k: options.top_k,
+                    seed: seed(problem, chunk),
+                };
+                requests.push(draw.request(prompt.clone()));
+            }
+            prompts.push(prompt);
+        }
+        let mut drawn = draw(gpt, tokenizer, requests)?.into_iter();
+        let mut rollouts = Vec::with_capacity(problems.len());
+        for ((&problem, example), prompt) in problems.iter().zip(&examples).zip(prompts) {
+            let mut rollout =
+                Rollout { problem, sequences: vec![], prompt: prompt.len(), texts: vec![], rewards: vec![] };
+            for sample in drawn.by_ref().take(chunks).flatten() {
+                let text = ToolTokens::decode(tokenizer, &sample.tokens);
+                rollout.rewards.push(f64::from(u8::from(task.is_right(example, &text)?)));
                 rollout.texts.push(text);
-                let mut row = Rendered { ids, mask: sampled.into_iter().map(u8::from).collect() };
-                if options.train_stop && row.ids.len() < prompt.len() + options.max_new_tokens {
+                let mut row = Rendered { ids: prompt.clone(), mask: vec![0; prompt.len()] };
+                row.ids.extend(sample.tokens);
+                row.mask.extend(sample.sampled.into_iter().map(u8::from));
+                if options.train_stop && sample.finish == Some(Finish::End) {
                     row.ids.push(tokenizer.special(Special::AssistantEnd));
                     row.mask.push(1);
                 }
                 rollout.sequences.push(row);
             }
+            rollouts.push(rollout);
         }
-        Ok(rollout)
+        Ok(rollouts)
     }
     /// The part of right answers.
     pub fn mean_reward(&self) -> f64 {

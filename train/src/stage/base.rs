@@ -5,7 +5,7 @@ use crate::bpb::BitsPerByte;
 use crate::data::{Batch, Loader, TokenStream};
 use crate::error::{Result, TrainError};
 use crate::optim::StepSettings;
-use crate::schedule::{Trapezoid, classic_muon_momentum};
+use crate::schedule::{Trapezoid, classic_muon_momentum, current_muon_momentum, current_muon_weight_decay};
 use model::Gpt;
 use model::generate::{Sampling, generate};
 use serde::{Deserialize, Serialize};
@@ -27,10 +27,22 @@ pub struct BaseOptions {
     pub warmdown_ratio: f64,
     /// Where the learning rate ends, as a share of its peak.
     pub final_lr_frac: f64,
+    /// Of the current generation, whose schedules differ.
+    #[serde(default)]
+    pub current: Option<CurrentOptions>,
     /// Tokens validated per evaluation.
     pub eval_tokens: usize,
     /// Order of documents.
     pub seed: u64,
+}
+
+/// What the schedules of the current generation need besides.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurrentOptions {
+    /// Steps with rising learning rate, in place of a share.
+    pub warmup_steps: u64,
+    /// Muon's weight decay at the first step, after scaling.
+    pub weight_decay: f64,
 }
 
 /// The stage.
@@ -74,12 +86,11 @@ impl Base {
         device: Device,
     ) -> Result<Base> {
         micro_batches(&options, sequence_len)?;
-        let schedule = Trapezoid::classic(
-            options.num_iterations as u64,
-            options.warmup_ratio,
-            options.warmdown_ratio,
-            options.final_lr_frac,
-        );
+        let (n, down, last) = (options.num_iterations as u64, options.warmdown_ratio, options.final_lr_frac);
+        let schedule = match options.current {
+            Some(current) => Trapezoid::current(n, current.warmup_steps, down, last),
+            None => Trapezoid::classic(n, options.warmup_ratio, down, last),
+        };
         Ok(Base {
             schedule,
             train,
@@ -150,10 +161,15 @@ impl Stage for Base {
         self.train.seek(position)
     }
     fn settings(&self, step: usize) -> StepSettings {
-        StepSettings {
-            lr_multiplier: self.schedule.lr_multiplier(step as u64),
-            muon_momentum: classic_muon_momentum(step as u64),
-        }
+        let (step, n) = (step as u64, self.options.num_iterations as u64);
+        let (muon_momentum, muon_weight_decay) = match self.options.current {
+            Some(current) => (
+                current_muon_momentum(step, &self.schedule),
+                current_muon_weight_decay(step, n, current.weight_decay),
+            ),
+            None => (classic_muon_momentum(step), 0.0),
+        };
+        StepSettings { lr_multiplier: self.schedule.lr_multiplier(step), muon_momentum, muon_weight_decay }
     }
     fn evaluate(&mut self, gpt: &Gpt) -> Result<BitsPerByte> {
         match &mut self.validation {

@@ -158,11 +158,10 @@ impl Stage for Rl {
         let RlOptions { examples_per_step: n, device_batch_size, seed, .. } = self.options;
         self.queue.clear();
         let (mut reward, mut length, mut mixed) = (0.0, 0.0, 0.0);
-        for e in 0..n {
-            let problem = (step * n + e) % self.task.len();
-            let seed = |chunk| rollout_seed(step, problem, chunk) ^ seed ^ SEED;
-            let rollout =
-                Rollout::draw(gpt, &self.tokenizer, self.task.as_ref(), problem, &self.draw(), seed)?;
+        let problems: Vec<usize> = (0..n).map(|e| (step * n + e) % self.task.len()).collect();
+        let seed = |problem, chunk| rollout_seed(step, problem, chunk) ^ seed ^ SEED;
+        let draw = self.draw();
+        for rollout in Rollout::draw_all(gpt, &self.tokenizer, self.task.as_ref(), &problems, &draw, seed)? {
             let advantages = advantages(&rollout.rewards);
             self.queue.extend(passes(&rollout.sequences, &advantages, device_batch_size, n, pad));
             reward += rollout.mean_reward() / n as f64;
@@ -185,7 +184,11 @@ impl Stage for Rl {
     }
     fn settings(&self, step: usize) -> StepSettings {
         let multiplier = linear_lr_multiplier(step as u64, self.options.num_iterations as u64);
-        StepSettings { lr_multiplier: multiplier * self.options.init_lr_frac, muon_momentum: MOMENTUM }
+        StepSettings {
+            lr_multiplier: multiplier * self.options.init_lr_frac,
+            muon_momentum: MOMENTUM,
+            muon_weight_decay: 0.0,
+        }
     }
     fn figures(&self) -> Vec<(String, f64)> {
         self.figures.clone()

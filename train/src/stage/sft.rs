@@ -95,7 +95,8 @@ impl Stage for Sft {
     }
     fn settings(&self, step: usize) -> StepSettings {
         let multiplier = linear_lr_multiplier(step as u64, self.options.num_iterations as u64);
-        StepSettings { lr_multiplier: multiplier * self.options.init_lr_frac, muon_momentum: MOMENTUM }
+        let lr_multiplier = multiplier * self.options.init_lr_frac;
+        StepSettings { lr_multiplier, muon_momentum: MOMENTUM, muon_weight_decay: 0.0 }
     }
     fn evaluate(&mut self, gpt: &Gpt) -> Result<BitsPerByte> {
         let mut sums = BitsPerByte::default();

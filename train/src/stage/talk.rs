@@ -118,6 +118,7 @@ impl Stage for Talk {
         StepSettings {
             lr_multiplier: multiplier.max(0.0) * self.options.init_lr_frac,
             muon_momentum: classic_muon_momentum(step as u64),
+            muon_weight_decay: 0.0,
         }
     }
     fn evaluate(&mut self, gpt: &Gpt) -> Result<BitsPerByte> {

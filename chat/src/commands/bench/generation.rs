@@ -38,8 +38,8 @@ impl Generation {
         let options = globals.gpt_options();
         let mut weights = init::weights(&config, globals.seed, options.device)?;
         for (stream, (name, weight)) in weights.iter_mut().enumerate() {
-            let dims = <[usize; 2]>::try_from(weight.dims())?;
-            if init::standard_deviation(name, dims) == 0.0 {
+            let dims = weight.dims().to_vec();
+            if init::start(&config, name, &dims) == init::Start::Normal(0.0) {
                 *weight = init::normal(globals.seed, stream as u64, STD, &dims, options.device)?;
             }
         }

@@ -1,15 +1,17 @@
 //! A training step that can be repeated and timed: a model, its optimizer and random batches.
 
-use super::train::{Args, NsArg};
+use super::train::Args;
+use crate::commands::shared::Generation;
 use crate::globals::Globals;
 use crate::profile;
 use kernels::philox::Philox;
+use model::scaling::CurrentLrs;
 use model::{Gpt, GptConfig};
 use std::time::Instant;
 use tensor::DType;
 use train::TrainError;
 use train::data::Batch;
-use train::optim::{Hyper, NsDtype, Optimizer, StepSettings};
+use train::optim::{Hyper, Optimizer, StepSettings};
 use train::schedule::classic_muon_momentum;
 use train::trainer;
 
@@ -21,6 +23,9 @@ const CLIP: f64 = 1.0;
 /// The model's shape, as options.
 #[derive(clap::Args, Clone)]
 pub struct Shape {
+    /// Architecture and optimizer
+    #[arg(long, value_enum, default_value_t)]
+    generation: Generation,
     /// Blocks
     #[arg(long, default_value_t = 4)]
     depth: usize,
@@ -50,7 +55,7 @@ impl Shape {
             n_head,
             n_kv_head: self.n_kv_head.unwrap_or(n_head),
             n_embd,
-            ..GptConfig::default()
+            ..GptConfig::of(self.generation.family())
         };
         config.validate()?;
         Ok(config)
@@ -76,11 +81,13 @@ impl Bench {
         if gpt.options().compute == DType::F32 {
             profile::expect(gpt.config().memory_plan(args.device_batch_size, gpt.config().sequence_len));
         }
-        let ns = match args.ns_dtype {
-            NsArg::F32 => NsDtype::F32,
-            NsArg::Bf16 => NsDtype::Bf16,
+        let ns = args.ns_dtype.chosen();
+        let n_embd = gpt.config().n_embd;
+        let hyper = match args.shape.generation {
+            Generation::Classic => Hyper::classic(n_embd),
+            Generation::Current => Hyper::current(CurrentLrs::default().scaled_to(n_embd, 1.0)),
         };
-        let hyper = Hyper { ns, ..Hyper::classic(gpt.config().n_embd) };
+        let hyper = Hyper { ns, ..hyper };
         let optimizer = Optimizer::new(gpt.params(), hyper)?;
         let tokens = Philox::new(globals.seed, STREAM);
         Ok(Bench { gpt, optimizer, tokens, rows: args.device_batch_size, loss: f64::NAN })
@@ -106,7 +113,7 @@ impl Bench {
         let mut batch = Some(self.batch()?);
         let next = || batch.take().ok_or_else(|| TrainError::Config("one batch a step".into()));
         let muon_momentum = classic_muon_momentum(u64::from(self.optimizer.steps));
-        let settings = StepSettings { lr_multiplier: 1.0, muon_momentum };
+        let settings = StepSettings { lr_multiplier: 1.0, muon_momentum, muon_weight_decay: 0.0 };
         let start = Instant::now();
         self.loss = trainer::step(&mut self.gpt, &mut self.optimizer, 1, next, settings, CLIP)?.loss;
         Ok(1e3 * start.elapsed().as_secs_f64())

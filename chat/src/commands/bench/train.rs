@@ -6,6 +6,7 @@
 
 use super::facts::{self, Watch, number};
 use super::steps::{Bench, Shape};
+use crate::commands::shared::NsArg;
 use crate::globals::{Globals, Usage};
 use crate::output::{self, Progress};
 use anyhow::{Context, bail};
@@ -15,17 +16,7 @@ use std::io::BufRead;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tensor::memory;
-
-/// Precision of Muon's Newton–Schulz iteration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum NsArg {
-    /// 32-bit floats
-    #[default]
-    F32,
-    /// bf16, as the original
-    #[value(alias = "bfloat16")]
-    Bf16,
-}
+use train::optim::NsDtype;
 
 /// `bench train`.
 #[derive(clap::Args)]
@@ -146,7 +137,7 @@ fn result(bench: &Bench, steps_ms: &[f64], watched: Value, args: &Args, globals:
     facts::join(
         &mut all,
         json!({
-            "ns_dtype": if args.ns_dtype == NsArg::Bf16 { "bf16" } else { "f32" },
+            "ns_dtype": if args.ns_dtype.chosen() == NsDtype::Bf16 { "bf16" } else { "f32" },
             "shape": {
                 "depth": config.n_layer, "n_embd": config.n_embd, "n_head": config.n_head,
                 "n_kv_head": config.n_kv_head, "head_dim": config.head_dim(), "seq_len": config.sequence_len,

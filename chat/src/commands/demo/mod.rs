@@ -6,7 +6,7 @@ mod exam;
 mod recipe;
 mod stages;
 
-use super::chat::Session;
+use super::chat::{self, Screen, Session};
 use super::shared::{self, Loaded};
 use crate::globals::{Globals, Precision};
 use crate::output;
@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 use tensor::Device;
 use train::data::{Dataset, documents};
-use train::engine::generate::Sampling;
+use train::engine::Sampling;
 use train::run::Layout;
 use train::stage::report::duration;
 use train::synth::{self, SynthOptions};
@@ -142,12 +142,14 @@ fn opening(document: &str) -> String {
 fn talk(loaded: &Loaded, samples: &[String; 5], globals: &Globals) -> anyhow::Result<()> {
     heading("6  Chat")?;
     shared::end_on_interrupt();
-    let sampling = Sampling { temperature: 0.0, top_k: None, seed: globals.seed };
-    let mut session = Session::new(loaded, sampling, 128);
+    let sampling = Sampling { seed: globals.seed, ..Sampling::greedy() };
+    let run = &loaded.run;
+    output::line(&format!(
+        "later: `nanochat chat --run {run}`; in the browser: `nanochat serve --run {run}`"
+    ))?;
     if std::io::stdin().is_terminal() {
         output::line(&format!("ask things like:\n  {}", samples.join("\n  ")))?;
-        output::line("`clear` forgets, `quit` ends")?;
-        return session.talk();
+        return chat::talk(&mut Session::new(loaded, sampling, 128)?, globals);
     }
     let mut piped = String::new();
     std::io::Read::read_to_string(&mut std::io::stdin().lock(), &mut piped)
@@ -158,7 +160,7 @@ fn talk(loaded: &Loaded, samples: &[String; 5], globals: &Globals) -> anyhow::Re
     };
     for question in questions {
         output::text(&format!("you: {question}\nnanochat: "))?;
-        Session::new(loaded, sampling, 128).ask(question, true)?;
+        Session::new(loaded, sampling, 128)?.ask(question, &mut Screen::new())?;
     }
     Ok(())
 }

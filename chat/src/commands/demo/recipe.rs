@@ -93,6 +93,7 @@ impl Recipe {
             warmup_ratio: 0.0,
             warmdown_ratio: self.warmdown_ratio,
             final_lr_frac: 0.0,
+            current: None,
             eval_tokens: 32 * self.batch * self.sequence_len,
             seed,
         }

@@ -223,7 +223,8 @@ fn iteration(doc: &mut Document, gpt: &Gpt, batch: &Batch, origin: Option<&str>)
 fn update(gpt: &mut Gpt, optimizer: &mut Optimizer) -> anyhow::Result<()> {
     clip_grad_norm(gpt.params(), 1.0)?;
     let muon_momentum = classic_muon_momentum(u64::from(optimizer.steps));
-    Ok(optimizer.step(gpt.params_mut(), StepSettings { lr_multiplier: 1.0, muon_momentum })?)
+    Ok(optimizer
+        .step(gpt.params_mut(), StepSettings { lr_multiplier: 1.0, muon_momentum, muon_weight_decay: 0.0 })?)
 }
 
 /// What to remember.

@@ -1,15 +1,13 @@
 //! `nanochat train rl`: reinforcement learning on problems with a known answer.
 
-use super::talk::inherited_lrs;
-use super::{NsArg, ns};
-use crate::commands::shared::{self, Loaded, stop_flag};
+use super::talk::{Inherited, inherited};
+use crate::commands::shared::{self, Loaded, NsArg, stop_flag};
 use crate::globals::{Globals, Usage};
 use crate::output::Progress;
 use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
-use train::optim::Hyper;
 use train::stage::rl::{Rl, RlOptions};
 use train::stage::{RunOptions, StageSummary, run_stage};
 use train::tasks::Task;
@@ -141,8 +139,7 @@ pub fn rl(args: &RlArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
     let log = run_dir.dir.join(ROLLOUTS);
     let device = globals.gpt_options().device;
     let mut stage = Rl::new(options.clone(), task, Some(test), &tokenizer, device, Some(log))?;
-    let (lrs, n_embd) = (inherited_lrs(&state.options), gpt.config().n_embd);
-    let hyper = Hyper { lrs: lrs.scaled_to(n_embd), ns: ns(args.ns_dtype), ..Hyper::classic(n_embd) };
+    let Inherited { lrs, scalar_lr, hyper } = inherited(&state.options, gpt.config(), args.ns_dtype.chosen());
     let run = RunOptions {
         run: run_dir,
         steps: options.num_iterations,
@@ -157,7 +154,7 @@ pub fn rl(args: &RlArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
         options: json!({
             "stage": "rl", "from": args.from, "from_step": state.step, "tokenizer": state.options["tokenizer"],
             "data": data, "task": format!("{:?}", args.task), "training": options, "embedding_lr": lrs.wte,
-            "unembedding_lr": lrs.lm_head, "matrix_lr": lrs.matrices, "seed": globals.seed,
+            "unembedding_lr": lrs.lm_head, "matrix_lr": lrs.matrices, "scalar_lr": scalar_lr, "seed": globals.seed,
             "dtype": globals.gpt_options().compute.to_string(), "ns_dtype": format!("{:?}", hyper.ns),
         }),
     };

@@ -2,13 +2,14 @@
 //!
 //! What is not given is inherited from the run they start from: rows, tokens per step and learning rates.
 
-use super::{StageArgs, ns};
+use super::StageArgs;
 use crate::commands::shared::{self, Loaded, stop_flag};
 use crate::globals::{Globals, Usage};
 use crate::output::Progress;
 use anyhow::bail;
 use clap::Args;
-use model::scaling::ClassicLrs;
+use model::scaling::{ClassicLrs, CurrentLrs};
+use model::{Family, GptConfig};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use tokenizer::conversation::Conversation;
@@ -16,7 +17,7 @@ use train::data::packer::{self, Overlong, Packer};
 use train::data::source::Rank;
 use train::data::talk_stream::TalkStream;
 use train::data::{Dataset, Loader};
-use train::optim::Hyper;
+use train::optim::{Hyper, NsDtype};
 use train::run::Layout;
 use train::stage::talk::{Schedule, Talk, TalkOptions, micro_batches};
 use train::stage::{RunOptions, StageSummary, run_stage};
@@ -158,14 +159,32 @@ pub fn sft(args: &super::SftArgs, globals: &Globals) -> anyhow::Result<StageSumm
     train(&plan, globals)
 }
 
-/// Learning rates of pretraining, as the first run of the line had them.
-pub fn inherited_lrs(options: &Value) -> ClassicLrs {
+/// Learning rates as the first run of the line had them, and as the optimizer wants them.
+pub struct Inherited {
+    /// For the embedding, the head and the matrices.
+    pub lrs: ClassicLrs,
+    /// For the scalars of the current generation.
+    pub scalar_lr: f64,
+    /// All of it.
+    pub hyper: Hyper,
+}
+
+/// What a stage takes over from the run it starts from.
+pub fn inherited(options: &Value, config: &GptConfig, ns: NsDtype) -> Inherited {
     let lr = |name: &str, default: f64| options[name].as_f64().unwrap_or(default);
-    ClassicLrs {
+    let lrs = ClassicLrs {
         wte: lr("embedding_lr", 0.2),
         lm_head: lr("unembedding_lr", 0.004),
         matrices: lr("matrix_lr", 0.02),
-    }
+    };
+    let scalar_lr = lr("scalar_lr", 0.5);
+    let hyper = if config.family == Family::Current {
+        let rates = CurrentLrs::tuned(lrs.wte, lrs.lm_head, scalar_lr, lrs.matrices);
+        Hyper { ns, ..Hyper::current(rates.scaled_to(config.n_embd, 1.0)) }
+    } else {
+        Hyper { lrs: lrs.scaled_to(config.n_embd), ns, ..Hyper::classic(config.n_embd) }
+    };
+    Inherited { lrs, scalar_lr, hyper }
 }
 
 fn train(plan: &Plan<'_>, globals: &Globals) -> anyhow::Result<StageSummary> {
@@ -208,8 +227,8 @@ fn train(plan: &Plan<'_>, globals: &Globals) -> anyhow::Result<StageSummary> {
     };
     let bytes = tokenizer.token_bytes();
     let mut stage = Talk::new(plan.name, options.clone(), loader, validation, bytes, t, device)?;
-    let (lrs, n_embd) = (inherited_lrs(&state.options), gpt.config().n_embd);
-    let hyper = Hyper { lrs: lrs.scaled_to(n_embd), ns: ns(plan.stage.ns_dtype), ..Hyper::classic(n_embd) };
+    let Inherited { lrs, scalar_lr, hyper } =
+        inherited(&state.options, gpt.config(), plan.stage.ns_dtype.chosen());
     let run = RunOptions {
         run: layout.run(plan.run),
         steps: options.num_iterations,
@@ -225,6 +244,7 @@ fn train(plan: &Plan<'_>, globals: &Globals) -> anyhow::Result<StageSummary> {
             "stage": plan.name, "from": plan.from, "from_step": state.step, "tokenizer": state.options["tokenizer"],
             "data": plan.stage.data, "mixture": plan.rows.mixture.map_or("own".to_string(), |m| format!("{m:?}")),
             "training": options, "embedding_lr": lrs.wte, "unembedding_lr": lrs.lm_head, "matrix_lr": lrs.matrices,
+            "scalar_lr": scalar_lr,
             "seed": globals.seed, "dtype": globals.gpt_options().compute.to_string(), "ns_dtype": format!("{:?}", hyper.ns),
         }),
     };

@@ -1,0 +1,200 @@
+//! From logits to a token: penalty, temperature, filters, and one uniform number.
+//!
+//! In this order: the repetition penalty r divides positive logits of tokens that occurred and multiplies negative ones
+//! by r (Keskar et al. 2019, arXiv:1909.05858); the temperature divides all; top-k keeps the k largest; top-p keeps the
+//! smallest set of the most likely whose probabilities add up to p (Holtzman et al. 2019, arXiv:1904.09751); min-p
+//! keeps what has at least that share of the largest probability (Nguyen et al. 2024, arXiv:2407.01082). What is left
+//! is drawn from by its probabilities, which add up to 1 again. Sums in f64.
+//!
+//! A uniform number is a pure function of seed, sample and place in the continuation ([`uniform`]), so a row draws the
+//! same whatever else is in its batch. Rows without penalty, top-p and min-p are drawn by [`kernels::sample`], all at
+//! once if they want the same.
+
+use super::request::{Logprobs, Refusal};
+use kernels::philox;
+use kernels::sample::sample;
+use tensor::{DType, Tensor, TensorError};
+
+/// The random stream that samples draw from; those of further samples are 2³² apart.
+const STREAM: u64 = 0x73616d70;
+
+/// How tokens are drawn from logits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// Logits are divided by it; 0 takes the largest, whatever the seed.
+    pub temperature: f32,
+    /// Only the k largest take part; 0: all.
+    pub top_k: usize,
+    /// Only the most likely that add up to this take part; 1: all.
+    pub top_p: f32,
+    /// Only tokens with at least this share of the largest probability take part; 0: all.
+    pub min_p: f32,
+    /// How much tokens that occurred are held back; 1: not at all.
+    pub repetition_penalty: f32,
+    /// Same seed, same tokens.
+    pub seed: u64,
+}
+
+impl Default for Sampling {
+    /// Temperature 1, all tokens, seed 42.
+    fn default() -> Self {
+        Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, repetition_penalty: 1.0, seed: 42 }
+    }
+}
+
+impl Sampling {
+    /// The most likely token, always.
+    pub fn greedy() -> Self {
+        Sampling { temperature: 0.0, ..Sampling::default() }
+    }
+    /// Are all numbers in their ranges?
+    pub fn check(&self) -> Result<(), Refusal> {
+        let (t, p, m, r) = (self.temperature, self.top_p, self.min_p, self.repetition_penalty);
+        let table = [
+            (
+                "temperature",
+                t,
+                t >= 0.0 && t.is_finite(),
+                "0 for the most likely token, or a positive number",
+            ),
+            ("top_p", p, p > 0.0 && p <= 1.0, "a number above 0 and up to 1 (1 is off)"),
+            ("min_p", m, (0.0..=1.0).contains(&m), "a number from 0 (off) to 1"),
+            ("repetition_penalty", r, r > 0.0 && r.is_finite(), "a positive number (1 is off)"),
+        ];
+        match table.into_iter().find(|(_, _, fine, _)| !fine) {
+            Some((field, value, _, range)) => Err(Refusal::Sampling { field, value: value.into(), range }),
+            None => Ok(()),
+        }
+    }
+    /// Can the kernel alone do it?
+    fn is_plain(&self) -> bool {
+        self.temperature == 0.0 && self.repetition_penalty == 1.0
+            || (self.top_p, self.min_p, self.repetition_penalty) == (1.0, 0.0, 1.0)
+    }
+}
+
+/// The number in [0, 1) that draws token `index` of sample `sample`.
+pub fn uniform(seed: u64, sample: usize, index: usize) -> f32 {
+    let stream = STREAM.wrapping_add((sample as u64) << 32);
+    philox::unit_f32(philox::word(seed, stream, index as u64))
+}
+
+/// One row that wants a token.
+#[derive(Clone, Copy, Debug)]
+pub struct Draw<'a> {
+    /// How.
+    pub sampling: &'a Sampling,
+    /// The random number.
+    pub uniform: f32,
+    /// What the penalty applies to: the row's tokens so far.
+    pub seen: &'a [u32],
+}
+
+/// A token for each row of logits (rows, V); `None` where the logits have no distribution.
+pub fn draw(logits: &Tensor, rows: &[Draw<'_>]) -> Result<Vec<Option<u32>>, TensorError> {
+    let wish = |row: &Draw<'_>| (row.sampling.temperature, row.sampling.top_k);
+    let alike = |row: &Draw<'_>| row.sampling.is_plain() && wish(row) == wish(&rows[0]);
+    if rows.iter().all(alike) {
+        return plain(logits, rows);
+    }
+    let mut tokens = Vec::with_capacity(rows.len());
+    for (i, row) in rows.iter().enumerate() {
+        let logits = logits.narrow(0, i, 1)?;
+        tokens.push(match row.sampling.is_plain() {
+            true => plain(&logits, &rows[i..=i])?[0],
+            false => pick(&distribution(&numbers(&logits), row.sampling, row.seen), row.uniform),
+        });
+    }
+    Ok(tokens)
+}
+
+/// The kernel draws for all rows, as the first one wants it.
+fn plain(logits: &Tensor, rows: &[Draw<'_>]) -> Result<Vec<Option<u32>>, TensorError> {
+    let Some(first) = rows.first() else { return Ok(Vec::new()) };
+    let device = logits.device();
+    let uniforms: Vec<f64> = rows.iter().map(|row| f64::from(row.uniform)).collect();
+    let uniforms = Tensor::from_f64(&uniforms, &[rows.len()], logits.dtype(), device)?;
+    let mut ids = Tensor::uninit(&[rows.len()], DType::I32, device)?;
+    let top_k = Some(first.sampling.top_k).filter(|&k| k > 0);
+    let temperature = f64::from(first.sampling.temperature);
+    sample(device.backend(), logits.view(), uniforms.view(), temperature, top_k, ids.view_mut()?)?;
+    Ok(ids.to_vec::<i32>()?.into_iter().map(|id| u32::try_from(id).ok()).collect())
+}
+
+/// The logits of one row, whatever the device computes in.
+pub fn numbers(logits: &Tensor) -> Vec<f32> {
+    logits.to_vec::<f32>().unwrap_or_else(|_| logits.to_f64_vec().into_iter().map(|z| z as f32).collect())
+}
+
+/// Ids and probabilities of what may be drawn, most likely first (equals: lowest id first); empty if there is none.
+pub fn distribution(logits: &[f32], sampling: &Sampling, seen: &[u32]) -> Vec<(u32, f64)> {
+    let mut z: Vec<f64> = logits.iter().map(|&z| f64::from(z)).collect();
+    if sampling.repetition_penalty != 1.0 {
+        let penalty = f64::from(sampling.repetition_penalty);
+        for &id in seen {
+            let Some(&before) = logits.get(id as usize) else { continue };
+            let before = f64::from(before);
+            // From the logit as it was: once, however often the token occurred.
+            z[id as usize] = if before > 0.0 { before / penalty } else { before * penalty };
+        }
+    }
+    let max = z.iter().fold(f64::NEG_INFINITY, |m, &z| m.max(z));
+    if !max.is_finite() || z.iter().any(|z| z.is_nan()) {
+        return Vec::new();
+    }
+    if sampling.temperature == 0.0 {
+        return z.iter().position(|&z| z == max).map(|id| (id as u32, 1.0)).into_iter().collect();
+    }
+    let weight = |z: f64| ((z - max) / f64::from(sampling.temperature)).exp();
+    let mut kept: Vec<(u32, f64)> = z.iter().enumerate().map(|(id, &z)| (id as u32, weight(z))).collect();
+    let best_first = |a: &(u32, f64), b: &(u32, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+    if sampling.top_k > 0 && sampling.top_k < kept.len() {
+        kept.select_nth_unstable_by(sampling.top_k - 1, best_first);
+        kept.truncate(sampling.top_k);
+    }
+    let total: f64 = kept.iter().map(|(_, w)| w).sum();
+    kept.retain(|&(_, w)| w > 0.0 && w >= f64::from(sampling.min_p)); // the largest weight is 1
+    kept.sort_unstable_by(best_first);
+    if sampling.top_p < 1.0 {
+        let (goal, mut sum) = (f64::from(sampling.top_p) * total, 0.0);
+        let enough = kept.iter().position(|&(_, w)| {
+            sum += w;
+            sum >= goal
+        });
+        kept.truncate(enough.map_or(kept.len(), |last| last + 1));
+    }
+    let total: f64 = kept.iter().map(|(_, w)| w).sum();
+    kept.iter_mut().for_each(|(_, w)| *w /= total);
+    kept
+}
+
+/// The first id at which the running sum passes `u`.
+fn pick(distribution: &[(u32, f64)], u: f32) -> Option<u32> {
+    let mut sum = 0.0;
+    let passed = distribution.iter().find(|(_, p)| {
+        sum += p;
+        sum > f64::from(u)
+    });
+    passed.or(distribution.last()).map(|&(id, _)| id)
+}
+
+/// `ln softmax(z)` of a token and of the `top` likeliest.
+pub fn logprobs(logits: &[f32], token: u32, top: usize) -> Logprobs {
+    let max = logits.iter().fold(f32::NEG_INFINITY, |m, &z| m.max(z));
+    let sum: f64 = logits.iter().map(|&z| f64::from(z - max).exp()).sum();
+    let lse = f64::from(max) + sum.ln();
+    let of =
+        |id: u32| (f64::from(logits.get(id as usize).copied().unwrap_or(f32::NEG_INFINITY)) - lse) as f32;
+    let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
+    let better = |&a: &u32, &b: &u32| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b));
+    let top = top.min(ids.len());
+    if top > 0 && top < ids.len() {
+        ids.select_nth_unstable_by(top - 1, better);
+    }
+    ids.truncate(top);
+    ids.sort_unstable_by(better);
+    Logprobs { token: of(token), top: ids.into_iter().map(|id| (id, of(id))).collect() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! Filters against their definitions, the kernel against the table, and what a row's number depends on.
+
+use super::*;
+use model::generate::sampling_probabilities;
+use tensor::Device;
+
+const LOGITS: [f32; 6] = [2.0, -1.0, 3.0, 0.5, 3.0, -4.0];
+
+fn ids(sampling: Sampling, seen: &[u32]) -> Vec<u32> {
+    distribution(&LOGITS, &sampling, seen).into_iter().map(|(id, _)| id).collect()
+}
+
+#[test]
+fn without_filters_the_distribution_is_the_softmax_and_top_k_keeps_the_first_of_equals() {
+    for (temperature, top_k) in [(1.0, 0), (0.5, 0), (1.3, 1), (0.8, 3), (0.0, 0), (1.0, 50)] {
+        let sampling = Sampling { temperature, top_k, ..Sampling::default() };
+        let want = sampling_probabilities(&LOGITS, temperature.into(), Some(top_k));
+        let mut got = [0.0; 6];
+        distribution(&LOGITS, &sampling, &[]).into_iter().for_each(|(id, p)| got[id as usize] = p);
+        let furthest = want.iter().zip(got).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(furthest <= 1e-12, "{sampling:?}: {want:?} {got:?}");
+    }
+}
+
+#[test]
+fn top_p_keeps_the_smallest_set_that_reaches_it() {
+    // Probabilities: 0.4 (2), 0.4 (4), 0.147 (0), 0.033 (3), 0.007, 0.0004.
+    let kept = |top_p| ids(Sampling { top_p, ..Sampling::default() }, &[]);
+    assert_eq!(kept(0.3), [2]);
+    assert_eq!(kept(0.5), [2, 4]);
+    assert_eq!(kept(0.9), [2, 4, 0]);
+    assert_eq!(kept(0.97), [2, 4, 0, 3]);
+    assert_eq!(kept(1.0).len(), 6);
+}
+
+#[test]
+fn min_p_compares_with_the_largest() {
+    let kept = |min_p| ids(Sampling { min_p, ..Sampling::default() }, &[]);
+    assert_eq!(kept(0.3), [2, 4, 0]); // e^(2 − 3) = 0.37
+    assert_eq!(kept(0.4), [2, 4]);
+    assert_eq!(kept(1.0), [2, 4]);
+}
+
+#[test]
+fn the_penalty_lowers_what_occurred_once_however_often_and_whatever_its_sign() {
+    let sampling = Sampling { temperature: 0.0, repetition_penalty: 2.0, ..Sampling::default() };
+    assert_eq!(ids(sampling, &[]), [2]);
+    assert_eq!(ids(sampling, &[2, 2, 2]), [4]);
+    assert_eq!(ids(sampling, &[2, 4]), [0]); // 1.5 and 1.5 against 2
+    let sampling = Sampling { repetition_penalty: 2.0, ..Sampling::default() };
+    let p = |seen: &[u32]| distribution(&LOGITS, &sampling, seen).iter().find(|(id, _)| *id == 1).unwrap().1;
+    assert!(p(&[1]) < p(&[]), "−1 becomes −2");
+    assert_eq!(ids(sampling, &[999]).len(), 6, "an id outside the row is no matter");
+}
+
+#[test]
+fn rows_that_want_different_things_get_what_they_would_get_alone() {
+    let settings = [
+        Sampling { top_k: 3, ..Sampling::default() },
+        Sampling { top_p: 0.9, ..Sampling::default() },
+        Sampling::greedy(),
+        Sampling { min_p: 0.3, repetition_penalty: 1.5, ..Sampling::default() },
+    ];
+    let logits = Tensor::from_slice(&LOGITS.repeat(4), &[4, 6], Device::Cpu).unwrap();
+    for index in 0..50 {
+        let row = |i: usize| Draw { sampling: &settings[i], uniform: uniform(7, i, index), seen: &[2] };
+        let rows: Vec<Draw> = (0..4).map(row).collect();
+        let together = draw(&logits, &rows).unwrap();
+        for (i, token) in together.into_iter().enumerate() {
+            assert_eq!(draw(&logits.narrow(0, i, 1).unwrap(), &rows[i..=i]).unwrap(), [token]);
+            let allowed = ids(settings[i], &[2]);
+            assert!(allowed.contains(&token.unwrap()), "row {i}: {token:?} of {allowed:?}");
+        }
+    }
+}
+
+#[test]
+fn drawing_follows_the_probabilities() {
+    let sampling = Sampling { top_p: 0.97, temperature: 1.2, ..Sampling::default() };
+    let table = distribution(&LOGITS, &sampling, &[]);
+    let n = 20_000;
+    let mut counts = [0.0; 6];
+    (0..n).for_each(|i| counts[pick(&table, uniform(3, 0, i)).unwrap() as usize] += 1.0 / n as f64);
+    for (id, p) in table {
+        assert!((counts[id as usize] - p).abs() < 4.0 * (p / n as f64).sqrt(), "{id}: {counts:?} {p}");
+    }
+}
+
+#[test]
+fn damaged_logits_draw_nothing() {
+    for bad in [f32::NAN, f32::INFINITY] {
+        let mut z = LOGITS;
+        z[3] = bad;
+        let logits = Tensor::from_slice(&z, &[1, 6], Device::Cpu).unwrap();
+        for sampling in [Sampling::default(), Sampling { top_p: 0.5, ..Sampling::default() }] {
+            let row = Draw { sampling: &sampling, uniform: 0.5, seen: &[] };
+            assert_eq!(draw(&logits, &[row]).unwrap(), [None]);
+        }
+    }
+}
+
+#[test]
+fn logprobs_are_logarithms_of_the_softmax() {
+    let found = logprobs(&LOGITS, 3, 3);
+    let want = sampling_probabilities(&LOGITS, 1.0, None);
+    assert!((f64::from(found.token).exp() - want[3]).abs() < 1e-6);
+    assert_eq!(found.top.iter().map(|t| t.0).collect::<Vec<_>>(), [2, 4, 0]);
+    assert!((f64::from(found.top[2].1).exp() - want[0]).abs() < 1e-6);
+    assert_eq!(logprobs(&LOGITS, 0, 99).top.len(), 6);
+}
+
+#[test]
+fn samples_of_one_seed_have_streams_of_their_own() {
+    let numbers = |sample| (0..8).map(|i| uniform(42, sample, i)).collect::<Vec<_>>();
+    assert_ne!(numbers(0), numbers(1));
+    assert_eq!(numbers(1), numbers(1));
+}
+
+#[test]
+fn numbers_out_of_range_are_refused_by_name() {
+    let ok = Sampling::default();
+    for (bad, field) in [
+        (Sampling { temperature: -0.1, ..ok }, "temperature"),
+        (Sampling { temperature: f32::NAN, ..ok }, "temperature"),
+        (Sampling { top_p: 0.0, ..ok }, "top_p"),
+        (Sampling { top_p: 1.1, ..ok }, "top_p"),
+        (Sampling { min_p: -0.5, ..ok }, "min_p"),
+        (Sampling { repetition_penalty: 0.0, ..ok }, "repetition_penalty"),
+    ] {
+        assert!(bad.check().unwrap_err().to_string().contains(field));
+    }
+    assert_eq!(ok.check(), Ok(()));
+}

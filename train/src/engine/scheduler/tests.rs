@@ -1,0 +1,286 @@
+//! The scheduler, driven by a model that says what its script says.
+
+use super::*;
+use crate::engine::collect::{Sample, complete, drain};
+use crate::engine::sampling::Sampling;
+use crate::error::TrainError;
+use std::collections::BTreeMap;
+use tensor::{Device, TensorError};
+use tokenizer::Special;
+
+const PAGE: usize = 4;
+
+/// A text model of bytes: after a text it says the next byte of the alphabet; `.` ends.
+struct Alphabet {
+    /// What every position of every page holds.
+    pages: Vec<[u32; PAGE]>,
+    end: u32,
+    /// Tokens and rows of every call.
+    calls: Vec<(usize, usize)>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Fault(#[from] TensorError);
+
+impl From<Fault> for TrainError {
+    fn from(fault: Fault) -> TrainError {
+        fault.0.into()
+    }
+}
+
+impl Alphabet {
+    fn store(&mut self, rows: &[Seat<'_>], tokens: &[u32]) -> Vec<Vec<u32>> {
+        let each = tokens.len() / rows.len();
+        self.calls.push((each, rows.len()));
+        for (row, tokens) in rows.iter().zip(tokens.chunks(each)) {
+            for (&token, at) in tokens.iter().zip(row.length..) {
+                self.pages[row.pages[at / PAGE] as usize][at % PAGE] = token;
+            }
+        }
+        let text = |row: &Seat<'_>| {
+            (0..row.length + each).map(|at| self.pages[row.pages[at / PAGE] as usize][at % PAGE]).collect()
+        };
+        rows.iter().map(text).collect()
+    }
+}
+
+impl Forward for Alphabet {
+    type Error = Fault;
+    fn pages(&self) -> usize {
+        self.pages.len()
+    }
+    fn page_len(&self) -> usize {
+        PAGE
+    }
+    fn vocab_size(&self) -> usize {
+        265
+    }
+    fn context(&self) -> usize {
+        1000
+    }
+    /// Depends on the whole text: a letter's successor, shifted by how many `#` there are.
+    fn feed(&mut self, rows: &[Seat<'_>], tokens: &[u32]) -> Result<Tensor, Fault> {
+        let mut logits = vec![0.0f32; rows.len() * 265];
+        for (text, logits) in self.store(rows, tokens).iter().zip(logits.chunks_mut(265)) {
+            let shift = text.iter().filter(|&&token| token == u32::from(b'#')).count() as u32;
+            let last = text.last().copied().unwrap_or(0);
+            let next = if last == u32::from(b'.') { self.end } else { (last + 1 + shift) % 256 };
+            logits[next as usize] = 9.0;
+        }
+        Ok(Tensor::from_slice(&logits, &[rows.len(), 265], Device::Cpu)?)
+    }
+    fn fill(&mut self, rows: &[Seat<'_>], tokens: &[u32]) -> Result<(), Fault> {
+        self.store(rows, tokens);
+        Ok(())
+    }
+    fn copy_page(&mut self, from: u32, to: u32) -> Result<(), Fault> {
+        self.pages[to as usize] = self.pages[from as usize];
+        Ok(())
+    }
+}
+
+fn tokenizer() -> Tokenizer {
+    Tokenizer::from_ranks((0..=u8::MAX).map(|byte| vec![byte]).collect()).unwrap()
+}
+
+fn engine(pages: usize, rows: usize, chunk: usize) -> Engine<Alphabet> {
+    let tokenizer = tokenizer();
+    let end = tokenizer.special(Special::AssistantEnd);
+    let model = Alphabet { pages: vec![[7777; PAGE]; pages], end, calls: Vec::new() };
+    Engine::new(model, &tokenizer, Limits { rows, waiting: 100, chunk, context: 1000 })
+}
+
+fn ask(text: &str, max_tokens: usize) -> Request {
+    Request::greedy(text.bytes().map(u32::from).collect(), max_tokens)
+}
+
+fn text(sample: &Sample) -> String {
+    sample.tokens.iter().map(|&id| char::from(id as u8)).collect()
+}
+
+/// Every answer of everything that was submitted.
+fn answers(engine: &mut Engine<Alphabet>) -> BTreeMap<(u64, usize), Sample> {
+    let mut all: BTreeMap<(u64, usize), Sample> = BTreeMap::new();
+    drain(engine, |event| {
+        all.entry((event.request.0, event.sample)).or_default().add(event.what);
+        true
+    })
+    .unwrap();
+    all
+}
+
+#[test]
+fn many_requests_in_few_rows_and_pages_are_all_answered_right() {
+    for (pages, rows, chunk) in [(12, 2, 3), (40, 5, 16), (200, 50, 1)] {
+        let mut engine = engine(pages, rows, chunk);
+        let prompt = |i: usize| format!("{}#{}", "x".repeat(i % 13), char::from(b'a' + (i % 5) as u8));
+        for i in 0..50 {
+            engine.submit(ask(&prompt(i), 1 + i % 7)).unwrap();
+        }
+        let all = answers(&mut engine);
+        assert_eq!(all.len(), 50);
+        for ((i, _), sample) in all {
+            let (first, i) = (b'a' + (i % 5) as u8, i as usize);
+            let want: String = (1..=1 + i % 7).map(|k| char::from(first + 2 * k as u8)).collect();
+            assert_eq!((text(&sample), sample.finish), (want, Some(Finish::Length)), "{pages} pages, {i}");
+        }
+        let stats = engine.stats();
+        assert_eq!((stats.pages_used, stats.running, stats.accepted, stats.finished), (0, 0, 50, 50));
+        assert!(engine.forward().calls.iter().all(|&(_, n)| n <= rows));
+        assert!(engine.forward().calls.iter().all(|&(each, n)| each == 1 || each * n <= chunk));
+    }
+}
+
+#[test]
+fn a_second_turn_reads_its_new_tokens_only() {
+    let mut engine = engine(20, 4, 100);
+    let first = complete(&mut engine, ask("hello there", 6)).unwrap();
+    let history = format!("hello there{}", text(&first[0]));
+    let before = engine.stats();
+    let again = complete(&mut engine, ask(&format!("{history}and more"), 3)).unwrap();
+    let after = engine.stats();
+    // The last token of the answer was never fed.
+    assert_eq!(after.read - before.read, 8 + 1);
+    assert_eq!(after.reused - before.reused, 11 + 5);
+    assert_eq!(text(&again[0]), "fgh");
+    assert_eq!(after.pages_used, 0);
+}
+
+#[test]
+fn samples_share_the_prompt_and_go_their_own_ways() {
+    let mut engine = engine(40, 8, 100);
+    let sampling = Sampling { temperature: 4.0, ..Sampling::default() };
+    for prompt in ["abc", "abcd", "abcdefghij"] {
+        let before = engine.forward().calls.len();
+        let request = Request { samples: 6, sampling, ..ask(prompt, 9) };
+        let all = complete(&mut engine, request.clone()).unwrap();
+        let (tokens, rows) = engine.forward().calls[before];
+        assert!(rows == 1 && tokens <= prompt.len(), "the prompt is read once, or less");
+        let firsts: std::collections::BTreeSet<u32> = all.iter().map(|sample| sample.tokens[0]).collect();
+        assert!(firsts.len() > 2, "{firsts:?}");
+        assert_eq!(complete(&mut engine, request).unwrap(), all, "same seed, same samples");
+        assert_eq!(engine.stats().pages_used, 0);
+    }
+}
+
+#[test]
+fn an_answer_ends_where_it_should() {
+    let mut engine = engine(20, 4, 100);
+    let finish = |engine: &mut Engine<Alphabet>, request| {
+        let sample = complete(engine, request).unwrap().remove(0);
+        (text(&sample), sample.finish.unwrap())
+    };
+    assert_eq!(finish(&mut engine, ask("*", 20)), ("+,-.".into(), Finish::End));
+    assert_eq!(finish(&mut engine, ask("*", 4)), ("+,-.".into(), Finish::Length));
+    let stop = vec!["fg".to_string()];
+    let request = Request { stop, ..ask("a", 20) };
+    assert_eq!(finish(&mut engine, request.clone()), ("bcdefg".into(), Finish::Stop("fg".into())));
+    engine.submit(request).unwrap();
+    let mut shown = String::new();
+    drain(&mut engine, |event| {
+        if let What::Token(token) = event.what {
+            shown.extend(token.text.into_iter().map(|piece| piece.text));
+        }
+        true
+    })
+    .unwrap();
+    assert_eq!(shown, "bcde", "the stop text is not shown");
+}
+
+#[test]
+fn a_long_prompt_is_read_in_parts_while_others_go_on() {
+    let mut engine = engine(100, 4, 8);
+    let short = engine.submit(ask("a", 30)).unwrap();
+    engine.step().unwrap();
+    let long = engine.submit(ask(&"x".repeat(80), 1)).unwrap();
+    let mut tokens_of_short = 0;
+    let (mut ended, mut steps) = (false, 0);
+    while !ended {
+        steps += 1;
+        for event in engine.step().unwrap() {
+            tokens_of_short += usize::from(event.request == short && matches!(event.what, What::Token(_)));
+            ended |= event.request == long && matches!(event.what, What::Finished(_));
+        }
+    }
+    assert_eq!((steps, tokens_of_short), (10, 10), "one token in each round");
+}
+
+#[test]
+fn requests_are_begun_in_the_order_they_came_even_if_a_later_one_would_fit() {
+    let mut engine = engine(10, 4, 100);
+    let a = engine.submit(ask("a", 19)).unwrap(); // 5 pages
+    let b = engine.submit(ask("b", 29)).unwrap(); // 8 pages
+    let c = engine.submit(ask("c", 3)).unwrap(); // 1 page
+    let mut order = Vec::new();
+    drain(&mut engine, |event| {
+        if matches!(event.what, What::Started { .. }) {
+            order.push(event.request);
+        }
+        true
+    })
+    .unwrap();
+    assert_eq!(order, [a, b, c]);
+}
+
+#[test]
+fn what_is_called_off_ends_at_once_and_frees_its_pages() {
+    let mut engine = engine(30, 3, 4);
+    let running = engine.submit(Request { samples: 2, ..ask("abc", 20) }).unwrap();
+    engine.step().unwrap();
+    let reading = engine.submit(ask(&"x".repeat(30), 20)).unwrap();
+    engine.step().unwrap();
+    let waiting = engine.submit(ask("a", 20)).unwrap();
+    engine.step().unwrap();
+    let stats = engine.stats();
+    assert_eq!((stats.running, stats.reading, stats.waiting), (2, 1, 1));
+    for id in [waiting, reading, running] {
+        assert!(engine.cancel(id));
+        assert!(!engine.cancel(id), "only once");
+    }
+    let ends = engine.step().unwrap();
+    assert_eq!(ends.len(), 4);
+    assert!(ends.iter().all(|event| event.what == What::Finished(Finish::Cancelled)));
+    assert!(engine.is_idle() && engine.stats().pages_used == 0);
+}
+
+#[test]
+fn bad_requests_are_refused_with_the_reason() {
+    let mut engine = engine(10, 2, 100);
+    let refused =
+        |engine: &mut Engine<Alphabet>, request: Request| engine.submit(request).unwrap_err().to_string();
+    for (request, hint) in [
+        (ask("", 1), "<|bos|>"),
+        (ask("a", 0), "max_tokens is 0"),
+        (Request { samples: 0, ..ask("a", 1) }, "samples is 0"),
+        (Request { samples: 3, ..ask("a", 1) }, "2 rows"),
+        (Request { prompt: vec![265], ..ask("a", 1) }, "outside the vocabulary"),
+        (Request { stop: vec![String::new()], ..ask("a", 1) }, "stop text is empty"),
+        (ask("abcd", 997), "context of 1000"),
+        (ask("abcd", 40), "needs 11 cache pages of 10"),
+    ] {
+        assert!(refused(&mut engine, request).contains(hint), "{hint}");
+    }
+    for _ in 0..100 {
+        engine.submit(ask("a", 1)).unwrap();
+    }
+    assert!(refused(&mut engine, ask("a", 1)).contains("100 requests are waiting"));
+}
+
+#[test]
+fn logprobs_come_with_every_token_if_asked_for() {
+    let mut engine = engine(10, 2, 100);
+    engine.submit(Request { logprobs: Some(2), ..ask("a", 3) }).unwrap();
+    let mut seen = 0;
+    drain(&mut engine, |event| {
+        if let What::Token(token) = event.what {
+            let logprobs = token.logprobs.unwrap();
+            assert_eq!((logprobs.top[0].0, logprobs.top.len()), (token.id, 2));
+            assert!(logprobs.token > -0.1 && logprobs.token == logprobs.top[0].1);
+            seen += 1;
+        }
+        true
+    })
+    .unwrap();
+    assert_eq!(seen, 3);
+}
