@@ -57,25 +57,25 @@ pub fn run(context: &Context, seconds: u64, streams: usize) -> Outcome {
     } else {
         Work::Skip("there is no chromium".into())
     };
-    let fuzz = |package: &str, filter: &str, count: &str| {
+    let fuzz = |package: &str, part: &[&str], count: &str| {
         let mut process = cargo();
-        process.args(["test", "--package", package, filter]).current_dir(&root).env("NANOCHAT_FUZZ", count);
+        process.args(["test", "--package", package]).args(part).arg("whatever");
+        process.current_dir(&root).env("NANOCHAT_FUZZ", count);
         Work::Program(process)
     };
-    let fuzzing =
-        |package: &str, count: &str| format!("NANOCHAT_FUZZ={count} cargo test -p {package} whatever");
+    let rerun = |package: &str, part: &str, count: &str| {
+        format!("NANOCHAT_FUZZ={count} cargo test -p {package} {part} whatever")
+    };
+    let expressions = rerun("nanochat-train", "--lib", EXPRESSIONS);
+    let bodies = rerun("nanochat-chat", "--bin nanochat", BODIES);
     steps::run(vec![
         step("build", "cargo build --release", Work::Program(build)),
         step("model", "cargo xtask soak serve", Work::Call(train)),
         step("openai", "cargo xtask soak serve", client("openai", "openai_client.py")),
         step("page", "cargo xtask soak serve", browser),
         step("load", "cargo xtask soak serve", Work::Call(load)),
-        step(
-            "calculator",
-            &fuzzing("nanochat-train", EXPRESSIONS),
-            fuzz("nanochat-train", "whatever", EXPRESSIONS),
-        ),
-        step("requests", &fuzzing("nanochat-chat", BODIES), fuzz("nanochat-chat", "whatever", BODIES)),
+        step("calculator", &expressions, fuzz("nanochat-train", &["--lib"], EXPRESSIONS)),
+        step("requests", &bodies, fuzz("nanochat-chat", &["--bin", "nanochat"], BODIES)),
     ])
 }
 
