@@ -3,7 +3,7 @@
 //! The same code serves training (causal attention over the whole sequence) and decoding (attention over the cache).
 //!
 //! In the current family attention may see a window only, normalised queries and keys are 1.2 long, and in every other layer
-//! `v ← v + g·u`: u is a second embedding of the token, g = 3·σ(W·h[:12]) one gate per kv head, read from the block's input.
+//! `v ← v + g·u`: u is a second embedding of the token, g = 3·σ(W·h`[:12]`) one gate per kv head, read from the block's input.
 
 use crate::cache::KvCache;
 use crate::config::{Family, GptConfig};
