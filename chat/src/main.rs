@@ -4,6 +4,7 @@
 //! 2 bad usage.
 
 mod commands;
+mod download;
 mod globals;
 mod output;
 mod profile;
@@ -42,6 +43,12 @@ enum Command {
     /// Evaluate a model
     #[command(subcommand)]
     Eval(commands::eval::Command),
+    /// All stages by one command, from a list
+    Speedrun(commands::speedrun::Args),
+    /// A run and those it came from, as a page
+    Report(commands::report::Args),
+    /// A run as it goes, in the terminal
+    Watch(commands::watch::Args),
     /// Talk to a model in the terminal
     Chat(commands::chat::Args),
     /// A web page and an OpenAI-compatible API for a model
@@ -66,21 +73,7 @@ fn main() -> ExitCode {
     let run = || -> anyhow::Result<ExitCode> {
         cli.globals.apply()?;
         let profiled = profile::begin(&cli.globals);
-        let result = match &cli.command {
-            Command::Demo(args) => commands::demo::run(args, &cli.globals),
-            Command::Tok(command) => commands::tok::run(command, &cli.globals),
-            Command::Data(command) => commands::data::run(command, &cli.globals),
-            Command::Train(command) => commands::train::run(command, &cli.globals),
-            Command::Eval(command) => commands::eval::run(command, &cli.globals),
-            Command::Chat(args) => commands::chat::run(args, &cli.globals),
-            Command::Serve(args) => commands::serve::run(args, &cli.globals),
-            Command::Parity(args) => commands::parity::run(args, &cli.globals),
-            Command::Selftest(args) => commands::selftest::run(args, &cli.globals),
-            Command::Trace(args) => commands::trace::run(args, &cli.globals),
-            Command::Emulate(args) => commands::emulate::run(args, &cli.globals),
-            Command::Bench(command) => commands::bench::run(command, &cli.globals),
-            Command::Doctor(args) => commands::doctor::run(args, &cli.globals),
-        };
+        let result = dispatch(&cli.command, &cli.globals);
         if let Some(profiled) = profiled {
             profiled.end();
         }
@@ -94,4 +87,40 @@ fn main() -> ExitCode {
             ExitCode::from(globals::exit_code(&error))
         }
     }
+}
+
+fn dispatch(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(args) => commands::demo::run(args, globals),
+        Command::Tok(command) => commands::tok::run(command, globals),
+        Command::Data(command) => commands::data::run(command, globals),
+        Command::Train(command) => commands::train::run(command, globals),
+        Command::Eval(command) => commands::eval::run(command, globals),
+        Command::Speedrun(args) => commands::speedrun::run(args, globals),
+        Command::Report(args) => commands::report::run(args, globals),
+        Command::Watch(args) => commands::watch::run(args, globals),
+        Command::Chat(args) => commands::chat::run(args, globals),
+        Command::Serve(args) => commands::serve::run(args, globals),
+        Command::Parity(args) => commands::parity::run(args, globals),
+        Command::Selftest(args) => commands::selftest::run(args, globals),
+        Command::Trace(args) => commands::trace::run(args, globals),
+        Command::Emulate(args) => commands::emulate::run(args, globals),
+        Command::Bench(command) => commands::bench::run(command, globals),
+        Command::Doctor(args) => commands::doctor::run(args, globals),
+    }
+}
+
+/// Are these the words of a command? For `speedrun`, before it begins.
+fn check_words(words: &[String]) -> anyhow::Result<()> {
+    parse_words(words).map(|_| ())
+}
+
+/// Run a command that is given as words, with the global options of this call.
+fn run_words(words: &[String], globals: &Globals) -> anyhow::Result<ExitCode> {
+    dispatch(&parse_words(words)?.command, globals)
+}
+
+fn parse_words(words: &[String]) -> anyhow::Result<Cli> {
+    let all = std::iter::once("nanochat").chain(words.iter().map(String::as_str));
+    Cli::try_parse_from(all).map_err(|e| globals::Usage(format!("nanochat {}: {e}", words.join(" "))).into())
 }

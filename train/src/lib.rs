@@ -5,7 +5,9 @@
 //! [`parity`] (comparison with reference dumps), [`synth`] (the generated corpus).
 
 pub mod bpb;
+pub mod chat_eval;
 pub mod checkpoint;
+pub mod core;
 pub mod data;
 pub mod engine;
 pub mod error;
@@ -13,10 +15,14 @@ pub mod exam;
 pub mod metrics;
 pub mod optim;
 pub mod parity;
+pub mod random;
+pub mod report;
+pub mod rl;
 pub mod run;
 pub mod schedule;
 pub mod stage;
 pub mod synth;
+pub mod tasks;
 pub mod trainer;
 
 pub use error::{Result, TrainError};

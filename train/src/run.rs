@@ -45,6 +45,16 @@ impl Layout {
     pub fn data(&self, name: &str) -> PathBuf {
         self.base.join("data").join(name)
     }
+    /// Folder of task data: the data set's own, or the one that all share.
+    pub fn tasks(&self, data: &str) -> PathBuf {
+        let own = self.data(data).join("tasks");
+        if own.is_dir() { own } else { self.base.join("task_data") }
+    }
+    /// Folder of the CORE bundle: the data set's own, or the one that all share.
+    pub fn core_bundle(&self, data: &str) -> PathBuf {
+        let own = self.data(data).join("eval_bundle");
+        if own.is_dir() { own } else { self.base.join("eval_bundle") }
+    }
     /// Folder of a run.
     pub fn run(&self, name: &str) -> RunDir {
         RunDir { dir: self.base.join("runs").join(name) }

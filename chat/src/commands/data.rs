@@ -1,4 +1,7 @@
-//! `nanochat data`: generate or import data sets.
+//! `nanochat data`: generate or import data sets here; `data/download.rs` and `data/inspect.rs` are the other two.
+
+mod download;
+mod inspect;
 
 use crate::globals::Globals;
 use crate::output;
@@ -7,7 +10,7 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use train::data::documents;
-use train::synth::{self, SynthOptions};
+use train::synth::{self, SynthOptions, TwinSizes, write_core, write_twins};
 
 /// Data commands.
 #[derive(clap::Subcommand)]
@@ -15,11 +18,21 @@ pub enum Command {
     /// Write the generated world: documents, conversations and an exam
     #[command(after_help = "Example:\n  nanochat data synth --seed 1")]
     Synth(SynthArgs),
-    /// Make a data set of text files
+    /// Make a data set of text, jsonl or parquet files
     #[command(
-        after_help = "Examples:\n  nanochat data import novel.txt --name novel\n  nanochat data import corpus/ notes.jsonl --name mine"
+        after_help = "Examples:\n  nanochat data import novel.txt --name novel\n  nanochat data import corpus/ notes.jsonl --name mine\n  nanochat data import corpus/ --name mine --shards    parquet shards, for data larger than memory"
     )]
     Import(ImportArgs),
+    /// Fetch a public data set, or the files of a manifest; the same command continues
+    #[command(
+        after_help = "Examples:\n  nanochat data download climbmix -n 8\n  nanochat data download tasks\n  nanochat data download --manifest files.json --name mine"
+    )]
+    Download(download::DownloadArgs),
+    /// Count rows, lengths and tokens of a data set or a file
+    #[command(
+        after_help = "Examples:\n  nanochat data inspect synth\n  nanochat data inspect shard_00000.parquet --tokenizer default"
+    )]
+    Inspect(inspect::InspectArgs),
 }
 
 /// `data synth`.
@@ -37,6 +50,9 @@ pub struct SynthArgs {
     /// Exam questions of each kind, as far as there are so many
     #[arg(long, default_value_t = SynthOptions::default().test_per_kind)]
     test_per_kind: usize,
+    /// Training rows of each twin of a public task
+    #[arg(long, default_value_t = TwinSizes::default().train)]
+    task_rows: usize,
 }
 
 /// `data import`.
@@ -48,12 +64,17 @@ pub struct ImportArgs {
     /// Name of the data set
     #[arg(long, default_value = "imported", value_name = "NAME")]
     name: String,
+    /// Write parquet shards, which training reads piece by piece
+    #[arg(long)]
+    shards: bool,
 }
 
 /// Run a data command.
 pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
     let layout = globals.layout()?;
     match command {
+        Command::Download(args) => return download::run(args, globals),
+        Command::Inspect(args) => return inspect::run(args, globals),
         Command::Synth(args) => {
             let options = SynthOptions {
                 seed: globals.seed,
@@ -65,6 +86,9 @@ pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
             let world = synth::generate(&options);
             let dir = layout.data(&args.name);
             world.write_jsonl(&dir)?;
+            let sizes = TwinSizes { train: args.task_rows, ..TwinSizes::default() };
+            write_twins(options.seed, sizes, &dir.join("tasks"))?;
+            write_core(options.seed, sizes.test, &dir.join("eval_bundle"))?;
             let counts = world.counts();
             if globals.json {
                 output::line(&json!({"dir": dir, "counts": counts}).to_string())?;
@@ -82,7 +106,7 @@ pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
         }
         Command::Import(args) => {
             let dir = layout.data(&args.name);
-            let made = documents::import(&args.paths, &dir)?;
+            let made = documents::import_as(&args.paths, &dir, args.shards)?;
             if globals.json {
                 output::line(
                     &json!({"dir": dir, "files": made.files, "documents": made.documents,

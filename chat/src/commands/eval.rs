@@ -1,4 +1,7 @@
-//! `nanochat eval`: how good is a model?
+//! `nanochat eval`: how good is a model? Bits per byte here, CORE in `eval/core.rs`, ChatCORE in `eval/chat.rs`.
+
+mod chat;
+mod core;
 
 use super::shared;
 use crate::globals::Globals;
@@ -6,8 +9,8 @@ use crate::output;
 use clap::Args;
 use serde_json::json;
 use std::process::ExitCode;
-use train::data::{Dataset, TokenStream};
-use train::stage::base::evaluate_stream;
+use train::data::Dataset;
+use train::stage::base::evaluate_loader;
 
 /// Evaluation commands.
 #[derive(clap::Subcommand)]
@@ -15,6 +18,16 @@ pub enum Command {
     /// Bits per byte on held-out documents, and samples
     #[command(after_help = "Example:\n  nanochat eval base --run base --prompt 'Once upon a time'")]
     Base(BaseArgs),
+    /// What a pretrained model knows: the tasks of CORE, scored by probabilities
+    #[command(
+        after_help = "Examples:\n  nanochat eval core --run base\n  nanochat eval core --run base --max-per-task 100 --bundle eval_bundle"
+    )]
+    Core(core::CoreArgs),
+    /// What a chat model can do: ARC, MMLU, GSM8K, HumanEval, SpellingBee
+    #[command(
+        after_help = "Examples:\n  nanochat eval chat --run sft\n  nanochat eval chat --run rl -a 'GSM8K|MMLU' -x 100"
+    )]
+    Chat(chat::ChatArgs),
 }
 
 /// `eval base`.
@@ -44,14 +57,21 @@ pub struct BaseArgs {
 
 /// Run an evaluation command.
 pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
-    let Command::Base(args) = command;
+    let args = match command {
+        Command::Base(args) => args,
+        Command::Core(args) => return core::run(args, globals),
+        Command::Chat(args) => return chat::run(args, globals),
+    };
     let loaded =
         shared::load_run(globals, args.run.as_deref(), None)?.for_inference(args.weights.quantize())?;
     let data = args.data.clone().or_else(|| loaded.state.options["data"].as_str().map(String::from));
     let data = Dataset::open(&globals.layout()?.data(data.as_deref().unwrap_or("synth")))?;
-    let mut stream = TokenStream::new(&data.validation_documents()?, &loaded.tokenizer, None)?;
+    let Some(mut stream) = shared::held_out(&data, &loaded.tokenizer)? else {
+        anyhow::bail!("{} has no held-out documents; import a larger corpus", data.dir().display())
+    };
     let bytes = loaded.tokenizer.token_bytes();
-    let sums = evaluate_stream(&loaded.gpt, &mut stream, &bytes, args.device_batch_size, args.eval_tokens)?;
+    let sums =
+        evaluate_loader(&loaded.gpt, stream.as_mut(), &bytes, args.device_batch_size, args.eval_tokens)?;
     let mut samples = Vec::new();
     for prompt in &args.prompts {
         let bos = loaded.tokenizer.bos();

@@ -16,7 +16,7 @@ pub struct Args {
     /// Folders of reference data: one case, one kind or a whole tree
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// Do not count unsupported cases as failures
+    /// Do not count cases as failures that need a file which is not here
     #[arg(long)]
     allow_skip: bool,
 }

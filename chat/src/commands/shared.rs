@@ -1,6 +1,6 @@
 //! What several commands need: finding a run, loading its model and tokenizer, Ctrl-C.
 
-use crate::globals::Globals;
+use crate::globals::{Globals, Usage};
 use anyhow::{Context, bail};
 use model::{ConfigError, Family, Gpt, GptConfig, GptOptions, Quantize};
 use std::path::Path;
@@ -8,6 +8,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use tokenizer::Tokenizer;
 use train::checkpoint::{self, State};
+use train::data::best_fit::{self, BestFit};
+use train::data::flat::{FlatStream, Step};
+use train::data::shards::{Documents, Listed, Shards, Split};
+use train::data::source::{Rank, Source, TOKENIZER_BATCH};
+use train::data::{Dataset, Loader, TokenStream};
 use train::optim::NsDtype;
 use train::run::Layout;
 
@@ -229,5 +234,78 @@ impl Generation {
             Generation::Classic => GptConfig::classic_from_depth(depth, vocab, sequence_len),
             Generation::Current => GptConfig::current_from_depth(depth, vocab, sequence_len),
         }
+    }
+}
+
+/// How rows are made of documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LoaderArg {
+    /// One stream of all documents in memory, in a new order each epoch
+    Shuffled,
+    /// One stream of the documents as they come, read shard by shard
+    Flat,
+    /// Rows that begin with a document, filled by best fit
+    BestFit,
+}
+
+/// Training documents, held-out ones if there are any, and what is chosen, for the checkpoint.
+type DocumentLoaders = (Box<dyn Loader>, Option<Box<dyn Loader>>, Option<&'static str>);
+
+/// The loaders of a data set's documents.
+pub fn document_loaders(
+    data: &Dataset,
+    loader: Option<LoaderArg>,
+    tokenizer: &Tokenizer,
+    seed: u64,
+) -> anyhow::Result<DocumentLoaders> {
+    let sharded = data.is_sharded();
+    let loader = loader.unwrap_or(if sharded { LoaderArg::Flat } else { LoaderArg::Shuffled });
+    if loader == LoaderArg::Shuffled {
+        if sharded {
+            bail!(Usage(
+                "--loader shuffled holds all documents in memory; shards are read with flat or best-fit"
+                    .into()
+            ));
+        }
+        let train = TokenStream::new(&data.documents()?, tokenizer, Some(seed))?;
+        return Ok((Box::new(train), held_out(data, tokenizer)?, None));
+    }
+    let train: Box<dyn Documents> = match sharded {
+        true => Box::new(Shards::open(data.dir(), Split::Train)?),
+        false => Box::new(Listed::new(data.documents()?, 1)),
+    };
+    let make = |source: Source| -> Box<dyn Loader> {
+        match loader {
+            LoaderArg::BestFit => Box::new(BestFit::new(source, best_fit::HELD)),
+            _ => Box::new(FlatStream::new(source, Step::Tokens)),
+        }
+    };
+    let name = if loader == LoaderArg::BestFit { "best-fit" } else { "flat" };
+    let source = |documents| Source::new(documents, tokenizer, Rank::default(), TOKENIZER_BATCH);
+    let validation = match sharded {
+        true => {
+            let shards: Box<dyn Documents> = Box::new(Shards::open(data.dir(), Split::Validation)?);
+            Some(make(source(shards)?))
+        }
+        false => {
+            let documents = data.validation_documents()?;
+            let listed: Box<dyn Documents> = Box::new(Listed::new(documents.clone(), 1));
+            if documents.is_empty() { None } else { Some(make(source(listed)?)) }
+        }
+    };
+    Ok((make(source(train)?), validation, Some(name)))
+}
+
+/// A stream of the held-out documents, if there are any.
+pub fn held_out(data: &Dataset, tokenizer: &Tokenizer) -> anyhow::Result<Option<Box<dyn Loader>>> {
+    if data.is_sharded() {
+        let shards = Box::new(Shards::open(data.dir(), Split::Validation)?);
+        let source = Source::new(shards, tokenizer, Rank::default(), TOKENIZER_BATCH)?;
+        return Ok(Some(Box::new(FlatStream::new(source, Step::Tokens))));
+    }
+    let documents = data.validation_documents()?;
+    match documents.is_empty() {
+        true => Ok(None),
+        false => Ok(Some(Box::new(TokenStream::new(&documents, tokenizer, None)?))),
     }
 }

@@ -95,7 +95,7 @@ pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
     let layout = globals.layout()?;
     match command {
         Command::Train(args) => {
-            let documents = Dataset::open(&layout.data(&args.data))?.documents()?;
+            let documents = Dataset::open(&layout.data(&args.data))?.documents_up_to(args.max_chars)?;
             let dir = layout.tokenizer(&args.which.tokenizer);
             let options = TrainOptions {
                 vocab_size: args.vocab_size,

@@ -1,4 +1,8 @@
-//! `nanochat train`: pretraining and fine-tuning.
+//! `nanochat train`: pretraining and fine-tuning here, midtraining and packed fine-tuning in `train/talk.rs`, reinforcement
+//! learning in `train/rl.rs`.
+
+mod rl;
+mod talk;
 
 use super::shared::{self, Generation, NsArg, load_tokenizer, stop_flag};
 use crate::globals::{Globals, Usage};
@@ -9,7 +13,7 @@ use clap::Args;
 use model::scaling::{
     CLASSIC_PARAM_DATA_RATIO, CURRENT_PARAM_DATA_RATIO, ClassicLrs, CurrentLrs, Dial, Horizon, HorizonRequest,
 };
-use model::{Family, Gpt, GptConfig};
+use model::{Gpt, GptConfig};
 use serde_json::json;
 use std::process::ExitCode;
 use tensor::DType;
@@ -30,10 +34,20 @@ pub enum Command {
     /// Fine-tune a pretrained model on conversations
     #[command(after_help = "Example:\n  nanochat train sft --from base --run chat --num-iterations 300")]
     Sft(Box<SftArgs>),
+    /// Go on with conversations as one stream, between pretraining and fine-tuning
+    #[command(
+        after_help = "Examples:\n  nanochat train mid --from base --run mid\n  nanochat train mid --from base --mixture classic-mid    the mixture of public tasks"
+    )]
+    Mid(Box<talk::MidArgs>),
+    /// Learn from the model's own answers to problems, by reinforcement
+    #[command(
+        after_help = "Examples:\n  nanochat train rl --from sft --run rl --num-iterations 60\n  nanochat train rl --from sft --task SpellingBee --num-samples 8 --device-batch-size 8"
+    )]
+    Rl(Box<rl::RlArgs>),
 }
 
 /// Options of every stage.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct StageArgs {
     /// Name of the data set
     #[arg(long, default_value = "synth", value_name = "NAME")]
@@ -156,6 +170,9 @@ pub struct BaseArgs {
     /// Tokens validated per evaluation
     #[arg(long, alias = "eval_tokens", default_value_t = 65_536)]
     eval_tokens: usize,
+    /// How rows are made of documents (default: shuffled, or flat where the data are shards)
+    #[arg(long, value_enum)]
+    loader: Option<shared::LoaderArg>,
     /// Show samples every so many steps (0 = only at the end)
     #[arg(long, alias = "sample_every", default_value_t = 0)]
     sample_every: usize,
@@ -193,6 +210,11 @@ pub struct SftArgs {
     /// Held-out conversations validated per evaluation
     #[arg(long, default_value_t = 400)]
     eval_conversations: usize,
+    /// Several conversations in each row of the model's length, as the current generation does
+    #[arg(long)]
+    packed: bool,
+    #[command(flatten)]
+    rows: talk::RowArgs,
     #[command(flatten)]
     stage: StageArgs,
 }
@@ -201,7 +223,10 @@ pub struct SftArgs {
 pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
     let summary = match command {
         Command::Base(args) => base(args, globals)?,
+        Command::Sft(args) if args.packed => talk::sft(args, globals)?,
         Command::Sft(args) => sft(args, globals)?,
+        Command::Mid(args) => talk::mid(args, globals)?,
+        Command::Rl(args) => rl::rl(args, globals)?,
     };
     print_summary(&summary, globals)?;
     Ok(ExitCode::SUCCESS)
@@ -326,18 +351,18 @@ fn base(args: &BaseArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
     if gpt_options.compute == DType::F32 {
         profile::expect(config.memory_plan(args.device_batch_size, config.sequence_len));
     }
-    let (documents, validation) = (data.documents()?, data.validation_documents()?);
-    let mut stage = Base::new(
+    let (train, validation, loader) = shared::document_loaders(&data, args.loader, &tokenizer, globals.seed)?;
+    let mut stage = Base::with_loaders(
         options.clone(),
-        &documents,
-        &validation,
+        train,
+        validation,
         &tokenizer,
         config.sequence_len,
         gpt_options.device,
     )?;
     stage.prompts = args.prompts.clone();
     let mut gpt = Gpt::new(config.clone(), globals.seed, gpt_options)?;
-    let run = RunOptions {
+    let mut run = RunOptions {
         run: layout.run(&args.run),
         steps: options.num_iterations,
         grad_clip,
@@ -356,6 +381,9 @@ fn base(args: &BaseArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
             "ns_dtype": format!("{:?}", hyper.ns),
         }),
     };
+    if let Some(loader) = loader {
+        run.options["loader"] = json!(loader); // absent for the loader there always was
+    }
     let mut progress = Progress::new(globals.quiet || globals.json, (run.steps / 50).max(1));
     if !globals.quiet && !globals.json {
         let groups = config.params_by_group();
@@ -382,8 +410,7 @@ fn sft(args: &SftArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
         )));
     }
     let loaded = shared::load_run(globals, Some(&args.from), None)?;
-    let data = Dataset::open(&layout.data(&args.stage.data))?;
-    let (conversations, validation) = (data.conversations()?, data.validation_conversations()?);
+    let (conversations, validation) = args.rows.conversations(&layout, &args.stage.data)?;
     let (mut gpt, tokenizer) = (loaded.gpt, loaded.tokenizer);
     let per_epoch = Sft::steps_per_epoch(conversations.len(), args.target_examples_per_step);
     let options = SftOptions {
@@ -398,21 +425,8 @@ fn sft(args: &SftArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
     let gpt_options = globals.gpt_options();
     let mut stage = Sft::new(options.clone(), &conversations, &validation, &tokenizer, gpt_options.device)?;
     let base = &loaded.state.options;
-    let lr = |name: &str, default: f64| base[name].as_f64().unwrap_or(default);
-    let lrs = ClassicLrs {
-        wte: lr("embedding_lr", 0.2),
-        lm_head: lr("unembedding_lr", 0.004),
-        matrices: lr("matrix_lr", 0.02),
-    };
-    let n_embd = gpt.config().n_embd;
-    let ns = args.stage.ns_dtype.chosen();
-    let hyper = if gpt.config().family == Family::Current {
-        let scalar = lr("scalar_lr", 0.5);
-        let rates = CurrentLrs::tuned(lrs.wte, lrs.lm_head, scalar, lrs.matrices);
-        Hyper { ns, ..Hyper::current(rates.scaled_to(n_embd, 1.0)) }
-    } else {
-        Hyper { lrs: lrs.scaled_to(n_embd), ns, ..Hyper::classic(n_embd) }
-    };
+    let talk::Inherited { lrs, hyper, .. } =
+        talk::inherited(base, gpt.config(), args.stage.ns_dtype.chosen());
     let run = RunOptions {
         run: layout.run(&args.run),
         steps: options.num_iterations,

@@ -1,6 +1,8 @@
 //! A data set on disk: a folder of JSONL files. Documents are one JSON string per line, conversations one
 //! `{"messages": [...]}` per line.
 
+use super::parquet;
+use super::shards::{Documents, Shards, Split};
 use crate::error::{Result, TrainError};
 use crate::synth::TestQuestion;
 use serde::de::DeserializeOwned;
@@ -28,7 +30,8 @@ pub struct Dataset {
 impl Dataset {
     /// The data set in `dir`; it must hold documents or conversations.
     pub fn open(dir: &Path) -> Result<Dataset> {
-        if !dir.join(DOCUMENTS).is_file() && !dir.join(CONVERSATIONS).is_file() {
+        let shards = || super::shards::list(dir).is_ok_and(|paths| !paths.is_empty());
+        if !dir.join(DOCUMENTS).is_file() && !dir.join(CONVERSATIONS).is_file() && !shards() {
             let why = format!(
                 "no data set here ({DOCUMENTS} is missing): make one with `nanochat data synth` or `nanochat data import`"
             );
@@ -40,6 +43,11 @@ impl Dataset {
     pub fn dir(&self) -> &Path {
         &self.dir
     }
+    /// Does it consist of parquet shards rather than of document files?
+    pub fn is_sharded(&self) -> bool {
+        !self.dir.join(DOCUMENTS).is_file()
+            && super::shards::list(&self.dir).is_ok_and(|paths| !paths.is_empty())
+    }
     /// Training documents.
     pub fn documents(&self) -> Result<Vec<String>> {
         let documents: Vec<String> = self.lines(DOCUMENTS)?;
@@ -50,6 +58,23 @@ impl Dataset {
             ));
         }
         Ok(documents)
+    }
+    /// Training documents until there are `chars` characters; of shards no more are read than that takes.
+    pub fn documents_up_to(&self, chars: u64) -> Result<Vec<String>> {
+        if !self.is_sharded() {
+            return self.documents();
+        }
+        let shards = Shards::open(&self.dir, Split::Train)?;
+        let (mut out, mut have) = (Vec::new(), 0);
+        for (file, group) in (0..shards.files()).flat_map(|f| (0..shards.groups(f)).map(move |g| (f, g))) {
+            if have > chars {
+                break;
+            }
+            let texts = shards.read(file, group)?;
+            have += texts.iter().map(|t| t.chars().count() as u64).sum::<u64>();
+            out.extend(texts);
+        }
+        Ok(out)
     }
     /// Held-out documents.
     pub fn validation_documents(&self) -> Result<Vec<String>> {
@@ -103,8 +128,13 @@ pub struct Imported {
 }
 
 /// Read text files (or all files below folders) into a data set at `out`. `.jsonl` files give a document per line (a string, or
-/// an object with a `text` field); any other file is UTF-8 text, cut at paragraph ends into documents.
+/// an object with a `text` field), `.parquet` files their column `text`; any other file is UTF-8 text, cut at paragraph ends into documents.
 pub fn import(paths: &[PathBuf], out: &Path) -> Result<Imported> {
+    import_as(paths, out, false)
+}
+
+/// As [`import`]; with `shards` into parquet shards, the last of which is for validation.
+pub fn import_as(paths: &[PathBuf], out: &Path, shards: bool) -> Result<Imported> {
     let mut files = Vec::new();
     for path in paths {
         collect_files(path, &mut files)?;
@@ -128,9 +158,31 @@ pub fn import(paths: &[PathBuf], out: &Path) -> Result<Imported> {
         if held(i) { validation.push(d) } else { train.push(d) }
     }
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
-    write_lines(&out.join(VALIDATION_DOCUMENTS), &validation)?;
-    write_lines(&out.join(DOCUMENTS), &train)?;
+    if shards {
+        write_shards(out, &train, &validation)?;
+    } else {
+        write_lines(&out.join(VALIDATION_DOCUMENTS), &validation)?;
+        write_lines(&out.join(DOCUMENTS), &train)?;
+    }
     Ok(Imported { files: files.len(), documents: train.len(), validation_documents: validation.len(), chars })
+}
+
+/// Characters of a shard, as the original's.
+const SHARD_CHARS: usize = 250_000_000;
+
+/// A shard is closed when it has its characters and whole row groups.
+fn write_shards(out: &Path, train: &[String], validation: &[String]) -> Result<()> {
+    let (mut start, mut chars, mut number) = (0, 0, 0);
+    let path = |number: usize| out.join(format!("shard_{number:05}.parquet"));
+    for (i, document) in train.iter().enumerate() {
+        chars += document.chars().count();
+        let full = chars >= SHARD_CHARS && (i + 1 - start).is_multiple_of(parquet::GROUP);
+        if full || i + 1 == train.len() {
+            parquet::write_texts(&path(number), &train[start..=i], parquet::GROUP)?;
+            (start, chars, number) = (i + 1, 0, number + 1);
+        }
+    }
+    parquet::write_texts(&path(number), validation, parquet::GROUP)
 }
 
 fn collect_files(path: &Path, out: &mut Vec<PathBuf>) -> Result<()> {
@@ -146,6 +198,11 @@ fn collect_files(path: &Path, out: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 fn read_documents(path: &Path) -> Result<Vec<String>> {
+    if path.extension().is_some_and(|e| e == "parquet") {
+        let file = parquet::ParquetFile::open(path)?;
+        let texts = (0..file.groups()).map(|group| file.texts(group)).collect::<Result<Vec<_>>>()?;
+        return Ok(texts.into_iter().flatten().collect());
+    }
     let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
     let text = String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();

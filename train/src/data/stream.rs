@@ -4,9 +4,11 @@
 
 use super::batch::Batch;
 use super::order::permutation;
+use super::rows::{Loader, Rows, saved};
 use crate::error::{Result, TrainError};
 use kernels::{par, planted};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::ops::Range;
 use tensor::Device;
 use tokenizer::Tokenizer;
@@ -78,8 +80,11 @@ impl TokenStream {
             None => (0..self.documents.len() as u32).collect(),
         }
     }
-    /// The next batch of `b` rows of `t` tokens.
+    /// The next batch of `b` rows of `t` tokens, on a device.
     pub fn next(&mut self, b: usize, t: usize, device: Device) -> Result<Batch> {
+        self.next_rows(b, t).on(device)
+    }
+    fn next_rows(&mut self, b: usize, t: usize) -> Rows {
         let n = b * t;
         let mut ids = Vec::with_capacity(n + 1);
         let mut at = self.position;
@@ -98,7 +103,7 @@ impl TokenStream {
         }
         self.rewind_one(at);
         let targets = planted!("stream.targets_not_shifted", &ids[1..] => &ids[..n]);
-        Batch::new(&ids[..n], targets, b, t, device)
+        Rows { ids: ids[..n].to_vec(), targets: targets.to_vec(), b, t }
     }
     /// Step back by the one token that was only a target.
     fn rewind_one(&mut self, mut at: Position) {
@@ -109,6 +114,37 @@ impl TokenStream {
         }
         let token = planted!("stream.last_target_never_an_input", at.token - 1 => at.token);
         self.position = Position { token, ..at };
+    }
+}
+
+impl Loader for TokenStream {
+    fn rows(&mut self, b: usize, t: usize) -> Result<Rows> {
+        Ok(self.next_rows(b, t))
+    }
+    fn position(&self) -> Value {
+        json!(self.position)
+    }
+    fn seek(&mut self, position: &Value) -> Result<()> {
+        let position: Position = saved(position)?;
+        if position.document > self.documents.len() {
+            let n = self.documents.len();
+            return Err(TrainError::Config(format!(
+                "the saved position is at document {} of {n}; restore the data, or start a new run",
+                position.document
+            )));
+        }
+        TokenStream::seek(self, position);
+        Ok(())
+    }
+    fn restart(&mut self) -> Result<()> {
+        TokenStream::seek(self, Position::default());
+        Ok(())
+    }
+    fn epochs_done(&self) -> u64 {
+        self.position.epoch
+    }
+    fn tokens_per_epoch(&self) -> Option<usize> {
+        Some(self.tokens.len())
     }
 }
 

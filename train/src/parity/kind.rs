@@ -37,8 +37,12 @@ pub(super) enum Kind {
     Derivations,
     /// Facts of the depth-4 trace.
     Trace,
-    /// A kind that is not built yet, with its name.
-    NotBuilt(&'static str),
+    /// Batches of the data loaders.
+    Loaders,
+    /// Parquet shards and what is in them.
+    Shards,
+    /// Scores of a model, and what they are made with.
+    Evaluation,
     /// Not understood.
     Unknown,
 }
@@ -82,14 +86,15 @@ fn place(name: &str) -> Place {
         "derivations.json" => Place::Alone(Derivations),
         "facts.json" => Place::Alone(Trace),
         "flat_stream.json"
+        | "flat_stream_with_state.json"
         | "mid_train_stream.json"
         | "sft_padded_batches.json"
         | "bestfit.json"
         | "bestfit_resume.json"
         | "document_batches.json"
         | "sft_conversations.json"
-        | "sft_packer.json"
-        | "manifest.json" => Place::Shared(NotBuilt("data loaders")),
+        | "sft_packer.json" => Place::Shared(Loaders),
+        "manifest.json" => Place::Shared(Shards),
         "gsm8k.json"
         | "python_rng.json"
         | "tasks.json"
@@ -101,11 +106,11 @@ fn place(name: &str) -> Place {
         | "bpb_batches.safetensors"
         | "categorical.json"
         | "core.json"
-        | "core_centering.json" => Place::Shared(NotBuilt("evaluation")),
+        | "core_centering.json" => Place::Shared(Evaluation),
         "config.json" | "info.json" | "weights.safetensors" => Place::Companion,
         _ if name.starts_with("init_stats") && name.ends_with(".json") => Place::Alone(InitStats),
         _ if name.starts_with("greedy") => Place::Shared(Greedy),
-        _ if name.ends_with(".parquet") => Place::Shared(NotBuilt("data loaders")),
+        _ if name.ends_with(".parquet") => Place::Shared(Shards),
         _ if name.ends_with(".md") || name.starts_with('.') => Place::Ignored,
         _ => Place::Alone(Unknown),
     }

@@ -2,7 +2,7 @@
 //!
 //! [`run`] takes any folder of dumps (one case, one kind, a whole tree), finds out from the files what they are
 //! (`kind.rs`), runs our code on the recorded inputs and compares with the recorded outputs. Every comparison is one
-//! [`Row`]. A dump that is damaged, or that nobody here understands, is a row that fails; a kind that is not built yet is
+//! [`Row`]. A dump that is damaged, or that nobody here understands, is a row that fails; one that needs a file which is not here is
 //! a row that says `skip`.
 //!
 //! One file per kind: `model.rs` is the first to read. The dumps themselves are made with the original program;
@@ -12,10 +12,14 @@ mod compare;
 mod config;
 mod dial;
 mod engine;
+mod evaluation;
+mod evaluation_model;
+mod evaluation_rl;
 mod greedy;
 mod init_stats;
 mod input;
 mod kind;
+mod loaders;
 mod model;
 mod newton_schulz;
 mod optimizer;
@@ -38,7 +42,7 @@ use std::path::{Path, PathBuf};
 /// How to compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Do kinds that are not built yet count as success?
+    /// Do dumps that need a file which is not here count as success?
     pub allow_skip: bool,
     /// Where vocabularies are looked up that a case's own tree lacks.
     pub goldens: Option<PathBuf>,
@@ -114,7 +118,9 @@ fn check(case: &Case, options: &Options, report: &mut Reporter<'_>) -> Checked {
         Kind::Sampling => greedy::sampling(&file, report),
         Kind::Derivations => config::check(&file, report),
         Kind::Trace => trace::check(&file, report),
-        Kind::NotBuilt(what) => Err(Stop::Skip(format!("{what}: not built yet"))),
+        Kind::Loaders => loaders::check(case, goldens, report),
+        Kind::Shards => loaders::shards(case, report),
+        Kind::Evaluation => evaluation::check(case, goldens, report),
         Kind::Unknown => fail("not understood: no kind of dump has this file alone"),
     }
 }

@@ -38,7 +38,7 @@ pub enum Status {
     Ok,
     /// Out of tolerance, unreadable or not understood.
     Fail,
-    /// Of a kind that is not built yet.
+    /// It needs a file that is not here.
     Skip,
 }
 
@@ -88,7 +88,7 @@ pub struct Summary {
     pub ok: usize,
     /// Rows that failed.
     pub failed: usize,
-    /// Rows of kinds that are not built yet.
+    /// Rows that need a file which is not here.
     pub skipped: usize,
     /// Do skipped rows count as success?
     pub allow_skip: bool,
@@ -121,7 +121,7 @@ impl fmt::Display for Summary {
 pub(super) enum Stop {
     /// Something is wrong with the dump, or an operation refused it.
     Fail(String),
-    /// The kind is not built yet.
+    /// It needs a file that is not here.
     Skip(String),
 }
 

@@ -2,7 +2,7 @@
 
 use super::looping::Stage;
 use crate::bpb::BitsPerByte;
-use crate::data::{Batch, TokenStream, stream};
+use crate::data::{Batch, Loader, TokenStream};
 use crate::error::{Result, TrainError};
 use crate::optim::StepSettings;
 use crate::schedule::{Trapezoid, classic_muon_momentum, current_muon_momentum, current_muon_weight_decay};
@@ -28,7 +28,7 @@ pub struct BaseOptions {
     /// Where the learning rate ends, as a share of its peak.
     pub final_lr_frac: f64,
     /// Of the current generation, whose schedules differ.
-    #[serde(default, skip_serializing_if = "Option::is_none")] // a run's TOML has no null
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<CurrentOptions>,
     /// Tokens validated per evaluation.
     pub eval_tokens: usize,
@@ -49,8 +49,8 @@ pub struct CurrentOptions {
 pub struct Base {
     options: BaseOptions,
     schedule: Trapezoid,
-    train: TokenStream,
-    validation: Option<TokenStream>,
+    train: Box<dyn Loader>,
+    validation: Option<Box<dyn Loader>>,
     tokenizer: Tokenizer,
     token_bytes: Vec<u32>,
     sequence_len: usize,
@@ -60,11 +60,27 @@ pub struct Base {
 }
 
 impl Base {
-    /// From documents. `sequence_len` is the model's T.
+    /// From documents in memory, in an order drawn from the seed. `sequence_len` is the model's T.
     pub fn new(
         options: BaseOptions,
         documents: &[String],
         validation: &[String],
+        tokenizer: &Tokenizer,
+        sequence_len: usize,
+        device: Device,
+    ) -> Result<Base> {
+        let train = Box::new(TokenStream::new(documents, tokenizer, Some(options.seed))?);
+        let validation: Option<Box<dyn Loader>> = match validation.is_empty() {
+            true => None,
+            false => Some(Box::new(TokenStream::new(validation, tokenizer, None)?)),
+        };
+        Base::with_loaders(options, train, validation, tokenizer, sequence_len, device)
+    }
+    /// From loaders of documents.
+    pub fn with_loaders(
+        options: BaseOptions,
+        train: Box<dyn Loader>,
+        validation: Option<Box<dyn Loader>>,
         tokenizer: &Tokenizer,
         sequence_len: usize,
         device: Device,
@@ -74,11 +90,6 @@ impl Base {
         let schedule = match options.current {
             Some(current) => Trapezoid::current(n, current.warmup_steps, down, last),
             None => Trapezoid::classic(n, options.warmup_ratio, down, last),
-        };
-        let train = TokenStream::new(documents, tokenizer, Some(options.seed))?;
-        let validation = match validation.is_empty() {
-            true => None,
-            false => Some(TokenStream::new(validation, tokenizer, None)?),
         };
         Ok(Base {
             schedule,
@@ -92,8 +103,8 @@ impl Base {
             prompts: Vec::new(),
         })
     }
-    /// Training tokens per epoch.
-    pub fn tokens_per_epoch(&self) -> usize {
+    /// Training tokens per epoch, where that is known.
+    pub fn tokens_per_epoch(&self) -> Option<usize> {
         self.train.tokens_per_epoch()
     }
 }
@@ -112,20 +123,23 @@ fn micro_batches(options: &BaseOptions, t: usize) -> Result<usize> {
     Ok(options.total_batch_size / micro)
 }
 
-/// Bits per byte over about `tokens` tokens of a stream, from its beginning.
-pub fn evaluate_stream(
+/// Bits per byte over about `tokens` tokens of a loader, from its beginning, and at most one pass.
+pub fn evaluate_loader(
     gpt: &Gpt,
-    stream: &mut TokenStream,
+    loader: &mut dyn Loader,
     token_bytes: &[u32],
     b: usize,
     tokens: usize,
 ) -> Result<BitsPerByte> {
     let (t, device) = (gpt.config().sequence_len, gpt.options().device);
-    stream.seek(stream::Position::default());
-    let available = tokens.min(stream.tokens_per_epoch());
+    loader.restart()?;
+    let available = loader.tokens_per_epoch().map_or(tokens, |n| tokens.min(n));
     let mut sums = BitsPerByte::default();
     for _ in 0..(available / (b * t)).max(1) {
-        sums.add(gpt, &stream.next(b, t, device)?, token_bytes)?;
+        sums.add(gpt, &loader.rows(b, t)?.on(device)?, token_bytes)?;
+        if loader.epochs_done() > 0 {
+            break;
+        }
     }
     Ok(sums)
 }
@@ -135,18 +149,16 @@ impl Stage for Base {
         "base"
     }
     fn next_batch(&mut self) -> Result<Batch> {
-        self.train.next(self.options.device_batch_size, self.sequence_len, self.device)
+        self.train.rows(self.options.device_batch_size, self.sequence_len)?.on(self.device)
     }
     fn micro_batches(&self) -> usize {
         self.options.total_batch_size / (self.options.device_batch_size * self.sequence_len)
     }
     fn position(&self) -> serde_json::Value {
-        serde_json::json!(self.train.position())
+        self.train.position()
     }
     fn seek(&mut self, position: &serde_json::Value) -> Result<()> {
-        let position = serde_json::from_value(position.clone());
-        self.train.seek(position.map_err(|e| TrainError::Config(format!("loader position: {e}")))?);
-        Ok(())
+        self.train.seek(position)
     }
     fn settings(&self, step: usize) -> StepSettings {
         let (step, n) = (step as u64, self.options.num_iterations as u64);
@@ -161,9 +173,9 @@ impl Stage for Base {
     }
     fn evaluate(&mut self, gpt: &Gpt) -> Result<BitsPerByte> {
         match &mut self.validation {
-            Some(v) => evaluate_stream(
+            Some(v) => evaluate_loader(
                 gpt,
-                v,
+                v.as_mut(),
                 &self.token_bytes,
                 self.options.device_batch_size,
                 self.options.eval_tokens,

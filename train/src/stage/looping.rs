@@ -31,6 +31,18 @@ pub trait Stage {
     fn settings(&self, step: usize) -> StepSettings;
     /// Bits per byte on held-out data.
     fn evaluate(&mut self, gpt: &Gpt) -> Result<BitsPerByte>;
+    /// Called before each step: a stage that learns from what the model itself writes draws it here.
+    fn prepare(&mut self, _: &Gpt, _step: usize) -> Result<()> {
+        Ok(())
+    }
+    /// Figures of the last step besides its loss, for the metrics.
+    fn figures(&self) -> Vec<(String, f64)> {
+        Vec::new()
+    }
+    /// Scores beside the bits per byte, when it is time to evaluate.
+    fn examine(&mut self, _: &Gpt) -> Result<Vec<(String, f64)>> {
+        Ok(Vec::new())
+    }
     /// Sample texts to show, if the stage has any.
     fn samples(&mut self, _: &Gpt) -> Result<Vec<(String, String)>> {
         Ok(Vec::new())
@@ -102,6 +114,7 @@ pub fn run_stage(
     while at.step < run.steps {
         let begun = Instant::now();
         let settings = stage.settings(at.step);
+        stage.prepare(gpt, at.step)?;
         let micro = stage.micro_batches();
         let result =
             trainer::step(gpt, &mut optimizer, micro, || stage.next_batch(), settings, run.grad_clip)?;
@@ -109,11 +122,14 @@ pub fn run_stage(
         at.finish_step(&result, seconds);
         let line = at.line(run, gpt, &result, settings, seconds);
         reporter.step(&line);
-        metrics.write(&json!({
-            "kind": "train", "stage": stage.name(), "step": at.step - 1, "loss": result.loss, "smooth_loss": line.loss,
-            "lr_multiplier": settings.lr_multiplier, "grad_norm": result.grad_norm, "seconds": seconds,
-            "tokens_per_second": line.tokens_per_second, "gflops": line.gflops,
-        }))?;
+        metrics.write(&with_figures(
+            json!({
+                "kind": "train", "stage": stage.name(), "step": at.step - 1, "loss": result.loss, "smooth_loss": line.loss,
+                "lr_multiplier": settings.lr_multiplier, "grad_norm": result.grad_norm, "seconds": seconds,
+                "tokens_per_second": line.tokens_per_second, "gflops": line.gflops,
+            }),
+            stage.figures(),
+        ))?;
         let last = at.step == run.steps;
         let stopping = stop.load(Ordering::Relaxed) && !last;
         let done = at.step;
@@ -156,17 +172,33 @@ fn validate(
     reporter: &mut dyn Reporter,
 ) -> Result<()> {
     let result = stage.evaluate(gpt)?;
-    let bpb = result.value();
-    at.progress.val_bpb = Some(bpb);
-    at.progress.min_val_bpb = Some(at.progress.min_val_bpb.map_or(bpb, |m| m.min(bpb)));
-    reporter.message(&format!(
-        "step {} | Validation bpb: {bpb:.4} | loss {:.4} per token",
-        at.step,
-        result.loss()
-    ));
-    metrics.write(&json!({
-        "kind": "eval", "stage": stage.name(), "step": at.step - 1, "val_bpb": bpb, "val_loss": result.loss(),
-    }))
+    let scores = stage.examine(gpt)?;
+    let mut line = json!({"kind": "eval", "stage": stage.name(), "step": at.step - 1});
+    if result.targets > 0 {
+        let bpb = result.value();
+        at.progress.val_bpb = Some(bpb);
+        at.progress.min_val_bpb = Some(at.progress.min_val_bpb.map_or(bpb, |m| m.min(bpb)));
+        reporter.message(&format!(
+            "step {} | Validation bpb: {bpb:.4} | loss {:.4} per token",
+            at.step,
+            result.loss()
+        ));
+        line["val_bpb"] = json!(bpb);
+        line["val_loss"] = json!(result.loss());
+    }
+    if !scores.is_empty() {
+        let shown: Vec<String> = scores.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+        reporter.message(&format!("step {} | {}", at.step, shown.join(" | ")));
+    }
+    metrics.write(&with_figures(line, scores))
+}
+
+/// A line of metrics with more figures.
+fn with_figures(mut line: serde_json::Value, figures: Vec<(String, f64)>) -> serde_json::Value {
+    for (name, value) in figures {
+        line[name] = json!(value);
+    }
+    line
 }
 
 /// The loop's own state.

@@ -7,7 +7,9 @@
 pub mod base;
 mod looping;
 pub mod report;
+pub mod rl;
 pub mod sft;
+pub mod talk;
 
 pub use looping::{RunOptions, Stage, StageSummary, run_stage};
 pub use report::Reporter;

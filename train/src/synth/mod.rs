@@ -20,11 +20,15 @@ mod store;
 mod stories;
 mod sums;
 mod talk;
+mod twin_core;
+mod twins;
 mod world;
 
 pub use conversation::{Content, Conversation, Message, Part, PartKind, Role};
 pub use questions::{Baseline, Kind, Matcher, TestQuestion};
 pub use store::Manifest;
+pub use twin_core::write_core;
+pub use twins::{TwinSizes, write_twins};
 
 use documents::Writer;
 use letters::Letters;

@@ -69,7 +69,7 @@ impl Synth {
     }
 }
 
-fn write_lines<T: Serialize>(path: &Path, items: &[T]) -> io::Result<()> {
+pub(super) fn write_lines<T: Serialize>(path: &Path, items: &[T]) -> io::Result<()> {
     let write = || -> io::Result<()> {
         let mut file = BufWriter::new(File::create(path)?);
         for item in items {

@@ -1,0 +1,163 @@
+//! `nanochat speedrun`: all stages by one command, from a file that lists them.
+//!
+//! Each `[[step]]` of the file is a command of this program, and its keys are that command's options, so the file needs no language of its
+//! own and what it says can be typed, too. Steps that are done are not done again; a training that was interrupted goes on
+//! where it was. With several seeds the whole list runs for each, and a table shows mean and spread.
+
+mod plan;
+mod spread;
+
+use crate::globals::{Globals, Usage};
+use crate::output;
+use anyhow::{Context, bail};
+use plan::{Plan, Step};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+use train::stage::report::duration;
+
+/// `speedrun`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  nanochat speedrun                             everything, small, on generated data\n  nanochat speedrun --print-config > my.toml    the file of that, to be changed\n  nanochat speedrun my.toml --seeds 3           three times, with mean and spread\n  nanochat speedrun --preset d20 --print-config   public data sets, for a large machine"
+)]
+pub struct Args {
+    /// The list of steps, in TOML (default: the preset)
+    config: Option<PathBuf>,
+    /// A list that comes with the program
+    #[arg(long, value_enum, default_value_t, conflicts_with = "config")]
+    preset: Preset,
+    /// Print the list instead of running it
+    #[arg(long)]
+    print_config: bool,
+    /// Do it for so many seeds, beginning with --seed
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// Do all steps anew
+    #[arg(long)]
+    fresh: bool,
+}
+
+/// Lists that come with the program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Preset {
+    /// A quarter of an hour on two cores, on generated data
+    #[default]
+    Small,
+    /// The 561-million model of the classic generation, on public data sets
+    D20,
+}
+
+impl Preset {
+    fn text(self) -> &'static str {
+        match self {
+            Preset::Small => include_str!("small.toml"),
+            Preset::D20 => include_str!("d20.toml"),
+        }
+    }
+}
+
+/// Run the command.
+pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
+    let text = match &args.config {
+        Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
+        None => args.preset.text().to_string(),
+    };
+    if args.print_config {
+        output::text(&text)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.seeds == 0 {
+        bail!(Usage("--seeds 0: give at least 1".into()));
+    }
+    let begun = Instant::now();
+    let mut lines = Vec::new();
+    for seed in globals.seed..globals.seed + args.seeds {
+        let globals = Globals { seed, ..globals.clone() };
+        let plan = Plan::read(&text, seed).context("the list of steps")?;
+        plan.steps.iter().try_for_each(|s| crate::check_words(&s.words))?;
+        output::line(&format!("speedrun {:?}, seed {seed}: {}", plan.name, plan.sources()))?;
+        once(&plan, args, &globals)?;
+        if let Some(last) = plan.last_run() {
+            lines.push(train::report::collect(&globals.layout()?, &last)?);
+            crate::run_words(&["report".into(), "--run".into(), last], &globals)?;
+        }
+    }
+    if lines.len() > 1 {
+        spread::print(&lines)?;
+    }
+    output::line(&format!("all of it in {}", duration(begun.elapsed().as_secs_f64())))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All steps for one seed.
+fn once(plan: &Plan, args: &Args, globals: &Globals) -> anyhow::Result<()> {
+    let dir = globals.layout()?.base().join("speedruns");
+    let path = dir.join(format!("{}-{}.json", plan.name, globals.seed));
+    let mut done: Vec<String> = match args.fresh {
+        true => forget(plan, globals)?,
+        false => std::fs::read_to_string(&path)
+            .ok()
+            .and_then(|t| serde_json::from_str(&t).ok())
+            .unwrap_or_default(),
+    };
+    for (i, step) in plan.steps.iter().enumerate() {
+        let said = step.said();
+        let number = format!("[{}/{}]", i + 1, plan.steps.len());
+        // Whatever comes after a step that changed has to be done again.
+        if done.get(i) == Some(&said) {
+            output::line(&format!("{number} done: {said}"))?;
+            continue;
+        }
+        done.truncate(i);
+        output::line(&format!("{number} nanochat {said}"))?;
+        let begun = Instant::now();
+        let code = crate::run_words(&step.words, globals).with_context(|| format!("nanochat {said}"))?;
+        if code != ExitCode::SUCCESS {
+            bail!("nanochat {said} failed; the same command goes on from there");
+        }
+        output::line(&format!("{number} took {}", duration(begun.elapsed().as_secs_f64())))?;
+        done.push(said);
+        save(&dir, &path, &done)?;
+    }
+    Ok(())
+}
+
+fn save(dir: &Path, path: &Path, done: &[String]) -> anyhow::Result<()> {
+    std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+    let tmp = path.with_extension("json.writing");
+    std::fs::write(&tmp, json!(done).to_string()).with_context(|| tmp.display().to_string())?;
+    std::fs::rename(&tmp, path).with_context(|| path.display().to_string())
+}
+
+/// Delete the runs of a plan.
+fn forget(plan: &Plan, globals: &Globals) -> anyhow::Result<Vec<String>> {
+    let layout = globals.layout()?;
+    for run in plan.steps.iter().filter_map(Step::run) {
+        let dir = layout.run(&run).dir;
+        if dir.exists() {
+            std::fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
+        }
+    }
+    Ok(Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_presets_are_lists_of_commands_that_exist() {
+        for preset in [Preset::Small, Preset::D20] {
+            let plan = Plan::read(preset.text(), 7).unwrap();
+            for step in &plan.steps {
+                crate::check_words(&step.words).unwrap();
+            }
+            assert!(plan.last_run().is_some());
+        }
+        let small = Plan::read(Preset::Small.text(), 7).unwrap();
+        assert!(small.sources().contains("generated"), "{}", small.sources());
+        assert!(Plan::read(Preset::D20.text(), 7).unwrap().sources().contains("fineweb-edu"));
+    }
+}
