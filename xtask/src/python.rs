@@ -1,5 +1,5 @@
-//! A scratch Python with torch, for comparisons: one the user names, or our own in the build folder. Where there is no Python or
-//! torch cannot be installed there is nothing to compare with, which is no failure.
+//! A scratch Python with other people's packages, for comparisons: one the user names, or our own in the build folder. Where
+//! there is no Python or the packages cannot be installed there is nothing to compare with, which is no failure.
 
 use crate::tools::{succeed, works};
 use std::path::{Path, PathBuf};
@@ -10,44 +10,50 @@ fn interpreter(venv: &Path) -> PathBuf {
     if cfg!(windows) { venv.join("Scripts").join("python.exe") } else { venv.join("bin").join("python") }
 }
 
-fn has_torch(python: &Path) -> bool {
+/// For comparisons of speed.
+pub const TORCH: &[&str] = &["torch", "numpy"];
+
+fn has(python: &Path, packages: &[&str]) -> bool {
     let mut process = Process::new(python);
-    process.args(["-c", "import torch, numpy"]);
+    process.args(["-c", &format!("import {}", packages.join(", "))]);
     works(process)
 }
 
 /// The environment the user named: it must do.
-pub fn given_python(venv: &Path) -> Result<PathBuf, String> {
+pub fn given_python(venv: &Path, packages: &[&str]) -> Result<PathBuf, String> {
     let venv = std::env::current_dir().map_err(|e| e.to_string())?.join(venv);
     let python = interpreter(&venv);
-    if has_torch(&python) {
+    if has(&python, packages) {
         return Ok(python);
     }
-    Err(format!(
-        "{} has no working torch and numpy: `{} -m pip install torch numpy`",
-        venv.display(),
-        python.display()
-    ))
+    let (all, python) = (packages.join(" "), python.display());
+    Err(format!("{} has no working {all}: `{python} -m pip install {all}`", venv.display()))
 }
 
 /// Our own environment, made where it is missing. The error is why there is none.
-pub fn scratch_python(venv: &Path) -> Result<PathBuf, String> {
-    let python = interpreter(venv);
-    if has_torch(&python) {
+pub fn scratch_python(venv: &Path, packages: &[&str]) -> Result<PathBuf, String> {
+    let (python, all) = (interpreter(venv), packages.join(" "));
+    if has(&python, packages) {
         return Ok(python);
     }
-    let base = ["python3", "python"].into_iter().find(|name| {
-        let mut process = Process::new(name);
-        process.args(["-c", "import venv, ensurepip"]);
-        works(process)
-    });
-    let base = base.ok_or("there is no python3 that can make virtual environments")?;
-    println!("making {} with torch and numpy (some gigabytes; once)", venv.display());
-    succeed("making a virtual environment", Process::new(base).args(["-m", "venv"]).arg(venv))?;
+    if !python.exists() {
+        let base = ["python3", "python"].into_iter().find(|name| {
+            let mut process = Process::new(name);
+            process.args(["-c", "import venv, ensurepip"]);
+            works(process)
+        });
+        let base = base.ok_or("there is no python3 that can make virtual environments")?;
+        succeed("making a virtual environment", Process::new(base).args(["-m", "venv"]).arg(venv))?;
+    }
+    println!("installing {all} into {} (once)", venv.display());
     let mut pip = Process::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "torch", "numpy"]);
-    succeed("installing torch and numpy", &mut pip)?;
-    if has_torch(&python) { Ok(python) } else { Err("torch was installed but cannot be imported".into()) }
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
+    succeed(&format!("installing {all}"), &mut pip)?;
+    if has(&python, packages) {
+        Ok(python)
+    } else {
+        Err(format!("{all} was installed but cannot be imported"))
+    }
 }
 
 #[cfg(test)]
@@ -57,7 +63,7 @@ mod tests {
     #[test]
     fn an_environment_without_torch_is_an_error_only_if_it_was_named() {
         let missing = Path::new("no-such-environment");
-        assert!(given_python(missing).unwrap_err().contains("pip install torch numpy"));
-        assert!(!has_torch(&interpreter(missing)));
+        assert!(given_python(missing, TORCH).unwrap_err().contains("pip install torch numpy"));
+        assert!(!has(&interpreter(missing), TORCH));
     }
 }

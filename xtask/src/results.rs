@@ -7,7 +7,7 @@
 //! Read next: `benches/src/lib.rs`.
 
 use crate::command::{Command, Context, Outcome};
-use crate::python::{given_python, scratch_python};
+use crate::python::{TORCH, given_python, scratch_python};
 use crate::tools::{cargo, succeed, target_folder};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -142,8 +142,8 @@ fn emulator(context: &Context) -> Result<(), String> {
 /// Single kernels against PyTorch. That there is none is told, and no failure.
 fn torch(context: &Context, o: &Options, target: &Path, nanochat: &Path, json: &Path) -> Result<(), String> {
     let python = match &o.venv {
-        Some(venv) => given_python(venv)?,
-        None => match scratch_python(&target.join("torch-venv")) {
+        Some(venv) => given_python(venv, TORCH)?,
+        None => match scratch_python(&target.join("torch-venv"), TORCH) {
             Ok(python) => python,
             Err(why) => {
                 println!("notice: no comparison with PyTorch: {why}");

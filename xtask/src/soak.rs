@@ -1,9 +1,13 @@
 //! `cargo xtask soak NAME`: what takes too long for every change, one name per kind of endurance.
 //!
 //! `ops` repeats the property suite with ten times as many random cases, once for every set of vector instructions this
-//! machine has, in the release build: other code paths, other optimisations, rarer numbers.
+//! machine has, in the release build: other code paths, other optimisations, rarer numbers. `serve` lets a crowd loose on the
+//! server (`soak/serve.rs`).
 //!
 //! Read next: `nanochat selftest --help`, which does the work.
+
+mod crowd;
+mod serve;
 
 use crate::command::{Command, Context, Outcome};
 use crate::steps::{self, Step, Work};
@@ -13,22 +17,38 @@ use std::process::Command as Process;
 /// The row of the command table.
 pub const COMMAND: Command = Command {
     name: "soak",
-    summary: "long checks: `soak ops` is the property suite ten times over, on every SIMD level",
-    args: "ops [--seeds N]",
+    summary: "long checks: `soak ops` is the property suite ten times over, `soak serve` the server under load",
+    args: "ops [--seeds N] | serve [--seconds S]",
     help: "
     cargo xtask soak ops               10 random cases per shape, dtype and magnitude; scalar, avx2, avx512
     cargo xtask soak ops --seeds 50    more of them
+    cargo xtask soak serve             OpenAI's package, a browser, 200 clients for a minute, fuzzing
+    cargo xtask soak serve --seconds 600
 
 A level that this machine lacks runs as the best one it has, and the last line of each run says which
-that was. About ten minutes on two cores.",
+that was. About ten minutes on two cores. `serve` installs the packages openai and playwright into
+target/clients, and says so where it cannot.",
     run,
 };
 
 /// Sets of vector instructions, weakest first.
 const LEVELS: &[&str] = &["scalar", "avx2", "avx512"];
 
+/// Clients at a time.
+const STREAMS: usize = 200;
+
 fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    if let ["serve", rest @ ..] = &words[..] {
+        return Ok(match rest {
+            [] => serve::run(context, 60, STREAMS),
+            ["--seconds", n] => match n.parse::<u64>() {
+                Ok(n) if n > 0 => serve::run(context, n, STREAMS),
+                _ => Outcome::Usage(format!("--seconds {n}: give a number above 0")),
+            },
+            _ => Outcome::Usage(format!("usage: cargo xtask soak {}", COMMAND.args)),
+        });
+    }
     let seeds = match words[..] {
         ["ops"] => 10,
         ["ops", "--seeds", n] => match n.parse::<u64>() {
@@ -59,9 +79,15 @@ mod tests {
     #[test]
     fn only_known_names_and_positive_numbers_are_taken() {
         let context = Context::find().unwrap();
-        for args in
-            [&[][..], &["web"], &["ops", "--seeds"], &["ops", "--seeds", "0"], &["ops", "--seeds", "x"]]
-        {
+        for args in [
+            &[][..],
+            &["web"],
+            &["ops", "--seeds"],
+            &["ops", "--seeds", "0"],
+            &["ops", "--seeds", "x"],
+            &["serve", "now"],
+            &["serve", "--seconds", "0"],
+        ] {
             let args: Vec<String> = args.iter().map(|a| a.to_string()).collect();
             assert!(matches!(run(&context, &args), Ok(Outcome::Usage(_))), "{args:?}");
         }

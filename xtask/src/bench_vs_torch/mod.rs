@@ -10,7 +10,7 @@
 mod configurations;
 
 use crate::command::{Command, Context, Outcome};
-use crate::python::{given_python, scratch_python};
+use crate::python::{TORCH, given_python, scratch_python};
 use crate::tools::{cargo, succeed, target_folder};
 use configurations::Configuration;
 use std::path::{Path, PathBuf};
@@ -69,8 +69,8 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
     }
     let target = target_folder(&context.root);
     let python = match &options.venv {
-        Some(venv) => given_python(venv)?,
-        None => match scratch_python(&target.join("torch-venv")) {
+        Some(venv) => given_python(venv, TORCH)?,
+        None => match scratch_python(&target.join("torch-venv"), TORCH) {
             Ok(python) => python,
             Err(why) => {
                 println!("notice: no comparison with PyTorch: {why}");

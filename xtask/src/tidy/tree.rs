@@ -135,9 +135,10 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<SourceFile>) -> Result<(), 
             walk(&entry.path(), &path, files)?;
         } else if kind.is_file()
             && !skipped(&path) // the `.git` of a linked worktree is a file
-            && let Some(text) = fs::read(entry.path()).ok().and_then(|bytes| String::from_utf8(bytes).ok())
+            && let Ok(bytes) = fs::read(entry.path())
         {
-            files.push(SourceFile::new(&path, text));
+            // A picture is there, too, so that links to it resolve, but has no text to find fault with.
+            files.push(SourceFile::new(&path, String::from_utf8(bytes).unwrap_or_default()));
         }
     }
     Ok(())

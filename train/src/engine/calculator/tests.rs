@@ -79,3 +79,71 @@ fn an_error_counts_only_where_python_would_have_looked() {
     assert_eq!(use_calculator("missing if 'a'.count('b') else 7").as_deref(), Some("7"));
     assert_eq!(use_calculator("'a'.count('a') or )"), None, "syntax errors count everywhere");
 }
+
+/// How often, unless NANOCHAT_FUZZ says otherwise (`cargo xtask soak serve`).
+const EXPRESSIONS: usize = 20_000;
+
+/// Random pieces of expressions, some of them well put together. Nothing may panic, and everything must be over soon:
+/// `SLOWEST` is thousands of times what a model's expression takes.
+#[test]
+fn whatever_a_model_writes_has_a_result_or_none_and_soon() {
+    const SLOWEST: std::time::Duration = std::time::Duration::from_secs(2);
+    const PIECES: [&str; 40] = [
+        "0",
+        "1",
+        "9",
+        "12",
+        "007",
+        "1.5",
+        ".5",
+        "5.",
+        "1e9",
+        "1_000",
+        "+",
+        "-",
+        "*",
+        "/",
+        "//",
+        "%",
+        "**",
+        "(",
+        ")",
+        "()",
+        " ",
+        ",",
+        "'a'",
+        "\"bc\"",
+        "''",
+        "'strawberry'",
+        ".count(",
+        ".count('r')",
+        ".count()",
+        " or ",
+        " and ",
+        " not ",
+        " if ",
+        " else ",
+        " in ",
+        "None",
+        "True",
+        "...",
+        "x",
+        "é",
+    ];
+    let count = std::env::var("NANOCHAT_FUZZ").map_or(EXPRESSIONS, |n| n.parse().unwrap());
+    let mut rng = kernels::philox::Philox::new(17, 3);
+    let (mut expression, mut results) = (String::new(), 0);
+    for _ in 0..count {
+        expression.clear();
+        for _ in 0..1 + rng.below(12) {
+            expression.push_str(PIECES[rng.below(40) as usize]);
+        }
+        if rng.below(1000) == 0 {
+            expression = expression.repeat(1 + rng.below(200) as usize);
+        }
+        let begun = std::time::Instant::now();
+        results += usize::from(use_calculator(&expression).is_some());
+        assert!(begun.elapsed() < SLOWEST, "{expression}");
+    }
+    assert!(results > count / 50, "only {results} of {count} had a result");
+}
