@@ -98,14 +98,17 @@ pub fn evaluate(
     let mut score = TaskScore { task: task.name(), asked: 0, right: 0, baseline: task.baseline() };
     let at_once = (ASKED_AT_ONCE / options.num_samples.max(1)).max(1);
     for start in (0..n).step_by(at_once) {
-        let examples = (start..n.min(start + at_once)).map(|i| task.example(i)).collect::<Result<Vec<_>>>()?;
+        let examples =
+            (start..n.min(start + at_once)).map(|i| task.example(i)).collect::<Result<Vec<_>>>()?;
         let mut requests = Vec::with_capacity(examples.len());
         for example in &examples {
             requests.push(options.request(tokenizer.render_for_completion(&example.conversation)?));
         }
         for (i, samples) in draw(gpt, tokenizer, requests)?.iter().enumerate() {
-            let answers: Vec<String> = samples.iter().map(|s| ToolTokens::decode(tokenizer, &s.tokens)).collect();
-            let right = answers.iter().map(|a| task.is_right(&examples[i], a)).collect::<Result<Vec<bool>>>()?;
+            let answers: Vec<String> =
+                samples.iter().map(|s| ToolTokens::decode(tokenizer, &s.tokens)).collect();
+            let right =
+                answers.iter().map(|a| task.is_right(&examples[i], a)).collect::<Result<Vec<bool>>>()?;
             score.asked += 1;
             score.right += usize::from(right.contains(&true));
             if !see(&Answered { problem: start + i, answers, right }, n) {

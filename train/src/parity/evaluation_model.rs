@@ -1,7 +1,7 @@
 //! Scores of a model: bits per byte, CORE item by item, and letters.
 
 use super::evaluation::tokenizer;
-use super::input::{Tensors, model_config, json};
+use super::input::{Tensors, json, model_config};
 use super::model::load;
 use super::report::{Checked, Reporter, Stop, Tolerance, fail};
 use super::tokenizer::{same, some};
