@@ -81,6 +81,22 @@ pub enum KernelError {
         /// What is wrong and what would be right.
         what: String,
     },
+    /// This device has no kernel for the operation.
+    #[error("{op} is not supported on device {device}; use the cpu device for it")]
+    Unsupported {
+        /// Kernel name.
+        op: &'static str,
+        /// The device's name.
+        device: &'static str,
+    },
+    /// The device failed while it ran the operation.
+    #[error("{op}: {what}")]
+    Device {
+        /// Kernel name.
+        op: &'static str,
+        /// The device's words.
+        what: String,
+    },
     /// A view would reach past the end of its buffer.
     #[error(
         "a view of shape {dims:?} and strides {strides:?} at offset {offset} needs {needs} elements, the buffer has {has}"

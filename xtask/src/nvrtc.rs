@@ -11,12 +11,12 @@ use std::process::Command as Process;
 /// The row of the command table.
 pub const COMMAND: Command = Command {
     name: "nvrtc",
-    summary: "fetch NVIDIA's run-time compiler, compile the emulator's test kernels to PTX",
+    summary: "fetch NVIDIA's run-time compiler, compile the CUDA kernels to PTX",
     args: "[--fetch]",
     help: "
 Puts NVRTC 12.9 and the CUDA headers into target/nvrtc (90 MB, once), with pip. Then every
 emulator/tests/ptx/*.cu is compiled to the .ptx beside it, for compute_80; where a .compute_90.ptx lies
-beside it, that is made new, too. --fetch only fetches.
+beside it, that is made new, too; and every kernels/src/*/*.cu to kernels/ptx/. --fetch only fetches.
 
 Tests need none of this: the PTX is committed. With NVRTC there, they also check that it is fresh.
 The samples that NANOCHAT_PTX_SAMPLES names are compiled by the tests themselves.",
@@ -49,6 +49,10 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
             println!("compiled {}", output.display());
         }
     }
+    let mut compile = cargo();
+    compile.args(["run", "--quiet", "--package", "nanochat-cuda", "--example", "ptx", "--"]).arg(&library);
+    succeed("compiling the kernels", compile.current_dir(&context.root))?;
+    println!("compiled kernels/src/*/*.cu to kernels/ptx");
     Ok(Outcome::Done)
 }
 

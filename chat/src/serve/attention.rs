@@ -77,13 +77,14 @@ pub fn picture(gpt: &Gpt, wish: &Wish) -> Result<Picture, String> {
     let [Some(q), Some(k)] = eye.seen else { return Err("the model shows no queries and keys".into()) };
     let (heads, kv_heads, d) = (config.n_head, config.n_kv_head, config.head_dim());
     let (q, k) = (q.to_f64_vec(), k.to_f64_vec()); // (1, n, H, D), (1, n, Hk, D)
+    let first = config.window(wish.layer).map_or(0, |window| (n - 1).saturating_sub(window));
     let head = |h: usize| {
         let q = &q[((n - 1) * heads + h) * d..][..d];
         let score = |j: usize| {
             let k = &k[(j * kv_heads + h / (heads / kv_heads)) * d..][..d];
             q.iter().zip(k).map(|(a, b)| a * b).sum::<f64>() / (d as f64).sqrt()
         };
-        let scores: Vec<f64> = (0..n).map(score).collect();
+        let scores: Vec<f64> = (0..n).map(|j| if j < first { f64::NEG_INFINITY } else { score(j) }).collect();
         let max = scores.iter().fold(f64::NEG_INFINITY, |m, &s| m.max(s));
         let weights: Vec<f64> = scores.iter().map(|s| (s - max).exp()).collect();
         let total: f64 = weights.iter().sum();
@@ -142,6 +143,22 @@ mod tests {
                 }
             }
         }
+        let windowed = GptConfig {
+            sequence_len: 16,
+            vocab_size: 40,
+            n_layer: 2,
+            n_head: 1,
+            n_kv_head: 1,
+            n_embd: 32,
+            ..GptConfig::of(model::Family::Current)
+        };
+        let windowed = Gpt::new(windowed, 1, GptOptions::default()).unwrap();
+        let far = Wish { ids: vec![7; 30], layer: 1, position: 20 };
+        let weights = picture(&windowed, &far).unwrap().heads.remove(0);
+        assert!(
+            weights[..4].iter().all(|&w| w == 0.0) && weights[4..].iter().all(|&w| w > 0.0),
+            "{weights:?}"
+        );
         for (wish, hint) in [
             (Wish { ids: ids.clone(), layer: 2, position: 0 }, "layer 2"),
             (Wish { ids: ids.clone(), layer: 0, position: 12 }, "12 tokens"),

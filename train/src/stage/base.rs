@@ -28,7 +28,7 @@ pub struct BaseOptions {
     /// Where the learning rate ends, as a share of its peak.
     pub final_lr_frac: f64,
     /// Of the current generation, whose schedules differ.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<CurrentOptions>,
     /// Tokens validated per evaluation.
     pub eval_tokens: usize,

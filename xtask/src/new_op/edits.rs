@@ -6,6 +6,14 @@ pub fn into_ops_macro(text: &str, name: &str, type_name: &str) -> Result<String,
     before_end(text, "ops! {", "}", &format!("    {name}: {type_name},\n"))
 }
 
+/// Adds the methods of the operation's trait at the end of the list `unsupported! { … }` of what has no CUDA kernel.
+pub fn into_unsupported(text: &str, name: &str, type_name: &str, gradient: bool) -> Result<String, String> {
+    let backward = format!("        {name}_bwd(View, View, ViewMut, bool);\n");
+    let methods = format!("        {name}_fwd(View, ViewMut);\n{}", if gradient { &backward } else { "" });
+    let added = format!("    kernels::{name}::{type_name} {{\n{methods}    }}\n");
+    before_end(text, "unsupported! {", "}", &added)
+}
+
 /// Adds `    &name::NAME,` at the end of the list `OPS`.
 pub fn into_ops_list(text: &str, name: &str, constant: &str) -> Result<String, String> {
     before_end(text, "pub static OPS: &[&OpInfo] = &[", "];", &format!("    &{name}::{constant},\n"))

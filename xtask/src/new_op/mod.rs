@@ -27,7 +27,7 @@ pub const COMMAND: Command = Command {
 Makes an elementwise example operation called NAME (snake_case) in all the places an operation has:
 
     1  kernels/src/NAME/            definition, fast version, arguments, registry entry
-    2  kernels/src/lib.rs           a line in ops!
+    2  kernels/src/lib.rs           a line in ops!, and in cuda/ the note that it has no kernel there yet
     3  tensor/src/ops/              a method on Tensor
     4  autograd/src/ops/NAME.rs     the gradient
     5  checks/src/registry/NAME.rs  the entry in OPS

@@ -48,6 +48,9 @@ pub fn plan(tree: &Tree, name: &str, gradient: bool) -> Result<Vec<Change>, Stri
         Ok::<(), String>(())
     };
     edit(2, "kernels/src/lib.rs", &|text| edits::into_ops_macro(text, name, &names::camel(name)))?;
+    edit(2, "cuda/src/ops/unsupported.rs", &|text| {
+        edits::into_unsupported(text, name, &names::camel(name), gradient)
+    })?;
     let method = template::fill(template::TENSOR_METHOD, name, gradient);
     edit(3, METHODS, &|text| edits::into_impl_tensor(text, &method))?;
     if gradient {
@@ -108,6 +111,7 @@ mod tests {
             (1, "kernels/src/soft_clip/reference.rs"),
             (1, "kernels/src/soft_clip/cpu.rs"),
             (2, "kernels/src/lib.rs"),
+            (2, "cuda/src/ops/unsupported.rs"),
             (3, "tensor/src/ops/elementwise.rs"),
             (4, "autograd/src/ops/soft_clip.rs"),
             (4, "autograd/src/ops/mod.rs"),

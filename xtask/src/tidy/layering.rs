@@ -13,6 +13,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("emulator", &[]),
     ("emulator-libcuda", &["emulator"]),
     ("kernels", &["emulator"]),
+    ("cuda", &["emulator", "kernels"]),
     ("tensor", &["kernels"]),
     ("autograd", &["kernels", "tensor"]),
     ("checks", &["kernels", "tensor", "autograd"]),

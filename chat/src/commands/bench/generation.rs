@@ -5,7 +5,7 @@ use super::decode::Args;
 use crate::globals::Globals;
 use kernels::philox::Philox;
 use model::generate::{Sampler, Sampling};
-use model::{Gpt, KvCache, init};
+use model::{Gpt, GptConfig, KvCache, Quantize, init};
 use std::time::Instant;
 use tensor::Tensor;
 
@@ -15,6 +15,19 @@ const STREAM: u64 = 0xDE_C0;
 const STD: f64 = 0.02;
 /// Tokens are drawn from so many of the most likely, at temperature 1.
 const TOP_K: usize = 50;
+
+/// A model with random weights everywhere, prepared for drawing tokens.
+pub fn random_model(config: GptConfig, quantize: Option<Quantize>, globals: &Globals) -> anyhow::Result<Gpt> {
+    let options = globals.gpt_options();
+    let mut weights = init::weights(&config, globals.seed, options.device)?;
+    for (stream, (name, weight)) in weights.iter_mut().enumerate() {
+        let dims = weight.dims().to_vec();
+        if init::start(&config, name, &dims) == init::Start::Normal(0.0) {
+            *weight = init::normal(globals.seed, stream as u64, STD, &dims, options.device)?;
+        }
+    }
+    Ok(Gpt::from_weights(config, weights, options)?.for_inference(quantize)?)
+}
 
 /// A model in the middle of a text.
 pub struct Generation {
@@ -35,15 +48,7 @@ impl Generation {
     /// A model and a random prompt; nothing is timed yet.
     pub fn new(args: &Args, globals: &Globals) -> anyhow::Result<Generation> {
         let config = args.shape.config(args.prompt + args.new_tokens)?;
-        let options = globals.gpt_options();
-        let mut weights = init::weights(&config, globals.seed, options.device)?;
-        for (stream, (name, weight)) in weights.iter_mut().enumerate() {
-            let dims = weight.dims().to_vec();
-            if init::start(&config, name, &dims) == init::Start::Normal(0.0) {
-                *weight = init::normal(globals.seed, stream as u64, STD, &dims, options.device)?;
-            }
-        }
-        let gpt = Gpt::from_weights(config, weights, options)?.for_inference(args.weights.quantize())?;
+        let gpt = random_model(config, args.weights.quantize(), globals)?;
         let mut tokens = Philox::new(globals.seed, STREAM);
         let vocab = u32::try_from(gpt.config().vocab_size).unwrap_or(u32::MAX);
         let prompt = (0..args.prompt).map(|_| tokens.below(vocab) as i32).collect();

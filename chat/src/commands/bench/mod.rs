@@ -1,8 +1,10 @@
 //! `nanochat bench`: how fast is this machine with this program?
 //!
-//! Whole training steps, reading a prompt and drawing tokens, and every kernel by itself under the roof of this machine.
-//! Comparisons with other people's software are in `benches/`.
+//! Whole training steps, reading a prompt and drawing tokens, many people at a time, and every kernel by itself under
+//! the roof of this machine. Comparisons with other people's software are in `benches/`.
 
+mod chart;
+mod clients;
 mod decode;
 mod facts;
 mod generation;
@@ -10,6 +12,7 @@ mod kernel;
 mod kernel_table;
 mod load;
 mod serve;
+mod server;
 mod steps;
 mod train;
 
@@ -25,6 +28,8 @@ pub enum Command {
     Train(Box<train::Args>),
     /// Time reading a prompt and drawing tokens after it, with random weights
     Decode(Box<decode::Args>),
+    /// Time the engine and the server for one and for many requests at a time, with random weights
+    Serve(Box<server::Args>),
 }
 
 /// Run one.
@@ -33,5 +38,6 @@ pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
         Command::Kernels(args) => kernel::run(args, globals),
         Command::Train(args) => train::run(args, globals),
         Command::Decode(args) => decode::run(args, globals),
+        Command::Serve(args) => server::run(args, globals),
     }
 }

@@ -1,0 +1,162 @@
+//! One call of an operation: its arguments copied to the device, a launch, its outputs copied back.
+
+use crate::bundle::Bundled;
+use crate::driver::{Driver, DriverError, Launch, Value};
+use crate::{Cuda, signature};
+use kernels::check::host;
+use kernels::{Bf16, DType, KernelError, Layout, Result, View, ViewMut};
+
+/// An argument on the device.
+#[derive(Clone, Copy)]
+pub struct Operand {
+    base: u64,
+    bytes: u64,
+    /// Its elements' type.
+    pub dtype: DType,
+    /// Its layout; the offset is in the address already.
+    pub layout: Layout,
+    traffic: f64,
+}
+
+impl Operand {
+    /// The address of its first element.
+    pub fn address(&self) -> Value {
+        Value::Address(self.first())
+    }
+    fn first(&self) -> u64 {
+        self.base + (self.layout.offset() * self.dtype.size()) as u64
+    }
+    /// All axes but the last `dropped`, as the kernels' `Strided`.
+    pub fn strided(&self, dropped: usize) -> Value {
+        let rank = self.layout.rank().saturating_sub(dropped);
+        let (mut dims, mut strides) = ([1_u32; 6], [0_u64; 5]);
+        for axis in 0..rank {
+            // lengths that do not fit were refused by `count`
+            dims[5 - rank + axis] = self.layout.dims()[axis] as u32;
+            strides[5 - rank + axis] = self.layout.strides()[axis] as u64;
+        }
+        let dims = dims.iter().flat_map(|d| d.to_le_bytes());
+        Value::Bytes(dims.chain(strides.iter().flat_map(|s| s.to_le_bytes())).collect())
+    }
+    /// Contiguous, from a 16-byte boundary on.
+    pub fn is_packed(&self) -> bool {
+        self.layout.is_contiguous() && self.first().is_multiple_of(16)
+    }
+    /// Does every row begin on a 16-byte boundary and have a whole number of packs?
+    pub fn has_packed_rows(&self) -> bool {
+        let Some((last, leading)) = self.layout.dims().split_last() else { return false };
+        let whole = |elements: usize| (elements * self.dtype.size()).is_multiple_of(16);
+        let steps = leading.iter().zip(self.layout.strides()).all(|(&d, &s)| d == 1 || whole(s));
+        steps && whole(*last) && self.first().is_multiple_of(16)
+    }
+}
+
+/// What is allocated for the call; freed with it.
+pub struct Call<'d, D: Driver> {
+    gpu: &'d Cuda<D>,
+    op: &'static str,
+    operands: Vec<Operand>,
+}
+
+impl<D: Driver> Cuda<D> {
+    pub(crate) fn call(&self, op: &'static str) -> Call<'_, D> {
+        Call { gpu: self, op, operands: Vec::new() }
+    }
+    /// The refusal of an operation, or of a case of it, that has no kernel.
+    pub(crate) fn unsupported<T>(&self, op: &'static str) -> Result<T> {
+        Err(KernelError::Unsupported { op, device: self.driver().name() })
+    }
+}
+
+/// The name of a dtype in the kernels' names.
+pub fn suffix(dtype: DType) -> &'static str {
+    if dtype == DType::Bf16 { "bf16" } else { "f32" }
+}
+
+/// A number of elements as the kernels count them.
+pub fn count(op: &'static str, elements: usize) -> Result<u32> {
+    // one block beyond the last element must be countable too
+    u32::try_from(elements).ok().filter(|n| *n <= u32::MAX - 1024).ok_or_else(|| KernelError::Parameter {
+        op,
+        what: format!("{elements} elements are more than one launch counts; split the call"),
+    })
+}
+
+impl<D: Driver> Call<'_, D> {
+    fn failed(&self, error: DriverError) -> KernelError {
+        KernelError::Device { op: self.op, what: error.to_string() }
+    }
+    /// Copies an argument to the device, from its buffer's beginning to its own last element.
+    pub fn place(&mut self, arg: &'static str, x: &View<'_>) -> Result<Operand> {
+        count(self.op, x.numel())?;
+        let data: Vec<u8> = match x.dtype() {
+            DType::F32 => bytes(host(self.op, arg, x.base::<f32>())?, |v| v.to_le_bytes()),
+            DType::Bf16 => bytes(host(self.op, arg, x.base::<Bf16>())?, |v| v.0.to_le_bytes()),
+            DType::I32 => bytes(host(self.op, arg, x.base::<i32>())?, |v| v.to_le_bytes()),
+            _ => return self.gpu.unsupported(self.op),
+        };
+        let length = data.len() as u64;
+        let driver = &self.gpu.driver;
+        let base = self.gpu.pool.alloc(driver, length).map_err(|e| self.failed(e))?;
+        let (dtype, layout) = (x.dtype(), *x.layout());
+        let operand = Operand { base, bytes: length, dtype, layout, traffic: x.traffic() };
+        self.operands.push(operand);
+        if length > 0 {
+            driver.upload(base, &data).map_err(|e| self.failed(e))?;
+        }
+        Ok(operand)
+    }
+    /// Runs `kernel` with one thread for each of `threads`, 256 to a block.
+    pub fn launch(&self, module: &'static Bundled, kernel: &str, threads: u32, args: &[Value]) -> Result<()> {
+        self.launch_blocks(module, kernel, (threads.div_ceil(256), 256, 0), args)
+    }
+    /// Runs `kernel` with so many blocks, threads in each, and bytes of shared memory in each.
+    pub fn launch_blocks(
+        &self,
+        module: &'static Bundled,
+        kernel: &str,
+        (grid, block, shared_bytes): (u32, u32, u32),
+        args: &[Value],
+    ) -> Result<()> {
+        let moved = self.operands.iter().map(|o| o.traffic).sum();
+        let launch = Launch { module, kernel, grid, block, shared_bytes, args, bytes: moved };
+        signature::check(&launch).map_err(|e| self.failed(e))?;
+        if grid == 0 {
+            return Ok(());
+        }
+        self.gpu.driver.launch(&launch).map_err(|e| self.failed(e))
+    }
+    /// Copies an output back. Memory between its elements is as it was copied there.
+    pub fn fetch(&self, arg: &'static str, y: &Operand, out: &mut ViewMut<'_>) -> Result<()> {
+        if y.bytes == 0 {
+            return Ok(());
+        }
+        let data = self.gpu.driver.download(y.base, y.bytes).map_err(|e| self.failed(e))?;
+        let Some(data) = data else { return Ok(()) };
+        if y.dtype == DType::Bf16 {
+            let out = host(self.op, arg, out.base_mut::<Bf16>())?;
+            for (out, bytes) in out.iter_mut().zip(data.as_chunks::<2>().0) {
+                *out = Bf16(u16::from_le_bytes(*bytes));
+            }
+        } else {
+            let out = host(self.op, arg, out.base_mut::<f32>())?;
+            for (out, bytes) in out.iter_mut().zip(data.as_chunks::<4>().0) {
+                *out = f32::from_le_bytes(*bytes);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<D: Driver> Drop for Call<'_, D> {
+    fn drop(&mut self) {
+        for operand in &self.operands {
+            // nothing can be done about memory that the driver does not take back
+            let _ = self.gpu.pool.free(&self.gpu.driver, operand.base, operand.bytes);
+        }
+    }
+}
+
+fn bytes<T: Copy, const N: usize>(data: &[T], of: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+    data.iter().flat_map(|v| of(*v)).collect()
+}

@@ -1,0 +1,101 @@
+//! The driver that is the emulator: the committed PTX runs on the CPU, every checker on. The only file that calls it.
+
+use crate::driver::{Driver, DriverError, Launch, Value};
+use emulator::{Arg, Buffer, Config, Counters, Device, Module, Options};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A GPU in software.
+pub struct Emulated {
+    state: Mutex<State>,
+    options: Options,
+}
+
+struct State {
+    device: Device,
+    modules: HashMap<&'static str, Arc<Module>>,
+    counters: Option<Counters>,
+}
+
+impl Emulated {
+    /// With `options`: checks, order, perturbation.
+    pub fn new(options: Options) -> Emulated {
+        let state = State { device: Device::new(Config::default()), modules: HashMap::new(), counters: None };
+        Emulated { state: Mutex::new(state), options }
+    }
+    /// The counters of the latest launch, if there was one.
+    pub fn counters(&self) -> Option<Counters> {
+        self.state().counters.clone()
+    }
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Emulated {
+    fn default() -> Emulated {
+        Emulated::new(Options::default())
+    }
+}
+
+fn memory(error: emulator::MemoryError) -> DriverError {
+    DriverError::Memory(error.to_string())
+}
+
+impl Driver for Emulated {
+    fn name(&self) -> &'static str {
+        "emulated"
+    }
+    fn alloc(&self, bytes: u64) -> Result<u64, DriverError> {
+        self.state().device.alloc(bytes).map(|buffer| buffer.address).map_err(memory)
+    }
+    fn free(&self, address: u64, bytes: u64) -> Result<(), DriverError> {
+        self.state().device.free(Buffer { address, bytes }).map_err(memory)
+    }
+    fn may_reuse(&self) -> bool {
+        false
+    }
+    fn upload(&self, address: u64, data: &[u8]) -> Result<(), DriverError> {
+        let buffer = Buffer { address, bytes: data.len() as u64 };
+        self.state().device.write(buffer, 0, data).map_err(memory)
+    }
+    fn download(&self, address: u64, bytes: u64) -> Result<Option<Vec<u8>>, DriverError> {
+        self.state().device.download(Buffer { address, bytes }).map(Some).map_err(memory)
+    }
+    fn launch(&self, launch: &Launch<'_>) -> Result<(), DriverError> {
+        let mut state = self.state();
+        let module = match state.modules.get(launch.module.name) {
+            Some(module) => module.clone(),
+            None => {
+                let module = Module::load(launch.module.ptx, launch.module.name);
+                let module = Arc::new(module.map_err(|e| DriverError::Load(e.to_string()))?);
+                state.modules.insert(launch.module.name, module.clone());
+                module
+            }
+        };
+        let args: Vec<Arg> = launch.args.iter().map(argument).collect();
+        let (grid, block) = ([launch.grid, 1, 1], [launch.block, 1, 1]);
+        let request = emulator::Launch {
+            grid,
+            block,
+            shared_bytes: u64::from(launch.shared_bytes),
+            options: self.options,
+            ..emulator::Launch::of(&module, launch.kernel, &args)
+        };
+        let report = state
+            .device
+            .launch(&request)
+            .map_err(|fault| DriverError::Launch { kernel: launch.kernel.into(), what: fault.to_string() })?;
+        state.counters = Some(report.counters);
+        Ok(())
+    }
+}
+
+fn argument(value: &Value) -> Arg {
+    match value {
+        Value::Address(address) => (*address).into(),
+        Value::U32(value) => (*value).into(),
+        Value::F32(value) => (*value).into(),
+        Value::Bytes(bytes) => Arg::raw(bytes),
+    }
+}

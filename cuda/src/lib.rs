@@ -1,0 +1,46 @@
+//! The kernels in CUDA C++ as a backend, over one thin driver.
+//!
+//! [`Cuda`] implements the operations of `kernels` by launching the kernels of `kernels/src/<op>/<op>.cu`. Below it is a
+//! [`Driver`]: [`Emulated`] runs their PTX on the emulator with every checker on, [`DryRun`] only records what would have run.
+//! The code above the driver is the same for both. An operation without a CUDA kernel is refused with
+//! `KernelError::Unsupported`, never computed elsewhere.
+//!
+//! Arguments in host memory are copied to the device and back around each call. Reading order: `driver.rs`, `call.rs`,
+//! `ops/rms_norm.rs`, then the `.cu` file beside the CPU version.
+
+pub mod bundle;
+mod call;
+mod driver;
+mod dry_run;
+mod emulated;
+mod ops;
+mod pool;
+mod signature;
+
+pub use driver::{Driver, DriverError, Launch, Value};
+pub use dry_run::{DryRun, Recorded};
+pub use emulated::Emulated;
+pub use pool::Statistics;
+
+use pool::Pool;
+
+/// The CUDA backend over a driver.
+pub struct Cuda<D: Driver> {
+    driver: D,
+    pool: Pool,
+}
+
+impl<D: Driver> Cuda<D> {
+    /// Over `driver`.
+    pub fn new(driver: D) -> Cuda<D> {
+        Cuda { driver, pool: Pool::default() }
+    }
+    /// The driver.
+    pub fn driver(&self) -> &D {
+        &self.driver
+    }
+    /// What the allocator did so far.
+    pub fn statistics(&self) -> Statistics {
+        self.pool.statistics()
+    }
+}

@@ -1,0 +1,65 @@
+//! Elementwise launches: packs of 16 bytes where all arguments are contiguous and aligned, a thread per element elsewhere.
+
+use crate::Cuda;
+use crate::bundle::Bundled;
+use crate::call::count;
+use crate::driver::{Driver, Value};
+use kernels::{Result, View, ViewMut};
+
+/// Threads for `n` elements in packs of `pack`, and the rest one by one.
+pub fn threads(n: u32, pack: u32) -> u32 {
+    n / pack + n % pack
+}
+
+impl<D: Driver> Cuda<D> {
+    /// `y = f(x)` by the kernels that `MAP(kernel, …)` made.
+    pub(super) fn map(
+        &self,
+        op: &'static str,
+        module: &'static Bundled,
+        kernel: &str,
+        x: &View<'_>,
+        y: &mut ViewMut<'_>,
+    ) -> Result<()> {
+        let (mut call, n) = (self.call(op), count(op, x.numel())?);
+        let (a, out) = (call.place("x", x)?, call.place("y", &y.as_view())?);
+        let mut args = vec![a.address(), out.address()];
+        if a.is_packed() && out.is_packed() {
+            let pack = 16 / a.dtype.size().max(out.dtype.size()) as u32;
+            args.push(Value::U32(n));
+            call.launch(module, &format!("{kernel}_packs"), threads(n, pack), &args)?;
+        } else {
+            args.extend([a.strided(0), out.strided(0), Value::U32(n)]);
+            call.launch(module, &format!("{kernel}_strided"), n, &args)?;
+        }
+        call.fetch("y", &out, y)
+    }
+
+    /// `y = f(a, b)`, or `y += f(a, b)`, by the kernels that `ZIP(kernel, …)` made; `choice` is their `op`.
+    pub(super) fn zip(
+        &self,
+        op: &'static str,
+        (module, kernel): (&'static Bundled, &str),
+        [a, b]: [(&'static str, &View<'_>); 2],
+        y: (&'static str, &mut ViewMut<'_>),
+        accumulate: bool,
+        choice: u32,
+    ) -> Result<()> {
+        let (mut call, n) = (self.call(op), count(op, a.1.numel())?);
+        let (left, right) = (call.place(a.0, a.1)?, call.place(b.0, b.1)?);
+        let out = call.place(y.0, &y.1.as_view())?;
+        let all = [left, right, out];
+        let mut args: Vec<Value> = all.iter().map(|o| o.address()).collect();
+        let rest = [Value::U32(n), Value::U32(accumulate.into()), Value::U32(choice)];
+        if all.iter().all(|o| o.is_packed()) {
+            args.extend(rest);
+            let pack = 16 / out.dtype.size() as u32;
+            call.launch(module, &format!("{kernel}_packs"), threads(n, pack), &args)?;
+        } else {
+            args.extend(all.iter().map(|o| o.strided(0)));
+            args.extend(rest);
+            call.launch(module, &format!("{kernel}_strided"), n, &args)?;
+        }
+        call.fetch(y.0, &out, y.1)
+    }
+}
