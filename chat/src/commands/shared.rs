@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use tokenizer::Tokenizer;
 use train::checkpoint::{self, State};
+use train::data::ahead::Ahead;
 use train::data::best_fit::{self, BestFit};
 use train::data::flat::{FlatStream, Step};
 use train::data::shards::{Documents, Listed, Shards, Split};
@@ -280,6 +281,7 @@ pub fn document_loaders(
             _ => Box::new(FlatStream::new(source, Step::Tokens)),
         }
     };
+    let ahead = |loader| Box::new(Ahead::new(loader)) as Box<dyn Loader>;
     let name = if loader == LoaderArg::BestFit { "best-fit" } else { "flat" };
     let source = |documents| Source::new(documents, tokenizer, Rank::default(), TOKENIZER_BATCH);
     let validation = match sharded {
@@ -293,7 +295,7 @@ pub fn document_loaders(
             if documents.is_empty() { None } else { Some(make(source(listed)?)) }
         }
     };
-    Ok((make(source(train)?), validation, Some(name)))
+    Ok((ahead(make(source(train)?)), validation, Some(name)))
 }
 
 /// A stream of the held-out documents, if there are any.

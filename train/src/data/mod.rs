@@ -3,9 +3,10 @@
 //! [`documents`] reads and writes document files, [`parquet`] and [`shards`] read the shards that publishers distribute,
 //! [`source`] walks through them. Loaders of documents: [`stream`] and [`flat`] (one long stream), [`best_fit`] (rows that begin
 //! with a document). Loaders of conversations: [`conversations`] and [`padded`] (a row each), [`packer`] (several in a row),
-//! [`talk_stream`] (one long stream). A loader's position is plain data, saved with every checkpoint, so a resumed run
+//! [`talk_stream`] (one long stream). [`ahead`] lets a loader work while a step computes. A loader's position is plain data, saved with every checkpoint, so a resumed run
 //! continues with the very next token.
 
+pub mod ahead;
 pub mod batch;
 pub mod best_fit;
 pub mod conversations;

@@ -97,7 +97,7 @@ impl Task for HumanEval {
     }
     fn is_right(&self, example: &Example, answer: &str) -> Result<bool> {
         let Some(runner) = &self.runner else {
-            let why = "HumanEval runs programs that the model writes; allow it with --run-code, or leave the task out with -a";
+            let why = "HumanEval is judged by running what the model writes, and nothing here runs foreign programs unless a runner is given; leave the task out with -a";
             return Err(TrainError::Config(why.into()));
         };
         let Some(Row { prompt, test, entry_point, .. }) = self.row_of(example) else { return Ok(false) };
@@ -139,7 +139,7 @@ mod tests {
         let open = |runner| HumanEval::from_file(&path, runner).unwrap();
         let task = open(None);
         let example = task.example(0).unwrap();
-        assert!(task.is_right(&example, "x").unwrap_err().to_string().contains("--run-code"));
+        assert!(task.is_right(&example, "x").unwrap_err().to_string().contains("leave the task out"));
         assert!(open(Some(Arc::new(Says(true)))).is_right(&example, "x").unwrap());
         assert!(!open(Some(Arc::new(Says(false)))).is_right(&example, "x").unwrap());
     }

@@ -76,7 +76,7 @@ pub fn run(args: &ChatArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
     let mut left_out = Vec::new();
     for name in names {
         if name == "HumanEval" && args.task_name.is_none() {
-            left_out.push("HumanEval (it runs programs that the model writes)");
+            left_out.push("HumanEval (nothing here runs programs that a model writes)");
             continue;
         }
         let task = suite::open(&name, &dir, None)?;
