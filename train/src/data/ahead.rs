@@ -36,7 +36,13 @@ impl Ahead {
     /// Let `loader` work ahead from the first batch that is asked for.
     pub fn new(loader: Box<dyn Loader>) -> Ahead {
         let (position, epochs) = (loader.position(), loader.epochs_done());
-        Ahead { tokens_per_epoch: loader.tokens_per_epoch(), idle: Some(loader), worker: None, position, epochs }
+        Ahead {
+            tokens_per_epoch: loader.tokens_per_epoch(),
+            idle: Some(loader),
+            worker: None,
+            position,
+            epochs,
+        }
     }
     /// End the work and have the loader back. It has run ahead, so it has to be sought.
     fn stop(&mut self) -> Result<&mut Box<dyn Loader>> {
@@ -140,7 +146,11 @@ mod tests {
         impl Loader for Failing {
             fn rows(&mut self, b: usize, t: usize) -> Result<Rows> {
                 self.0 += 1;
-                if self.0 > 2 { Err(TrainError::Config("gone".into())) } else { Ok(Rows { b, t, ..Rows::default() }) }
+                if self.0 > 2 {
+                    Err(TrainError::Config("gone".into()))
+                } else {
+                    Ok(Rows { b, t, ..Rows::default() })
+                }
             }
             fn position(&self) -> Value {
                 self.0.into()

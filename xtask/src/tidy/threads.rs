@@ -7,7 +7,8 @@ use super::manifest::dependencies;
 use super::tree::{Finding, Tree};
 
 /// The rule in one line.
-pub const RULE: &str = "only kernels/src/par.rs and train/src/data/ahead.rs start threads; only the tokenizer names rayon";
+pub const RULE: &str =
+    "only kernels/src/par.rs and train/src/data/ahead.rs start threads; only the tokenizer names rayon";
 
 /// What starts threads.
 const STARTERS: [&str; 2] = ["thread::spawn", "thread::Builder"];
@@ -18,7 +19,9 @@ const ENGINE: [&str; 6] = ["kernels/", "tensor/", "autograd/", "model/", "checks
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     let par = |path: &str| {
-        path == "kernels/src/par.rs" || path.starts_with("kernels/src/par/") || path == "train/src/data/ahead.rs"
+        path == "kernels/src/par.rs"
+            || path.starts_with("kernels/src/par/")
+            || path == "train/src/data/ahead.rs"
     };
     for file in tree.rust().filter(|f| !f.path.starts_with("tokenizer/")) {
         for line in lines_with(&file.code, "rayon") {
