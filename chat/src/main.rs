@@ -10,7 +10,7 @@ mod profile;
 mod serve;
 
 use clap::{Parser, Subcommand};
-use globals::Globals;
+use globals::{DeviceArg, Globals, Usage};
 use std::process::ExitCode;
 
 /// Train, evaluate and talk to a small language model, on an engine written from scratch.
@@ -65,6 +65,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse(); // exits with 2 on bad usage
     let run = || -> anyhow::Result<ExitCode> {
         cli.globals.apply()?;
+        if cli.globals.device == DeviceArg::Emulated && !matches!(cli.command, Command::Selftest(_)) {
+            let what = "--device emulated: models do not run on the emulator yet; `nanochat selftest` checks kernels there";
+            return Err(Usage(what.into()).into());
+        }
         let profiled = profile::begin(&cli.globals);
         let result = match &cli.command {
             Command::Demo(args) => commands::demo::run(args, &cli.globals),
