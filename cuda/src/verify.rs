@@ -9,7 +9,7 @@ const WITHOUT: &[&str] = &["newton_schulz"];
 
 /// Has CUDA the kernel of this name, of the operation in folder `kernels/src/<folder>/`?
 pub fn has_kernel(folder: &str, name: &str) -> bool {
-    bundle::ALL.iter().any(|bundled| bundled.name == folder) && !WITHOUT.contains(&name)
+    bundle::ALL.iter().any(|bundled| bundled.folder == folder) && !WITHOUT.contains(&name)
 }
 
 /// Checks one kernel; `on_result` hears of every check but the refused ones, whose number is returned: cases that the kernel

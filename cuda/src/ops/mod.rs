@@ -1,5 +1,6 @@
 //! The launches of each operation: arguments, grid, kernel.
 
+mod attention;
 mod elementwise;
 mod embedding;
 mod function;

@@ -3,7 +3,7 @@
 use crate::Cuda;
 use crate::driver::Driver;
 use kernels::arg_reduce::{ArgOp, ArgReduce};
-use kernels::attention::{Attention, AttentionParams};
+use kernels::attention::AttentionParams;
 use kernels::channel_gate::ChannelGate;
 use kernels::compare::{Compare, CompareOp};
 use kernels::cumsum::CumSum;
@@ -81,10 +81,6 @@ unsupported! {
     Mix {
         mix_fwd(View, View, View, View, ViewMut);
         mix_bwd_scalar(View, View, ViewMut, bool);
-    }
-    Attention {
-        attention_fwd(View, View, View, AttentionParams, ViewMut, ViewMut);
-        attention_bwd([View; 6], AttentionParams, [ViewMut; 3], bool);
     }
     PagedAttention {
         kv_append(View, View, View, ViewMut);
