@@ -36,7 +36,8 @@ impl Plan {
             *to = count(op, *from)?;
         }
         if dims[3] > 256 {
-            let what = format!("heads of {} are too large for the CUDA kernels, which take up to 256", dims[3]);
+            let what =
+                format!("heads of {} are too large for the CUDA kernels, which take up to 256", dims[3]);
             return Err(KernelError::Parameter { op, what });
         }
         let group = dims[2] / count(op, k.dims()[2])?.max(1);
@@ -96,8 +97,12 @@ impl<D: Driver> Attention for Cuda<D> {
         const OP: &str = "attention_fwd";
         let plan = Plan::new(OP, &q, &k, p)?;
         let mut call = self.call(OP);
-        let all =
-            [call.place("q", &q)?, call.place("k", &k)?, call.place("v", &v)?, call.place("o", &o.as_view())?];
+        let all = [
+            call.place("q", &q)?,
+            call.place("k", &k)?,
+            call.place("v", &v)?,
+            call.place("o", &o.as_view())?,
+        ];
         let stats = call.place("lse", &lse.as_view())?;
         let mut args = addresses(&all);
         args.push(stats.address());
