@@ -18,10 +18,10 @@ mod pool;
 mod signature;
 mod verify;
 
-pub use ops::Rung;
 pub use driver::{Driver, DriverError, Launch, Value};
 pub use dry_run::{DryRun, Recorded};
 pub use emulated::Emulated;
+pub use ops::Rung;
 pub use pool::Statistics;
 pub use verify::{has_kernel, verify};
 

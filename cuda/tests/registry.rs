@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test may stop, and says what it leaves out
 
 use cuda::{Cuda, DryRun, Emulated, Rung, bundle, has_kernel, verify};
-use emulator::{Module, Options};
 use emulator::nvrtc::{Nvrtc, header};
+use emulator::{Module, Options};
 use kernels::verify::Budget;
 use kernels::{Bf16, DType, Layout, View, ViewMut, matmul, relu_squared, rms_norm};
 use std::path::Path;

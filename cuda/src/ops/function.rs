@@ -82,11 +82,8 @@ impl<D: Driver> Muon for Cuda<D> {
     fn muon_momentum(&self, mut buf: ViewMut, g: View, mut u: ViewMut, momentum: f64) -> Result<()> {
         const OP: &str = "muon_momentum";
         let (mut call, n) = (self.call(OP), count(OP, g.numel())?);
-        let arrays = [
-            call.place("buf", &buf.as_view())?,
-            call.place("g", &g)?,
-            call.place("u", &u.as_view())?,
-        ];
+        let arrays =
+            [call.place("buf", &buf.as_view())?, call.place("g", &g)?, call.place("u", &u.as_view())?];
         let mut args: Vec<Value> = arrays.iter().map(|o| o.address()).collect();
         let factors = [momentum as f32, (1.0 - momentum) as f32];
         args.push(Value::Bytes(factors.into_iter().flat_map(f32::to_le_bytes).collect()));

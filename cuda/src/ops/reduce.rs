@@ -33,7 +33,9 @@ fn shape(results: u32, terms: u32, chunk: u32, chunks: u32, (width, columns): (u
 fn dense_rows(rows: u32, n: u32) -> [Value; 2] {
     let strided = |length: u32, step: u32| {
         let dims = [1, 1, 1, 1, length, 0].into_iter().flat_map(u32::to_le_bytes);
-        Value::Bytes(dims.chain([0, 0, 0, 0, step].map(u64::from).into_iter().flat_map(u64::to_le_bytes)).collect())
+        Value::Bytes(
+            dims.chain([0, 0, 0, 0, step].map(u64::from).into_iter().flat_map(u64::to_le_bytes)).collect(),
+        )
     };
     [strided(rows, n), strided(n, 1)]
 }

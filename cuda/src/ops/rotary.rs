@@ -10,7 +10,12 @@ use kernels::rope_norm::{RopeNorm, Rotation};
 use kernels::{Result, View, ViewMut};
 
 /// Positions and tables on the device.
-fn tables<D: Driver>(call: &mut Call<'_, D>, positions: &View, cos: &View, sin: &View) -> Result<[Operand; 3]> {
+fn tables<D: Driver>(
+    call: &mut Call<'_, D>,
+    positions: &View,
+    cos: &View,
+    sin: &View,
+) -> Result<[Operand; 3]> {
     Ok([call.place("positions", positions)?, call.place("cos", cos)?, call.place("sin", sin)?])
 }
 
@@ -61,7 +66,14 @@ impl<D: Driver> RopeNorm for Cuda<D> {
         let (ys, rs) = (call.place("y", &y.as_view())?, call.place("rstd", &rstd.as_view())?);
         let (blocks, keep) = shape(vectors, d, 1);
         let mut args: Vec<Value> = [xs, ps, cs, ss, ys, rs].iter().map(|o| o.address()).collect();
-        args.extend([xs.strided(1), ps.strided(0), cs.strided(1), ss.strided(1), ys.strided(1), rs.strided(0)]);
+        args.extend([
+            xs.strided(1),
+            ps.strided(0),
+            cs.strided(1),
+            ss.strided(1),
+            ys.strided(1),
+            rs.strided(0),
+        ]);
         args.extend([vectors, heads, d].map(Value::U32));
         args.extend([Value::F32(gain as f32), Value::F32(eps as f32), Value::U32(keep)]);
         call.launch_blocks(&ROPE_NORM, &kernel(OP, &[xs, ys, cs, ss]), blocks, &args)?;
