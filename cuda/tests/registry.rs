@@ -70,7 +70,7 @@ fn tiles_meet_no_bank_twice_and_each_rung_reads_less() {
                 let gpu = Cuda::new(Emulated::default()).with_matmul(rung);
                 product(&gpu, dtype, [m, n, k], across);
                 let counters = gpu.driver().counters().unwrap();
-                let (used, least) = counters.shared_wavefronts;
+                let (used, least) = (counters.total.wavefronts, counters.total.requests);
                 assert_eq!(used, least, "{rung:?} {dtype} across {across}");
                 if !across {
                     loads.push(counters.load_sectors.0);
