@@ -26,6 +26,10 @@ impl Operand {
     fn first(&self) -> u64 {
         self.base + (self.layout.offset() * self.dtype.size()) as u64
     }
+    /// The same memory, seen as numbers of another type in another layout.
+    pub fn holding(self, dtype: DType, layout: Layout) -> Operand {
+        Operand { dtype, layout, ..self }
+    }
     /// All axes but the last `dropped`, as the kernels' `Strided`.
     pub fn strided(&self, dropped: usize) -> Value {
         self.axes(self.layout.rank().saturating_sub(dropped), |_| true)
@@ -150,19 +154,20 @@ impl<D: Driver> Call<'_, D> {
         }
         let data = self.gpu.driver.download(y.base, y.bytes).map_err(|e| self.failed(e))?;
         let Some(data) = data else { return Ok(()) };
-        if y.dtype == DType::Bf16 {
-            let out = host(self.op, arg, out.base_mut::<Bf16>())?;
-            for (out, bytes) in out.iter_mut().zip(data.as_chunks::<2>().0) {
-                *out = Bf16(u16::from_le_bytes(*bytes));
+        let (words, halves) = (data.as_chunks::<4>().0, data.as_chunks::<2>().0);
+        match y.dtype {
+            DType::Bf16 => {
+                copy(host(self.op, arg, out.base_mut::<Bf16>())?, halves, |b| Bf16(u16::from_le_bytes(b)))
             }
-        } else {
-            let out = host(self.op, arg, out.base_mut::<f32>())?;
-            for (out, bytes) in out.iter_mut().zip(data.as_chunks::<4>().0) {
-                *out = f32::from_le_bytes(*bytes);
-            }
+            DType::I32 => copy(host(self.op, arg, out.base_mut::<i32>())?, words, i32::from_le_bytes),
+            _ => copy(host(self.op, arg, out.base_mut::<f32>())?, words, f32::from_le_bytes),
         }
         Ok(())
     }
+}
+
+fn copy<T, const N: usize>(out: &mut [T], data: &[[u8; N]], of: impl Fn([u8; N]) -> T) {
+    out.iter_mut().zip(data).for_each(|(out, bytes)| *out = of(*bytes));
 }
 
 impl<D: Driver> Drop for Call<'_, D> {

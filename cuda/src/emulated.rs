@@ -97,6 +97,7 @@ fn argument(value: &Value) -> Arg {
         Value::Address(value) | Value::U64(value) => (*value).into(),
         Value::U32(value) => (*value).into(),
         Value::F32(value) => (*value).into(),
+        Value::F64(value) => (*value).into(),
         Value::Bytes(bytes) => Arg::raw(bytes),
     }
 }

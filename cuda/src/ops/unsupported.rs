@@ -3,7 +3,6 @@
 use crate::Cuda;
 use crate::driver::Driver;
 use kernels::arg_reduce::{ArgOp, ArgReduce};
-use kernels::attention::AttentionParams;
 use kernels::channel_gate::ChannelGate;
 use kernels::compare::{Compare, CompareOp};
 use kernels::cumsum::CumSum;
@@ -16,14 +15,11 @@ use kernels::layer_norm::LayerNorm;
 use kernels::mix::Mix;
 use kernels::normuon::{NorMuon, NorMuonParams};
 use kernels::packed_linear::PackedLinear;
-use kernels::paged_attention::PagedAttention;
 use kernels::polar_express::PolarExpress;
 use kernels::quantize_int8::QuantizeInt8;
-use kernels::sample::Sample;
 use kernels::select::Select;
 use kernels::smear::Smear;
 use kernels::sort::Sort;
-use kernels::top_k::TopK;
 use kernels::{Result, View, ViewMut};
 
 /// An implementation of each trait whose methods all refuse.
@@ -82,18 +78,8 @@ unsupported! {
         mix_fwd(View, View, View, View, ViewMut);
         mix_bwd_scalar(View, View, ViewMut, bool);
     }
-    PagedAttention {
-        kv_append(View, View, View, ViewMut);
-        paged_attention(View, [View; 2], View, View, AttentionParams, ViewMut);
-    }
     Sort {
         sort(bool, View, ViewMut, ViewMut);
-    }
-    TopK {
-        top_k(View, ViewMut, ViewMut);
-    }
-    Sample {
-        sample(View, View, f64, Option<usize>, ViewMut);
     }
     LayerNorm {
         layer_norm_fwd(View, View, Option<View>, f64, ViewMut, [ViewMut; 2]);
