@@ -30,6 +30,11 @@ impl Operand {
     pub fn holding(self, dtype: DType, layout: Layout) -> Operand {
         Operand { dtype, layout, ..self }
     }
+    /// Memory that begins at this operand's first element, in another layout.
+    pub fn at_first(self, layout: Layout) -> Operand {
+        let skipped = self.first() - self.base;
+        Operand { base: self.first(), bytes: self.bytes.saturating_sub(skipped), layout, ..self }
+    }
     /// All axes but the last `dropped`, as the kernels' `Strided`.
     pub fn strided(&self, dropped: usize) -> Value {
         self.axes(self.layout.rank().saturating_sub(dropped), |_| true)
@@ -97,6 +102,10 @@ pub fn count(op: &'static str, elements: usize) -> Result<u32> {
 impl<D: Driver> Call<'_, D> {
     fn failed(&self, error: DriverError) -> KernelError {
         KernelError::Device { op: self.op, what: error.to_string() }
+    }
+    /// A number of elements as the kernels count them.
+    pub fn count(&self, elements: usize) -> Result<u32> {
+        count(self.op, elements)
     }
     /// Copies an argument to the device, from its buffer's beginning to its own last element.
     pub fn place(&mut self, arg: &'static str, x: &View<'_>) -> Result<Operand> {

@@ -6,6 +6,7 @@ mod embedding;
 mod function;
 mod loss;
 mod matmul;
+mod orthogonal;
 mod paged_attention;
 mod random;
 mod reduce;
@@ -18,3 +19,4 @@ mod softmax;
 mod unsupported;
 
 pub use matmul::Rung;
+pub use unsupported::MISSING;
