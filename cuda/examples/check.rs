@@ -1,24 +1,30 @@
-//! dev
-use cuda::{Cuda, Emulated, verify, has_kernel};
+//! The registry's checks of some kernels on the emulator, while one is written: `check FOLDER,… [ELEMENTS [SEED]]`, or `all`.
+//! A seed shuffles the order of warps and blocks and moves approximations to their bounds.
+#![allow(clippy::print_stdout)] // it is a program
+
+use cuda::{Cuda, Emulated, has_kernel, verify};
+use emulator::Options;
 use kernels::verify::Budget;
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let n = args.get(2).map_or(3000, |n| n.parse().unwrap());
-    let order = args.get(3).map(|n| n.parse().unwrap());
-    let gpu = Cuda::new(Emulated::new(emulator::Options { order, perturb: order, ..Default::default() }));
-    for &(folder, table) in kernels::TABLES {
-        if !args[1].split(',').any(|f| f == folder || f == "all") { continue; }
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = std::env::args().skip(1);
+    let folders = args.next().ok_or("usage: check FOLDER,… [ELEMENTS [SEED]]")?;
+    let max_elements = args.next().map_or(Ok(3000), |n| n.parse())?;
+    let order = args.next().map(|n| n.parse()).transpose()?;
+    let gpu = Cuda::new(Emulated::new(Options { order, perturb: order, ..Options::default() }));
+    let chosen = |folder: &str| folders == "all" || folders.split(',').any(|name| name == folder);
+    for &(_, table) in kernels::TABLES.iter().filter(|(folder, _)| chosen(folder) && has_kernel(folder)) {
         for info in table {
-            if !has_kernel(folder) { println!("{} none", info.name); continue; }
-            let (mut checks, mut failures) = (0, Vec::new());
-            let begun = std::time::Instant::now();
-            let refused = verify(info, &gpu, Budget { max_elements: n, ..Budget::default() }, &mut |result| {
+            let (mut checks, mut failures, begun) = (0, Vec::new(), std::time::Instant::now());
+            let budget = Budget { max_elements, ..Budget::default() };
+            let refused = verify(info, &gpu, budget, &mut |result| {
                 checks += 1;
                 failures.extend((!result.ok).then(|| result.to_string()));
             });
-            println!("{}: {checks} checks, {} failed, {refused} refused, {:?}", info.name, failures.len(), begun.elapsed());
-            failures.truncate(8);
-            failures.iter().for_each(|f| println!("   {f}"));
+            let (failed, time) = (failures.len(), begun.elapsed());
+            println!("{}: {checks} checks, {failed} failed, {refused} refused, {time:.2?}", info.name);
+            failures.iter().take(8).for_each(|failure| println!("   {failure}"));
         }
     }
+    Ok(())
 }

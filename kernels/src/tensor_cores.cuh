@@ -18,6 +18,7 @@ struct Tile {
     // Rows first.. of x, `stride` apart; zeros beyond `rows` and beyond column `d`. By all threads of the block; with `packs`
     // (16-byte rows) without waiting: the caller commits and waits.
     __device__ void fill(u32 R, const bf16* x, u64 stride, u32 first, u32 rows, u32 d, u32 packs) const {
+#pragma unroll 1
         for (u32 index = threadIdx.x; index < R * (D / 8); index += blockDim.x) {
             u32 row = index / (D / 8), column = index % (D / 8) * 8;
             bool inside = first + row < rows && column < d;
@@ -25,6 +26,7 @@ struct Tile {
             if (packs) {
                 asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address(row, column)), "l"(from), "r"(inside ? 16 : 0) : "memory");
             } else {
+#pragma unroll 1
                 for (u32 j = 0; j < 8; j++) {
                     bf16 value = {0};
                     if (inside && column + j < d) value = from[j];
@@ -37,6 +39,7 @@ struct Tile {
     // Is every number of R rows finite? A thread looks at its share.
     __device__ bool finite(u32 R) const {
         bool all = true;
+#pragma unroll 1
         for (u32 index = threadIdx.x; index < R * (D / 8); index += blockDim.x) {
             Pack<u32, 4> words = ((const Pack<u32, 4>*)at)[index];
 #pragma unroll
@@ -92,6 +95,39 @@ __device__ inline void as_left(const float (*sums)[4], u32* out) {
     out[1] = pair(sums[0][2], sums[0][3]);
     out[2] = pair(sums[1][0], sums[1][1]);
     out[3] = pair(sums[1][2], sums[1][3]);
+}
+
+// sums += w·y for a warp's 16 × 8N weights w, one row of y after the other, those that are seen: where y is not finite, 0·y
+// would not be 0. `seen` has a bit for each of the lane's weights, number 4n + j for w[n][j]. Rare, so it is short rather than fast.
+template <u32 N, u32 D>
+__device__ void add_seen(float (*sums)[4], const float (*w)[4], u32 seen, const Tile<D>& y) {
+    u32 t = threadIdx.x % 4;
+#pragma unroll 1
+    for (u32 row = 0; row < 8 * N; row++) {
+        float own[4] = {}; // w[row / 8]: registers have no index
+#pragma unroll
+        for (u32 n = 0; n < N; n++)
+#pragma unroll
+            for (u32 j = 0; j < 4; j++) own[j] = n == row / 8 ? w[n][j] : own[j];
+        // the row's weights are in lane row/2 of each four
+        u32 odd = row % 2, from = threadIdx.x % 32 / 4 * 4 + row % 8 / 2;
+        float upper = __shfl_sync(0xffffffff, odd ? own[1] : own[0], from);
+        float lower = __shfl_sync(0xffffffff, odd ? own[3] : own[2], from);
+        u32 bits = __shfl_sync(0xffffffff, seen, from) >> (row / 8 * 4 + odd);
+#pragma unroll
+        for (u32 c = 0; c < D / 8; c++) {
+            u32 word = *(const u32*)(y.at + y.place(row, 8 * c + 2 * t));
+            float first = __uint_as_float(word << 16), second = __uint_as_float(word & 0xffff0000);
+            if (bits & 1) {
+                sums[c][0] += upper * first;
+                sums[c][1] += upper * second;
+            }
+            if (bits & 4) {
+                sums[c][2] += lower * first;
+                sums[c][3] += lower * second;
+            }
+        }
+    }
 }
 
 // 2^x within 2 units in the last place; 0 for −∞.

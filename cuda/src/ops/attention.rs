@@ -62,7 +62,6 @@ impl Plan {
             true => (tensor_cores, if d <= 64 { "64" } else { "128" }.into()),
             false => {
                 let room = match (self.dtype, d) {
-                    (DType::F32, ..=64) => 64,
                     (DType::F32, ..=128) => 128,
                     _ => 256,
                 };

@@ -40,7 +40,8 @@ impl<D: Driver> Call<'_, D> {
             _ => m.div_ceil(TILE) * n.div_ceil(TILE),
         };
         let (grid, tiles) = (self.count(batches * tiles)?, self.count(tiles)?);
-        let sizes = [self.count(m)?, self.count(n)?, self.count(k)?, 0].into_iter().flat_map(u32::to_le_bytes);
+        let sizes =
+            [self.count(m)?, self.count(n)?, self.count(k)?, 0].into_iter().flat_map(u32::to_le_bytes);
         let strides = all
             .into_iter()
             .flat_map(|o| [o.layout.strides()[lead], o.layout.strides()[lead + 1]])

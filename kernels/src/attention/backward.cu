@@ -11,13 +11,6 @@
 // (k and v, or q and do): first x₁·y₁ᵀ and x₂·y₂ᵀ, whose sums are p and ds, then these times the moving tiles. All four tiles
 // lie in shared memory; p and ds never leave the registers, and are rounded to bf16 once.
 
-struct Heads {
-    u64 b, t, h;
-};
-struct Shape {
-    u32 t, h, group, d, window, packs;
-};
-
 const u32 ROWS = 64, STEP = 32;
 extern __shared__ __align__(128) bf16 tiles[];
 
@@ -56,34 +49,16 @@ __device__ void add(float (*sums)[4], const Scores w, const Tile<D>& y) {
     }
 }
 
-// The same, one row of y after the other, for those that are seen: where y is not finite, 0·y would not be 0. `seen` has a bit for
-// each of the lane's weights.
-template <u32 D>
-__device__ void add_seen(float (*sums)[4], const Scores w, u32 seen, const Tile<D>& y) {
-    u32 t = threadIdx.x % 4;
-#pragma unroll
-    for (u32 n = 0; n < STEP / 8; n++) {
+// Which of the lane's pairs of a row x and a row y see each other, a bit each; x is a query, or (`keys`) a key.
+template <bool keys>
+__device__ u32 seen(u32 x, u32 y, const Shape& s) {
+    u32 bits = 0;
 #pragma unroll 1
-        for (u32 e = 0; e < 8; e++) {
-            u32 from = threadIdx.x % 32 / 4 * 4 + e / 2;
-            float upper = __shfl_sync(0xffffffff, e % 2 ? w[n][1] : w[n][0], from);
-            float lower = __shfl_sync(0xffffffff, e % 2 ? w[n][3] : w[n][2], from);
-            u32 bits = __shfl_sync(0xffffffff, seen, from) >> (4 * n + e % 2);
-#pragma unroll
-            for (u32 c = 0; c < D / 8; c++) {
-                u32 word = *(const u32*)(y.at + y.place(8 * n + e, 8 * c + 2 * t));
-                float first = __uint_as_float(word << 16), second = __uint_as_float(word & 0xffff0000);
-                if (bits & 1) {
-                    sums[c][0] += upper * first;
-                    sums[c][1] += upper * second;
-                }
-                if (bits & 4) {
-                    sums[c][2] += lower * first;
-                    sums[c][3] += lower * second;
-                }
-            }
-        }
+    for (u32 bit = 0; bit < STEP / 2; bit++) {
+        u32 row = x + threadIdx.x % 32 / 4 + bit / 2 % 2 * 8, column = y + bit / 4 * 8 + 2 * (threadIdx.x % 4) + bit % 2;
+        bits |= ((keys ? s.sees(column, row) : s.sees(row, column)) ? 1u : 0u) << bit;
     }
+    return bits;
 }
 
 // The warp's 16 rows of the result, by way of its own rows of a tile that nobody reads any more, so that eight lanes write 64
@@ -108,6 +83,7 @@ __device__ void write(float (*sums)[4], float factor, bf16* to, u64 stride, u32 
             }
         }
         __syncwarp();
+#pragma unroll 1
         for (u32 index = lane; index < 16 * (HALF / 4); index += 32) {
             u32 row = index / (HALF / 4), c = index % (HALF / 4) * 4, column = half * HALF + c;
             if (first + own + row >= s.t || column >= s.d) continue;
@@ -120,6 +96,7 @@ __device__ void write(float (*sums)[4], float factor, bf16* to, u64 stride, u32 
                 for (u32 j = 0; j < 4; j++) narrow(accumulate ? widen(pack.at[j]) + values.at[j] : values.at[j], pack.at[j]);
                 *(Pack<bf16, 4>*)out = pack;
             } else {
+#pragma unroll 1
                 for (u32 j = 0; j < 4; j++)
                     if (column + j < s.d) narrow(accumulate ? widen(out[j]) + values.at[j] : values.at[j], out[j]);
             }
@@ -181,20 +158,17 @@ __device__ void queries(const bf16* q, const bf16* k, const bf16* v, const bf16*
         products(qt, own, kt, p);
         products(dot, own, vt, dp);
         bool whole = base + STEP - 1 <= first && first + ROWS - 1 - base <= s.window;
-        u32 seen = 0;
 #pragma unroll
         for (u32 n = 0; n < STEP / 8; n++) {
 #pragma unroll
             for (u32 j = 0; j < 4; j++) {
                 u32 i = first + own + g + j / 2 * 8, key = base + 8 * n + 2 * t + j % 2;
-                bool sees = i < s.t && key <= i && i - key <= s.window;
                 float weight = exp2_fast((p[n][j] * scale - row_lse[j / 2]) * LOG2E);
-                p[n][j] = whole || sees ? weight * (dp[n][j] - row_delta[j / 2]) : 0.0f;
-                seen |= (whole || sees ? 1u : 0u) << (4 * n + j);
+                p[n][j] = whole || s.sees(i, key) ? weight * (dp[n][j] - row_delta[j / 2]) : 0.0f;
             }
         }
         if (!whole && __syncthreads_or(!kt.finite(STEP)))
-            add_seen(sums, p, seen, kt);
+            add_seen<STEP / 8>(sums, p, seen<false>(first + own, base, s), kt);
         else
             add(sums, p, kt);
         __syncthreads(); // the tiles have been read
@@ -228,7 +202,6 @@ __device__ void keys(const bf16* q, const bf16* k, const bf16* v, const float* l
             products(kt, own, qt, p);
             products(vt, own, dot, dp);
             bool whole = first + ROWS - 1 <= base && base + STEP <= s.t && base + STEP - 1 - first <= s.window;
-            u32 seen = 0;
 #pragma unroll
             for (u32 n = 0; n < STEP / 8; n++) {
 #pragma unroll
@@ -238,18 +211,18 @@ __device__ void keys(const bf16* q, const bf16* k, const bf16* v, const float* l
 #pragma unroll
                     for (u32 r = 0; r < 2; r++) {
                         u32 j = 2 * r + e, key = first + own + g + 8 * r;
-                        bool sees = whole || (i < s.t && key <= i && i - key <= s.window);
+                        bool sees = whole || s.sees(i, key);
                         float weight = exp2_fast((p[n][j] * scale - its_lse) * LOG2E);
                         p[n][j] = sees ? weight : 0.0f;
                         dp[n][j] = sees ? weight * (dp[n][j] - its_delta) : 0.0f;
-                        seen |= (sees ? 1u : 0u) << (4 * n + j);
                     }
                 }
             }
             bool apart = !whole && __syncthreads_or(!(qt.finite(STEP) && dot.finite(STEP)));
             if (apart) {
-                add_seen(sum_v, p, seen, dot);
-                add_seen(sum_k, dp, seen, qt);
+                u32 bits = seen<true>(first + own, base, s);
+                add_seen<STEP / 8>(sum_v, p, bits, dot);
+                add_seen<STEP / 8>(sum_k, dp, bits, qt);
             } else {
                 add(sum_v, p, dot);
                 add(sum_k, dp, qt);

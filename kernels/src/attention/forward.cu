@@ -10,48 +10,8 @@
 // scaled down. Weights leave the registers in which their sums were made and enter the second product there, rounded to bf16
 // once; l sums them unrounded. Head sizes up to 64 and up to 128; smaller ones are filled up with zeros.
 
-// Distances between neighbours along batch, position and head, in elements.
-struct Heads {
-    u64 b, t, h;
-};
-// T, query heads, how many of them share a key's, D; window (T where there is none); can rows be moved 16 bytes at a time?
-struct Shape {
-    u32 t, h, group, d, window, packs;
-};
-
 const u32 ROWS = 64; // queries of a block, and keys of a tile
 extern __shared__ __align__(128) bf16 tiles[];
-
-// What invisible values must not do: 0·∞ and 0·NaN are NaN. So a tile of values that are not all finite and not all seen is
-// added one key at a time, by those queries that see it. The weight of key 8n + e is in lane e/2 of the row's four.
-template <u32 D>
-__device__ void add_seen(float (*o)[4], const float (*p)[4], const Tile<D>& v, u32 first_query, u32 first_key, u32 window) {
-    u32 g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-#pragma unroll
-    for (u32 n = 0; n < ROWS / 8; n++) {
-#pragma unroll 1
-        for (u32 e = 0; e < 8; e++) {
-            u32 key = first_key + 8 * n + e, from = threadIdx.x % 32 / 4 * 4 + e / 2;
-            float upper = __shfl_sync(0xffffffff, e % 2 ? p[n][1] : p[n][0], from);
-            float lower = __shfl_sync(0xffffffff, e % 2 ? p[n][3] : p[n][2], from);
-            u32 i = first_query + g, k = i + 8;
-            bool upper_sees = key <= i && i - key <= window, lower_sees = key <= k && k - key <= window;
-#pragma unroll
-            for (u32 c = 0; c < D / 8; c++) {
-                u32 word = *(const u32*)(v.at + v.place(8 * n + e, 8 * c + 2 * t));
-                float first = __uint_as_float(word << 16), second = __uint_as_float(word & 0xffff0000);
-                if (upper_sees) {
-                    o[c][0] += upper * first;
-                    o[c][1] += upper * second;
-                }
-                if (lower_sees) {
-                    o[c][2] += lower * first;
-                    o[c][3] += lower * second;
-                }
-            }
-        }
-    }
-}
 
 // Of a row's four lanes.
 __device__ inline float row_max(float x) {
@@ -143,7 +103,14 @@ __device__ void forward(const bf16* q, const bf16* k, const bf16* v, bf16* o, fl
         arrived<1>(); // the values; the next keys may still be on their way
         __syncthreads();
         if (!whole && __syncthreads_or(!values.finite(ROWS))) {
-            add_seen<D>(out, p, values, first + own, tile * ROWS, s.window);
+            // a value that nobody sees must not reach anybody by 0·∞ or 0·NaN
+            u32 seen = 0;
+#pragma unroll 1
+            for (u32 bit = 0; bit < ROWS / 2; bit++) {
+                u32 i = first + own + g + bit / 2 % 2 * 8, key = tile * ROWS + bit / 4 * 8 + 2 * t + bit % 2;
+                seen |= (s.sees(i, key) ? 1u : 0u) << bit;
+            }
+            add_seen<ROWS / 8>(out, p, seen, values);
         } else {
 #pragma unroll
             for (u32 n = 0; n < ROWS; n += 16) {
@@ -179,6 +146,7 @@ __device__ void forward(const bf16* q, const bf16* k, const bf16* v, bf16* o, fl
     }
     __syncwarp();
     o += batch * os.b + head * os.h;
+#pragma unroll 1
     for (u32 index = lane; index < 16 * (D / 8); index += 32) {
         u32 row = own + index / (D / 8), column = index % (D / 8) * 8;
         if (first + row >= s.t || column >= s.d) continue;
@@ -187,6 +155,7 @@ __device__ void forward(const bf16* q, const bf16* k, const bf16* v, bf16* o, fl
         if (s.packs) {
             *(Pack<bf16, 8>*)to = *(const Pack<bf16, 8>*)from;
         } else {
+#pragma unroll 1
             for (u32 j = 0; j < 8 && column + j < s.d; j++) to[j] = from[j];
         }
     }

@@ -6,19 +6,13 @@
 // tile from end to end; rows are an odd number of words long, so that 32 lanes are in 32 banks. Then a lane has columns 32c + lane of
 // the result: the partners' weights come by shuffle, one partner after the other, only those that are seen.
 
-struct Heads {
-    u64 b, t, h;
-};
-struct Shape {
-    u32 t, h, group, d, window, unused;
-};
-
 const u32 WARPS = 8, TILE = 32;
 extern __shared__ __align__(16) float room[];
 
 // `rows` rows from `first` of x, f32, `pitch` apart in shared memory; zeros beyond the end.
 template <class T>
 __device__ void fill(float* to, u32 pitch, const T* x, u64 stride, u32 first, u32 rows, const Shape& s) {
+#pragma unroll 1
     for (u32 index = threadIdx.x; index < rows * s.d; index += 32 * WARPS) {
         u32 row = index / s.d, column = index % s.d;
         to[row * pitch + column] = first + row < s.t ? widen(x[(first + row) * stride + column]) : 0.0f;
@@ -27,6 +21,7 @@ __device__ void fill(float* to, u32 pitch, const T* x, u64 stride, u32 first, u3
 
 __device__ inline float dot(const float* a, const float* b, u32 d) {
     float sum = 0.0f;
+#pragma unroll 4
     for (u32 i = 0; i < d; i++) sum = fmaf(a[i], b[i], sum);
     return sum;
 }
@@ -35,6 +30,7 @@ __device__ inline float dot(const float* a, const float* b, u32 d) {
 template <u32 N>
 __device__ void add_rows(float* out, float weight, u32 seen, const float* y, u32 pitch, u32 d) {
     u32 lane = threadIdx.x % 32;
+#pragma unroll 1
     for (; seen; seen &= seen - 1) {
         u32 j = 31 - __clz(seen & -seen); // the lowest of them
         float w = __shfl_sync(0xffffffff, weight, j);
@@ -55,8 +51,6 @@ __device__ void write(T* to, const float* values, float factor, u32 accumulate, 
         narrow(accumulate ? widen(to[column]) + value : value, to[column]);
     }
 }
-
-__device__ inline bool sees(u32 query, u32 key, const Shape& s) { return query < s.t && key <= query && query - key <= s.window; }
 
 // Where a block is: eight rows from `first` on, of head `head` of `heads`.
 struct Place {
@@ -91,7 +85,7 @@ __device__ void forward(const T* q, const T* k, const T* v, T* o, float* lse, He
         fill(values, pitch, v, vs.t, base, TILE, s);
         __syncthreads();
         u32 key = base + at.lane;
-        bool seen = sees(at.row, key, s);
+        bool seen = s.sees(at.row, key);
         float score = seen ? scale * dot(own, keys + at.lane * pitch, s.d) : -1.0f / 0.0f;
         float next = fmaxf(max, score);
 #pragma unroll
@@ -139,7 +133,7 @@ __device__ void queries(const T* q, const T* k, const T* v, const T* o, const fl
         fill(keys, pitch, k, ks.t, base, TILE, s);
         fill(values, pitch, v, vs.t, base, TILE, s);
         __syncthreads();
-        bool seen = sees(at.row, base + at.lane, s);
+        bool seen = s.sees(at.row, base + at.lane);
         float weight = expf(scale * dot(qr + self, keys + at.lane * pitch, s.d) - own_lse);
         float ds = seen ? weight * (dot(dor + self, values + at.lane * pitch, s.d) - own_delta) : 0.0f;
         add_rows<N>(out, ds, __ballot_sync(0xffffffff, seen), keys, pitch, s.d);
@@ -170,7 +164,7 @@ __device__ void keys(const T* q, const T* k, const T* v, const float* lse, const
             fill(dor, pitch, doh, dos.t, base, TILE, s);
             __syncthreads();
             u32 query = base + at.lane;
-            bool seen = sees(query, at.row, s);
+            bool seen = s.sees(query, at.row);
             float own_lse = seen ? lse[stats + query] : 0.0f, own_delta = seen ? delta[stats + query] : 0.0f;
             float weight = seen ? expf(scale * dot(kr + self, qt + at.lane * pitch, s.d) - own_lse) : 0.0f;
             float ds = seen ? weight * (dot(vr + self, dor + at.lane * pitch, s.d) - own_delta) : 0.0f;
@@ -204,7 +198,6 @@ __device__ void keys(const T* q, const T* k, const T* v, const float* lse, const
         keys<N, T>(q, k, v, lse, delta, d_o, dk, dv, qs, ks, vs, dos, dks, dvs, s, scale, accumulate);                    \
     }
 
-PLAIN(f32_64, float, 2)
 PLAIN(f32_128, float, 4)
 PLAIN(f32_256, float, 8)
 PLAIN(bf16_256, bf16, 8)
