@@ -74,7 +74,7 @@ fn no_bank_is_met_twice_and_no_product_is_made_in_vain() {
     for (sizes, window) in [([192, 2, 1, 64], None), ([256, 1, 1, 64], Some(64)), ([128, 1, 1, 128], None)] {
         let [t, h, _, d] = sizes;
         // pairs of a tile of queries and one of keys, 64 each, of which some query sees some key
-        let (tiles, back) = (t / 64, window.map_or(t / 64, |w| (w + 63) / 64 + 1));
+        let (tiles, back) = (t / 64, window.map_or(t / 64, |w: usize| w.div_ceil(64) + 1));
         let pairs: usize = (0..tiles).map(|tile| (tile + 1).min(back)).sum();
         // m16n8k16: 64 × 64 × D is 4 · 8 · D/16 of them
         let product = (4 * 8 * (d / 16) * pairs * h) as u64;
