@@ -63,6 +63,12 @@ impl Operand {
     }
 }
 
+/// The operands' addresses, then their layouts, each without so many last axes.
+pub fn arguments(operands: &[(Operand, usize)]) -> Vec<Value> {
+    let addresses = operands.iter().map(|(o, _)| o.address());
+    addresses.chain(operands.iter().map(|(o, dropped)| o.strided(*dropped))).collect()
+}
+
 /// What is allocated for the call; freed with it.
 pub struct Call<'d, D: Driver> {
     gpu: &'d Cuda<D>,
@@ -126,6 +132,18 @@ impl<D: Driver> Call<'_, D> {
             driver.upload(base, &data).map_err(|e| self.failed(e))?;
         }
         Ok(operand)
+    }
+    /// The same for an argument that may be missing: its address is then null, its layout and type another's.
+    pub fn place_or_null(
+        &mut self,
+        arg: &'static str,
+        x: Option<&View<'_>>,
+        like: Operand,
+    ) -> Result<Operand> {
+        x.map_or(
+            Ok(Operand { base: 0, bytes: 0, traffic: 0.0, layout: Layout::contiguous(&[0])?, ..like }),
+            |x| self.place(arg, x),
+        )
     }
     /// Memory for what one launch leaves to the next: `n` doubles.
     pub fn scratch(&mut self, n: usize) -> Result<Operand> {
