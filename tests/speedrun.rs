@@ -123,7 +123,7 @@ fn a_list_runs_from_nothing_to_a_page_and_does_nothing_twice() {
         &base,
         &["eval", "chat", "-i", "tiny-1-sft", "-a", "HumanEval", "-x", "1", "-m", "2"],
         2,
-        "--run-code",
+        "leave the task out",
     );
     let changed = dir.path().join("changed.toml");
     std::fs::write(&changed, LIST.replace("command = \"eval core\"", "command = \"eval sore\"")).unwrap();

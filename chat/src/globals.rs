@@ -28,6 +28,8 @@ pub enum DeviceArg {
     Cpu,
     /// The naive f64 definitions: slow, for checking
     Reference,
+    /// The CUDA kernels on the emulator of a GPU (only for `selftest`)
+    Emulated,
 }
 
 /// Precision of rotary tables.
@@ -129,12 +131,16 @@ impl Globals {
         }
         Ok(())
     }
-    /// The device asked for.
+    /// The device that tensors are on. The emulated one has none: its kernels get their arguments from the CPU's memory.
     pub fn device(&self) -> Device {
         match self.device {
-            DeviceArg::Cpu => Device::Cpu,
+            DeviceArg::Cpu | DeviceArg::Emulated => Device::Cpu,
             DeviceArg::Reference => Device::Reference,
         }
+    }
+    /// What the device is called in results.
+    pub fn device_name(&self) -> String {
+        if self.device == DeviceArg::Emulated { "emulated".into() } else { self.device().to_string() }
     }
     /// Dtype of the activations of a model.
     pub fn precision(&self) -> Precision {

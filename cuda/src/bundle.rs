@@ -38,9 +38,21 @@ macro_rules! bundle {
 }
 
 bundle! {
+    ACCUMULATE: "accumulate",
     ADAMW: "adamw",
+    ADD_RMS_NORM: "add_rms_norm",
     BINARY: "binary",
     COPY: "copy",
+    CROSS_ENTROPY: "cross_entropy",
+    EMBEDDING: "embedding",
+    MATMUL: "matmul",
+    MUON: "muon",
+    RANDOM: "random",
+    REDUCE: "reduce",
     RELU_SQUARED: "relu_squared",
     RMS_NORM: "rms_norm",
+    ROPE: "rope",
+    ROPE_NORM: "rope_norm",
+    SOFTMAX: "softmax",
+    UNARY: "unary",
 }

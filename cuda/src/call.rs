@@ -28,9 +28,12 @@ impl Operand {
     }
     /// All axes but the last `dropped`, as the kernels' `Strided`.
     pub fn strided(&self, dropped: usize) -> Value {
-        let rank = self.layout.rank().saturating_sub(dropped);
+        self.axes(self.layout.rank().saturating_sub(dropped), |_| true)
+    }
+    /// The first `rank` axes as the kernels' `Strided`; those that are not `chosen` have length 1.
+    pub fn axes(&self, rank: usize, chosen: impl Fn(usize) -> bool) -> Value {
         let (mut dims, mut strides) = ([1_u32; 6], [0_u64; 5]);
-        for axis in 0..rank {
+        for axis in (0..rank).filter(|axis| chosen(*axis)) {
             // lengths that do not fit were refused by `count`
             dims[5 - rank + axis] = self.layout.dims()[axis] as u32;
             strides[5 - rank + axis] = self.layout.strides()[axis] as u64;
@@ -70,7 +73,12 @@ impl<D: Driver> Cuda<D> {
 
 /// The name of a dtype in the kernels' names.
 pub fn suffix(dtype: DType) -> &'static str {
-    if dtype == DType::Bf16 { "bf16" } else { "f32" }
+    match dtype {
+        DType::Bf16 => "bf16",
+        DType::F64 => "f64",
+        DType::I32 => "i32",
+        _ => "f32",
+    }
 }
 
 /// A number of elements as the kernels count them.
@@ -104,6 +112,15 @@ impl<D: Driver> Call<'_, D> {
         if length > 0 {
             driver.upload(base, &data).map_err(|e| self.failed(e))?;
         }
+        Ok(operand)
+    }
+    /// Memory for what one launch leaves to the next: `n` doubles.
+    pub fn scratch(&mut self, n: usize) -> Result<Operand> {
+        count(self.op, n)?;
+        let (layout, bytes) = (Layout::contiguous(&[n])?, n as u64 * 8);
+        let base = self.gpu.pool.alloc(&self.gpu.driver, bytes).map_err(|e| self.failed(e))?;
+        let operand = Operand { base, bytes, dtype: DType::F64, layout, traffic: 2.0 * bytes as f64 };
+        self.operands.push(operand);
         Ok(operand)
     }
     /// Runs `kernel` with one thread for each of `threads`, 256 to a block.

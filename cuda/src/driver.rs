@@ -37,6 +37,8 @@ pub enum Value {
     Address(u64),
     /// A count or a choice.
     U32(u32),
+    /// A seed, or a place in a stream.
+    U64(u64),
     /// A number.
     F32(f32),
     /// A struct by value, as its bytes.

@@ -93,7 +93,7 @@ impl Driver for Emulated {
 
 fn argument(value: &Value) -> Arg {
     match value {
-        Value::Address(address) => (*address).into(),
+        Value::Address(value) | Value::U64(value) => (*value).into(),
         Value::U32(value) => (*value).into(),
         Value::F32(value) => (*value).into(),
         Value::Bytes(bytes) => Arg::raw(bytes),

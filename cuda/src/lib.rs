@@ -16,11 +16,14 @@ mod emulated;
 mod ops;
 mod pool;
 mod signature;
+mod verify;
 
 pub use driver::{Driver, DriverError, Launch, Value};
 pub use dry_run::{DryRun, Recorded};
 pub use emulated::Emulated;
+pub use ops::Rung;
 pub use pool::Statistics;
+pub use verify::{has_kernel, verify};
 
 use pool::Pool;
 
@@ -28,12 +31,17 @@ use pool::Pool;
 pub struct Cuda<D: Driver> {
     driver: D,
     pool: Pool,
+    rung: Rung,
 }
 
 impl<D: Driver> Cuda<D> {
     /// Over `driver`.
     pub fn new(driver: D) -> Cuda<D> {
-        Cuda { driver, pool: Pool::default() }
+        Cuda { driver, pool: Pool::default(), rung: Rung::default() }
+    }
+    /// The same, with matrix products by this rung of the ladder.
+    pub fn with_matmul(self, rung: Rung) -> Cuda<D> {
+        Cuda { rung, ..self }
     }
     /// The driver.
     pub fn driver(&self) -> &D {

@@ -18,7 +18,7 @@ pub fn check(launch: &Launch<'_>) -> Result<(), DriverError> {
 /// How PTX declares a parameter for this value.
 fn declared(value: &Value) -> String {
     match value {
-        Value::Address(_) => "u64".into(),
+        Value::Address(_) | Value::U64(_) => "u64".into(),
         Value::U32(_) => "u32".into(),
         Value::F32(_) => "f32".into(),
         Value::Bytes(bytes) => format!("b8[{}]", bytes.len()),

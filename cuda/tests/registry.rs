@@ -1,35 +1,118 @@
 //! The registry's checks on the emulated driver: for every kernel that CUDA has, values, memory, NaN, layouts, both dtypes.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test may stop, and says what it leaves out
 
-use cuda::{Cuda, DryRun, Emulated, bundle};
-use emulator::Module;
+use cuda::{Cuda, DryRun, Emulated, Rung, bundle, has_kernel, verify};
 use emulator::nvrtc::{Nvrtc, header};
-use kernels::verify::{Budget, verify_kernels};
-use kernels::{View, ViewMut, relu_squared, rms_norm};
+use emulator::{Module, Options};
+use kernels::verify::Budget;
+use kernels::{Bf16, DType, Layout, View, ViewMut, matmul, relu_squared, rms_norm};
 use std::path::Path;
 
-/// The operations that have CUDA kernels, by their folders.
-const SUPPORTED: [&str; 5] = ["rms_norm", "relu_squared", "adamw", "binary", "copy"];
+/// All kernels that CUDA has, on `gpu`.
+fn all_pass(gpu: &Cuda<Emulated>, budget: Budget) {
+    let mut failures = Vec::new();
+    for &(folder, table) in kernels::TABLES {
+        for info in table.iter().filter(|info| has_kernel(folder, info.name)) {
+            let (mut failed, mut checks) = (Vec::new(), 0);
+            let refused = verify(info, gpu, budget, &mut |result| {
+                checks += 1;
+                failed.extend((!result.ok).then(|| result.to_string()));
+            });
+            assert!(checks > 3, "{}: {checks} checks", info.name);
+            // integers, which copy takes from and to anything
+            assert_eq!(refused > 0, info.name == "copy", "{}", info.name);
+            println!("{}: {checks} checks, {refused} refused as not supported", info.name);
+            failures.extend(failed.into_iter().take(4));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert_eq!(gpu.statistics().in_use, 0);
+}
 
 #[test]
-fn every_supported_kernel_passes_the_registrys_checks() {
-    let gpu = Cuda::new(Emulated::default());
-    let budget = Budget { max_elements: 3000, ..Budget::default() };
-    for &(name, table) in kernels::TABLES.iter().filter(|(folder, _)| SUPPORTED.contains(folder)) {
-        let (mut failures, mut refused) = (Vec::new(), 0);
-        let summary = verify_kernels(table, &gpu, budget, &mut |result| {
-            if result.detail.contains("is not supported on device emulated") {
-                refused += 1;
-            } else if !result.ok {
-                failures.push(result.to_string());
-            }
-        });
-        assert!(summary.checks > 10 + refused && failures.is_empty(), "{name}: {failures:#?}");
-        // integers, which copy takes from and to anything
-        assert_eq!(refused > 0, name == "copy", "{name}");
-        println!("{name}: {} checks, {refused} of them refused as not supported", summary.checks);
+fn every_kernel_passes_the_registrys_checks() {
+    all_pass(&Cuda::new(Emulated::default()), Budget { max_elements: 3000, ..Budget::default() });
+}
+
+#[test]
+fn every_kernel_passes_in_another_order_with_approximations_at_their_bounds() {
+    let options = Options { order: Some(7), perturb: Some(7), ..Options::default() };
+    all_pass(&Cuda::new(Emulated::new(options)), Budget { max_elements: 700, ..Budget::default() });
+}
+
+#[test]
+fn every_rung_of_the_matmul_ladder_computes_the_product() {
+    for rung in [Rung::Naive, Rung::Tiled, Rung::Tensor] {
+        let gpu = Cuda::new(Emulated::default()).with_matmul(rung);
+        let (mut failures, mut checks) = (Vec::new(), 0);
+        for info in kernels::matmul::KERNELS {
+            verify(info, &gpu, Budget { max_elements: 3000, ..Budget::default() }, &mut |result| {
+                checks += 1;
+                failures.extend((!result.ok).then(|| result.to_string()));
+            });
+        }
+        failures.truncate(8);
+        assert!(checks > 300 && failures.is_empty(), "{rung:?}, {checks} checks: {failures:#?}");
     }
-    assert_eq!(gpu.statistics().in_use, 0);
+}
+
+#[test]
+fn tiles_meet_no_bank_twice_and_each_rung_reads_less() {
+    let (m, n, k) = (128, 64, 96);
+    for dtype in [DType::F32, DType::Bf16] {
+        let mut loads = Vec::new();
+        for rung in [Rung::Naive, Rung::Tiled, Rung::Tensor] {
+            if rung == Rung::Tensor && dtype == DType::F32 {
+                continue; // takes the rung below
+            }
+            // each operand dense along k, and along its other axis
+            for across in [false, true] {
+                let gpu = Cuda::new(Emulated::default()).with_matmul(rung);
+                product(&gpu, dtype, [m, n, k], across);
+                let counters = gpu.driver().counters().unwrap();
+                let (used, least) = (counters.total.wavefronts, counters.total.requests);
+                assert_eq!(used, least, "{rung:?} {dtype} across {across}");
+                if !across {
+                    loads.push(counters.load_sectors.0);
+                }
+            }
+        }
+        assert!(loads.is_sorted_by(|a, b| a > b), "{dtype}: {loads:?}");
+    }
+}
+
+/// A product of ones on `gpu`.
+fn product(gpu: &Cuda<Emulated>, dtype: DType, [m, n, k]: [usize; 3], across: bool) {
+    let mut c = vec![0.0_f32; m * n];
+    let (a, b) = if across {
+        (Layout::strided(&[m, k], &[1, m], 0).unwrap(), Layout::contiguous(&[k, n]).unwrap())
+    } else {
+        (Layout::contiguous(&[m, k]).unwrap(), Layout::strided(&[k, n], &[1, k], 0).unwrap())
+    };
+    let out = ViewMut::from_slice(&mut c, &[m, n]).unwrap();
+    if dtype == DType::F32 {
+        let (x, y) = (vec![1.0_f32; m * k], vec![1.0_f32; k * n]);
+        let x = View::from_slice(&x, &[m * k]).unwrap().with_layout(a).unwrap();
+        let y = View::from_slice(&y, &[k * n]).unwrap().with_layout(b).unwrap();
+        matmul::matmul(gpu, x, y, out, 1.0, 0.0).unwrap();
+    } else {
+        let (x, y) = (vec![Bf16::from_f32(1.0); m * k], vec![Bf16::from_f32(1.0); k * n]);
+        let x = View::from_slice(&x, &[m * k]).unwrap().with_layout(a).unwrap();
+        let y = View::from_slice(&y, &[k * n]).unwrap().with_layout(b).unwrap();
+        matmul::matmul(gpu, x, y, out, 1.0, 0.0).unwrap();
+    }
+    assert!(c.iter().all(|v| *v == k as f32));
+}
+
+#[test]
+fn what_is_said_to_have_no_kernel_is_refused() {
+    let gpu = Cuda::new(DryRun::default());
+    for &(folder, table) in kernels::TABLES {
+        for info in table.iter().filter(|info| !has_kernel(folder, info.name)) {
+            let budget = Budget { max_elements: 300, ..Budget::default() };
+            assert!(verify(info, &gpu, budget, &mut |_| ()) > 0, "{} has a kernel", info.name);
+        }
+    }
 }
 
 #[test]

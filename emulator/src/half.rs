@@ -128,7 +128,7 @@ pub fn f64_to_f32(x: f64, round: Round) -> f32 {
 /// The exact `a·b + c` of 16-bit operands, with its last bit made odd if something was lost: rounding that once more to a
 /// 16-bit format gives the correctly rounded result.
 pub fn fma_to_odd(a: f64, b: f64, c: f64) -> f64 {
-    let product = a * b; // 22 bits: exact
+    let product = a * b; // at most 48 bits, of two f32: exact
     let sum = product + c;
     if !sum.is_finite() {
         return sum;

@@ -1,4 +1,5 @@
-// What every CUDA kernel begins with: number types, vectors of them, strided positions, and the two elementwise loops.
+// What every CUDA kernel begins with: number types, vectors of them, strided positions, the two elementwise loops,
+// and what a warp computes together.
 // It is put before each `.cu` file as text, since the kernels include nothing.
 //
 // Floats are widened to f32 when read and rounded once when written. A pack is 16 bytes at most, what one lane moves with
@@ -102,6 +103,34 @@ __device__ void zip_strided(const T* a, const T* b, T* y, Strided as, Strided bs
     float value = f(widen(a[as.position(i)]), widen(b[bs.position(i)]));
     T* out = y + ys.position(i);
     narrow(accumulate ? widen(*out) + value : value, *out);
+}
+
+// Pack number `pack` of a row, widened; and back.
+template <class T, u32 N>
+__device__ void load(const T* row, u32 pack, float* out) {
+    Pack<T, N> in = ((const Pack<T, N>*)row)[pack];
+#pragma unroll
+    for (u32 j = 0; j < N; j++) out[j] = widen(in.at[j]);
+}
+template <class T, u32 N>
+__device__ void store(T* row, u32 pack, const float* values) {
+    Pack<T, N> out;
+#pragma unroll
+    for (u32 j = 0; j < N; j++) narrow(values[j], out.at[j]);
+    ((Pack<T, N>*)row)[pack] = out;
+}
+
+// Of all 32 lanes, the same bits in each: a butterfly. The maximum is NaN if there is one.
+__device__ inline float warp_sum(float x) {
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffff, x, step);
+    return x;
+}
+__device__ inline float larger(float a, float b) { return a > b || a != a ? a : b; }
+__device__ inline float warp_max(float x) {
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) x = larger(x, __shfl_xor_sync(0xffffffff, x, step));
+    return x;
 }
 
 // The kernels of an elementwise function: NAME_packs and NAME_strided.

@@ -12,7 +12,7 @@ pub fn threads(n: u32, pack: u32) -> u32 {
 }
 
 impl<D: Driver> Cuda<D> {
-    /// `y = f(x)` by the kernels that `MAP(kernel, …)` made.
+    /// `y = f(x)` by the kernels that `MAP(kernel, …)` made; `function` is for those that choose f by an argument.
     pub(super) fn map(
         &self,
         op: &'static str,
@@ -20,6 +20,7 @@ impl<D: Driver> Cuda<D> {
         kernel: &str,
         x: &View<'_>,
         y: &mut ViewMut<'_>,
+        function: Option<Value>,
     ) -> Result<()> {
         let (mut call, n) = (self.call(op), count(op, x.numel())?);
         let (a, out) = (call.place("x", x)?, call.place("y", &y.as_view())?);
@@ -27,9 +28,11 @@ impl<D: Driver> Cuda<D> {
         if a.is_packed() && out.is_packed() {
             let pack = 16 / a.dtype.size().max(out.dtype.size()) as u32;
             args.push(Value::U32(n));
+            args.extend(function);
             call.launch(module, &format!("{kernel}_packs"), threads(n, pack), &args)?;
         } else {
             args.extend([a.strided(0), out.strided(0), Value::U32(n)]);
+            args.extend(function);
             call.launch(module, &format!("{kernel}_strided"), n, &args)?;
         }
         call.fetch("y", &out, y)

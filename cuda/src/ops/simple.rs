@@ -19,7 +19,7 @@ impl<D: Driver> CopyCast for Cuda<D> {
             return self.unsupported("copy of integers or f64");
         }
         let kernel = format!("copy_{}_{}", suffix(x.dtype()), suffix(y.dtype()));
-        self.map("copy", &COPY, &kernel, &x, &mut y)
+        self.map("copy", &COPY, &kernel, &x, &mut y, None)
     }
     fn fill(&self, value: f64, mut y: ViewMut) -> Result<()> {
         if !FLOATS.contains(&y.dtype()) {
@@ -53,7 +53,7 @@ impl<D: Driver> Binary for Cuda<D> {
 impl<D: Driver> ReluSquared for Cuda<D> {
     fn relu_squared_fwd(&self, x: View, mut y: ViewMut) -> Result<()> {
         let kernel = format!("relu_squared_fwd_{}", suffix(x.dtype()));
-        self.map("relu_squared_fwd", &RELU_SQUARED, &kernel, &x, &mut y)
+        self.map("relu_squared_fwd", &RELU_SQUARED, &kernel, &x, &mut y, None)
     }
     fn relu_squared_bwd(&self, x: View, dy: View, mut dx: ViewMut, accumulate: bool) -> Result<()> {
         let kernel = format!("relu_squared_bwd_{}", suffix(x.dtype()));

@@ -89,11 +89,12 @@ pub(crate) enum Float {
     Bf16x2,
 }
 
-/// `.ftz` and `.sat`.
+/// `.ftz` and `.sat`; `.rm` of `fma`, which rounds towards −∞ where all others round to the nearest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mode {
     pub ftz: bool,
     pub sat: bool,
+    pub down: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -174,6 +174,7 @@ impl<'a> At<'_, 'a> {
             found
         };
         let (approx, full, rn) = (take("approx"), take("full"), take("rn"));
+        mode.down = mnemonic == "fma" && single && take("rm");
         mode.ftz = take("ftz") && single;
         let nan = take("NaN");
         mode.sat = take("sat");
@@ -208,7 +209,7 @@ impl<'a> At<'_, 'a> {
                 };
                 self.float2(f, float, mode, ty)
             }
-            "fma" if exact && rn => {
+            "fma" if exact && rn != mode.down => {
                 let [d, a, b, c] = self.operands()?;
                 let (d, a) = (self.dst(&d, ty.bits)?, self.src(&a, ty)?);
                 Ok(Op::Fma { ty: float, mode, d, a, b: self.src(&b, ty)?, c: self.src(&c, ty)? })

@@ -104,7 +104,7 @@ impl<'a> At<'_, 'a> {
             rest = if found { &rest[1..] } else { rest };
             found
         };
-        let mode = Mode { ftz: take("ftz"), sat: take("sat") };
+        let mode = Mode { ftz: take("ftz"), sat: take("sat"), down: false };
         let (Some(to_num), Some(from_num)) = (to.num(), from.num()) else { return Err(unknown) };
         let bits_only = to.kind == Kind::Bits || from.kind == Kind::Bits;
         let single = to_num == Num::F32 || from_num == Num::F32;

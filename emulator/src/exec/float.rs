@@ -3,7 +3,7 @@
 
 use super::registers::{Registers, each};
 use crate::code::{Compare, Float, Float1, Float2, Logic, Mode, Num, Reg};
-use crate::half::{Round, bf16_to_f32, f16_to_f32, f64_to_bf16, f64_to_f16, fma_to_odd};
+use crate::half::{Round, bf16_to_f32, f16_to_f32, f64_to_bf16, f64_to_f16, f64_to_f32, fma_to_odd};
 
 /// The NaN of f32 results.
 pub(crate) const NAN: u32 = 0x7fff_ffff;
@@ -210,7 +210,10 @@ pub(crate) fn fma(r: &mut Registers, ty: Float, mode: Mode, d: Reg, abc: [Reg; 3
         }),
         Float::F32 => {
             let input = |a| if mode.ftz { flush(f32::from_bits(a)) } else { f32::from_bits(a) };
-            r.map3(d, abc, mask, |a, b, c| finish(input(a).mul_add(input(b), input(c)), mode));
+            r.map3(d, abc, mask, |a, b, c| {
+                let (a, b, c) = (input(a), input(b), input(c));
+                finish(if mode.down { fma_down(a, b, c) } else { a.mul_add(b, c) }, mode)
+            });
         }
         Float::F64 => r.map3_double(d, abc, mask, |a, b, c| {
             f64::from_bits(a).mul_add(f64::from_bits(b), f64::from_bits(c)).to_bits()
@@ -225,6 +228,17 @@ pub(crate) fn fma(r: &mut Registers, ty: Float, mode: Mode, d: Reg, abc: [Reg; 3
             });
         }
     }
+}
+
+/// `a·b + c` rounded towards −∞, by way of the odd neighbour in f64. A sum that cancels is −0.
+#[inline(never)]
+fn fma_down(a: f32, b: f32, c: f32) -> f32 {
+    let (a, b, c) = (f64::from(a), f64::from(b), f64::from(c));
+    let sum = fma_to_odd(a, b, c);
+    if sum == 0.0 && (a * b).is_sign_negative() != c.is_sign_negative() {
+        return -0.0;
+    }
+    f64_to_f32(sum, Round::Down)
 }
 
 #[inline(always)]

@@ -74,6 +74,22 @@ fn fma_rounds_once() {
 }
 
 #[test]
+fn fma_towards_minus_infinity_is_the_nearest_or_the_number_below() {
+    let of = |a: f32, b: f32, c: f32| {
+        let (product, c) = (f64::from(a) * f64::from(b), f64::from(c));
+        let (near, sum) = (rounded_sum(product, c), product + c);
+        if sum == 0.0 && product.is_sign_negative() != c.is_sign_negative() {
+            return -0.0;
+        }
+        let v = sum - product;
+        let lost = (product - (sum - v)) + (c - v);
+        let over = f64::from(near) > sum || f64::from(near) == sum && lost < 0.0;
+        if over && sum.is_finite() { near.next_down() } else { near }
+    };
+    check("fma.rm.f32 %r0, %r1, %r2, %r3;", 'r', &float_bits(), |a, b, c| bits(of(f(a), f(b), f(c))));
+}
+
+#[test]
 fn quotients_and_roots() {
     let edges = float_bits();
     check("div.rn.f32 %r0, %r1, %r2;", 'r', &edges, |a, b, _| {

@@ -3,20 +3,7 @@
 // of each input, one write. A lane reads back only what it wrote itself, so nothing waits at a barrier. Rows longer than
 // shared memory (`keep` is 0) are read twice.
 
-__device__ inline float warp_sum(float x) {
-#pragma unroll
-    for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffff, x, step);
-    return x;
-}
-
 extern __shared__ __align__(16) float kept[];
-
-template <class T, u32 N>
-__device__ void load(const T* row, u32 pack, float* out) {
-    Pack<T, N> in = ((const Pack<T, N>*)row)[pack];
-#pragma unroll
-    for (u32 j = 0; j < N; j++) out[j] = widen(in.at[j]);
-}
 
 // Element j of pack i lies at j·packs + i: neighbouring lanes are in neighbouring banks.
 template <class T, u32 N>

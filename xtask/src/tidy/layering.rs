@@ -20,7 +20,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("model", &["kernels", "tensor", "autograd"]),
     ("tokenizer", &[]),
     ("train", &["kernels", "tensor", "autograd", "model", "tokenizer"]),
-    ("chat", &["emulator", "kernels", "tensor", "autograd", "checks", "model", "tokenizer", "train"]),
+    ("chat", &["cuda", "emulator", "kernels", "tensor", "autograd", "checks", "model", "tokenizer", "train"]),
     (
         "tests",
         &["emulator", "kernels", "tensor", "autograd", "checks", "model", "tokenizer", "train", "chat"],

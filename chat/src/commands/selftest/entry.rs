@@ -83,6 +83,10 @@ impl Entry {
             Entry::Op(info) => verify_these([info], device, budget, on_result),
         };
     }
+    /// Has it a CUDA kernel of its own?
+    pub fn is_on_cuda(self) -> bool {
+        matches!(self, Entry::Kernel(info) if cuda::has_kernel(self.place(), info.name))
+    }
 }
 
 /// The folder whose table has this kernel.

@@ -7,6 +7,7 @@ mod entry;
 mod list;
 mod places;
 mod table;
+mod target;
 
 use crate::globals::{Globals, Usage};
 use crate::output::{self, Progress};
@@ -16,12 +17,14 @@ use kernels::verify::{Budget, CheckResult};
 use std::process::ExitCode;
 use std::time::Instant;
 use table::{Line, Tally};
+use target::Target;
 
 /// `selftest`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  nanochat selftest                       everything on the CPU\n  \
 nanochat selftest --filter matmul --seeds 10\n  nanochat selftest --simd scalar         without vector instructions\n  \
 nanochat selftest --device reference    the definitions against themselves\n  \
+nanochat selftest --device emulated     the CUDA kernels, on the emulator with every checker on\n  \
 nanochat selftest --list --markdown     the table of operations\n\nExit code 1 if any check fails.")]
 pub struct Args {
     /// Only kernels and operations with this in their name
@@ -59,11 +62,13 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
         bail!(Usage("--seeds 0: give at least 1".into()));
     }
     let budget = Budget { seeds: args.seeds, max_elements: args.max_elements.unwrap_or(usize::MAX) };
+    let target = Target::of(globals);
+    let (entries, without) = target.split(entries);
     let mut screen = Screen::new(globals, &entries);
-    let mut tally = Tally::default();
+    let mut tally = Tally::without(without);
     for &entry in &entries {
         screen.heading(entry)?;
-        let line = check(entry, globals, budget, &mut screen);
+        let line = check(entry, &target, budget, &mut screen);
         screen.finished(&line)?;
         tally.add(line);
     }
@@ -72,12 +77,13 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
 }
 
 /// All checks of one entry on the chosen device.
-fn check(entry: Entry, globals: &Globals, budget: Budget, screen: &mut Screen) -> Line {
+fn check(entry: Entry, target: &Target, budget: Budget, screen: &mut Screen) -> Line {
     let mut line = Line::new(entry.kind(), entry.name());
-    entry.verify(globals.device(), budget, &mut |result: &CheckResult| {
+    let refused = target.verify(entry, budget, &mut |result: &CheckResult| {
         line.add(result.ok, result.worst.map_or(0.0, |w| w.ratio()), || result.to_string());
         screen.working(&line);
     });
+    line.refused = refused;
     line
 }
 
@@ -130,6 +136,7 @@ impl Screen {
             return Ok(());
         }
         output::text(&tally.failures())?;
+        output::text(&tally.missing())?;
         output::line(&tally.summary(globals, self.begun.elapsed()))?;
         Ok(())
     }

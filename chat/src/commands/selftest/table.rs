@@ -21,12 +21,14 @@ pub struct Line {
     worst: f64,
     /// The first few failures.
     details: Vec<String>,
+    /// Checks that the device refused to take part in, as not supported.
+    pub refused: usize,
 }
 
 impl Line {
     /// Nothing checked yet.
     pub fn new(kind: &'static str, name: &'static str) -> Line {
-        Line { kind, name, checks: 0, failed: 0, worst: 0.0, details: Vec::new() }
+        Line { kind, name, checks: 0, failed: 0, worst: 0.0, details: Vec::new(), refused: 0 }
     }
     /// Count one check; `detail` is asked for where it failed.
     pub fn add(&mut self, ok: bool, worst: f64, detail: impl FnOnce() -> String) {
@@ -42,6 +44,7 @@ impl Line {
     fn outcome(&self) -> String {
         match (self.checks, self.failed) {
             (0, _) => "nothing checked".into(),
+            (_, 0) if self.refused > 0 => format!("ok ({} cases not supported)", self.refused),
             (_, 0) => "ok".into(),
             (_, n) => format!("FAIL ({n})"),
         }
@@ -63,9 +66,15 @@ pub fn row(line: &Line, width: usize) -> String {
 #[derive(Default)]
 pub struct Tally {
     lines: Vec<Line>,
+    /// Kernels that the device does not have.
+    without: Vec<&'static str>,
 }
 
 impl Tally {
+    /// No line yet, and what cannot have one.
+    pub fn without(without: Vec<&'static str>) -> Tally {
+        Tally { lines: Vec::new(), without }
+    }
     /// Add a line.
     pub fn add(&mut self, line: Line) {
         self.lines.push(line);
@@ -90,11 +99,18 @@ impl Tally {
         }
         text
     }
+    /// A paragraph about what the device has no kernel for; empty where it has all.
+    pub fn missing(&self) -> String {
+        if self.without.is_empty() {
+            return String::new();
+        }
+        format!("\nno kernel yet, {} in all: {}\n", self.without.len(), self.without.join(", "))
+    }
     /// One line about everything.
     pub fn summary(&self, globals: &Globals, time: Duration) -> String {
         let (checks, failed) = (self.checks(), self.failed());
         let outcome = if failed == 0 { "all passed".to_string() } else { format!("{failed} FAILED") };
-        let (device, simd) = (globals.device(), kernels::simd::level().name());
+        let (device, simd) = (globals.device_name(), kernels::simd::level().name());
         format!("\n{checks} checks on {device} ({simd}) in {:.1} s: {outcome}", time.as_secs_f64())
     }
     /// Everything, for programs; `worst` is null where it is not a finite number.
@@ -103,14 +119,15 @@ impl Tally {
             let worst = l.worst.is_finite().then_some(l.worst);
             json!({
                 "kind": l.kind, "name": l.name, "checks": l.checks, "failed": l.failed, "worst": worst,
-                "failures": l.details,
+                "failures": l.details, "not_supported": l.refused,
             })
         };
         json!({
-            "device": globals.device().to_string(),
+            "device": globals.device_name(),
             "simd": kernels::simd::level().name(),
             "checks": self.checks(),
             "failed": self.failed(),
+            "no_kernel": self.without,
             "lines": self.lines.iter().map(line).collect::<Vec<_>>(),
         })
     }

@@ -8,7 +8,7 @@
 //! num-iterations = 500
 //! ```
 //!
-//! A key is an option; `true` is an option without value, `false` none, a list is the option several times. `{name}` and `{seed}` are
+//! A key is an option, in the order of the alphabet; `true` is an option without value, `false` none, a list is the option several times. `{name}` and `{seed}` are
 //! filled in. The key `args` is for what a command takes without a name.
 
 use crate::globals::Usage;
@@ -53,7 +53,9 @@ impl Plan {
                 bail!(Usage(format!("step {} has no command", i + 1)));
             };
             let mut words: Vec<String> = command.split_whitespace().map(&fill).collect();
-            for (key, value) in step.iter().filter(|(key, _)| *key != "command") {
+            let mut options: Vec<_> = step.iter().filter(|(key, _)| *key != "command").collect();
+            options.sort_by_key(|(key, _)| key.as_str()); // how a step is said must not depend on how the file was read
+            for (key, value) in options {
                 for value in
                     values(value).ok_or_else(|| Usage(format!("step {}: {key} is a table", i + 1)))?
                 {
@@ -132,9 +134,9 @@ mod tests {
         let plan = Plan::read(text, 3).unwrap();
         assert_eq!(
             plan.steps[0].said(),
-            "train base --run a-3 --num-iterations 5 --prompt 'x y' --prompt z --resume"
+            "train base --num-iterations 5 --prompt 'x y' --prompt z --run a-3 --resume"
         );
-        assert_eq!(plan.steps[1].said(), "data import f.txt --shards --name b");
+        assert_eq!(plan.steps[1].said(), "data import f.txt --name b --shards");
         assert_eq!((plan.last_run().as_deref(), plan.steps[1].run()), (Some("a-3"), None));
         assert!(plan.sources().contains("f.txt"));
     }

@@ -1,0 +1,73 @@
+//! Where entries are checked: on a device of tensors, or the CUDA kernels alone on the emulator.
+
+use super::entry::Entry;
+use crate::globals::{DeviceArg, Globals};
+use cuda::{Cuda, Emulated};
+use emulator::Options;
+use kernels::verify::{Budget, CheckResult};
+use tensor::Device;
+
+/// What runs the kernels.
+pub enum Target {
+    /// Kernels and operations on a device of tensors.
+    Device(Device),
+    /// Kernels in CUDA C++. Every checker is on, blocks and warps run in an order that the seed shuffles, and approximate
+    /// instructions are moved within their documented error.
+    Emulated(Box<Cuda<Emulated>>),
+}
+
+impl Target {
+    /// The one that was asked for.
+    pub fn of(globals: &Globals) -> Target {
+        if globals.device != DeviceArg::Emulated {
+            return Target::Device(globals.device());
+        }
+        let (order, perturb) = (Some(globals.seed), Some(globals.seed));
+        let options = Options { order, perturb, threads: globals.threads, ..Options::default() };
+        Target::Emulated(Box::new(Cuda::new(Emulated::new(options))))
+    }
+    /// What it can check, and the names of the kernels that it does not have.
+    pub fn split(&self, entries: Vec<Entry>) -> (Vec<Entry>, Vec<&'static str>) {
+        if let Target::Device(_) = self {
+            return (entries, Vec::new());
+        }
+        let (there, not) = entries.into_iter().partition::<Vec<_>, _>(|entry| entry.is_on_cuda());
+        (there, not.into_iter().filter(|e| matches!(e, Entry::Kernel(_))).map(Entry::name).collect())
+    }
+    /// Check an entry; how many of its checks were refused as not supported.
+    pub fn verify(&self, entry: Entry, budget: Budget, on_result: &mut dyn FnMut(&CheckResult)) -> usize {
+        match (self, entry) {
+            (Target::Emulated(gpu), Entry::Kernel(info)) => cuda::verify(info, gpu, budget, on_result),
+            (Target::Device(device), _) => {
+                entry.verify(*device, budget, on_result);
+                0
+            }
+            // no operation of tensors is on CUDA yet, and `split` keeps them away
+            (Target::Emulated(_), Entry::Op(_)) => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::selftest::Args;
+    use crate::globals::parsed;
+
+    #[test]
+    fn the_emulated_device_checks_what_has_a_kernel_and_names_the_rest() {
+        let (_, globals) = parsed::<Args>(&["--device", "emulated"]);
+        let target = Target::of(&globals);
+        let (there, without) = target.split(Entry::all());
+        assert!(without.contains(&"attention_fwd") && !without.contains(&"rms_norm_fwd"), "{without:?}");
+        assert_eq!(there.len() + without.len(), kernels::kernels().count());
+        let norm = there.into_iter().find(|entry| entry.name() == "rms_norm_fwd").unwrap();
+        let budget = Budget { max_elements: 600, ..Budget::default() };
+        let (mut checks, mut failures) = (0, Vec::new());
+        let refused = target.verify(norm, budget, &mut |result| {
+            checks += 1;
+            failures.extend((!result.ok).then(|| result.to_string()));
+        });
+        assert!(checks > 20 && refused == 0 && failures.is_empty(), "{checks} checks, {failures:#?}");
+    }
+}

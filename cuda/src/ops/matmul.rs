@@ -1,0 +1,61 @@
+//! The matrix product's launches: which rung of the ladder, and how its tiles are counted.
+
+use crate::Cuda;
+use crate::bundle::MATMUL;
+use crate::call::{count, suffix};
+use crate::driver::{Driver, Value};
+use kernels::matmul::Matmul;
+use kernels::{DType, KernelError, Result, View, ViewMut};
+
+/// A rung of the ladder in `kernels/src/matmul/matmul.cu`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rung {
+    /// A thread per element.
+    Naive,
+    /// Tiles in shared memory.
+    Tiled,
+    /// Tensor cores for bf16; tiles for f32.
+    #[default]
+    Tensor,
+}
+
+/// Rows and columns of a block's tile.
+const TILE: usize = 64;
+
+impl<D: Driver> Matmul for Cuda<D> {
+    fn matmul(&self, a: View, b: View, mut c: ViewMut, alpha: f32, beta: f32) -> Result<()> {
+        const OP: &str = "matmul";
+        let lead = c.dims().len() - 2;
+        if lead > 3 {
+            let what = format!("{lead} leading axes; join some, CUDA kernels count 3");
+            return Err(KernelError::Parameter { op: OP, what });
+        }
+        let mut call = self.call(OP);
+        let (xs, ys) = (call.place("a", &a)?, call.place("b", &b)?);
+        let out = call.place("c", &c.as_view())?;
+        let (m, n, k) = (c.dims()[lead], c.dims()[lead + 1], a.dims()[lead + 1]);
+        let batches: usize = c.dims()[..lead].iter().product();
+        let (rung, threads) = match (self.rung, xs.dtype) {
+            (Rung::Naive, _) => ("naive", 256),
+            (Rung::Tensor, DType::Bf16) => ("tensor", 128),
+            _ => ("tiled", 256),
+        };
+        let tiles = match self.rung {
+            Rung::Naive => (m * n).div_ceil(256),
+            _ => m.div_ceil(TILE) * n.div_ceil(TILE),
+        };
+        let (grid, tiles) = (count(OP, batches * tiles)?, count(OP, tiles)?);
+        let sizes = [count(OP, m)?, count(OP, n)?, count(OP, k)?, 0].into_iter().flat_map(u32::to_le_bytes);
+        let strides = [xs, ys, out]
+            .into_iter()
+            .flat_map(|o| [o.layout.strides()[lead], o.layout.strides()[lead + 1]])
+            .flat_map(|stride| (stride as u64).to_le_bytes());
+        let factors = [alpha, beta].into_iter().flat_map(f32::to_le_bytes);
+        let mut args: Vec<Value> = [xs, ys, out].iter().map(|o| o.address()).collect();
+        args.extend([xs, ys, out].iter().map(|o| o.strided(2)));
+        args.extend([Value::Bytes(sizes.chain(strides).chain(factors).collect()), Value::U32(tiles)]);
+        let kernel = format!("{OP}_{rung}_{}_{}", suffix(xs.dtype), suffix(out.dtype));
+        call.launch_blocks(&MATMUL, &kernel, (grid, threads, 0), &args)?;
+        call.fetch("c", &out, &mut c)
+    }
+}
