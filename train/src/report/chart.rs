@@ -155,7 +155,7 @@ pub fn chart(x: Axis<'_>, y: Axis<'_>, lines: &[Line]) -> String {
 fn label(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),
-        a if a >= 1e5 || a < 1e-3 => format!("{value:.0e}"),
+        a if !(1e-3..1e5).contains(&a) => format!("{value:.0e}"),
         _ if value.fract() == 0.0 => format!("{value:.0}"),
         _ => short(value).trim_end_matches('0').into(),
     }

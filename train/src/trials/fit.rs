@@ -59,11 +59,9 @@ fn solve(mut m: [[f64; 4]; 3]) -> Option<[f64; 3]> {
     for at in 0..3 {
         let pivot = (at..3).max_by(|a, b| m[*a][at].abs().total_cmp(&m[*b][at].abs()))?;
         m.swap(at, pivot);
-        if !(m[at][at].abs() > 1e-12) {
-            return None;
-        }
+        let divisor = Some(m[at][at]).filter(|d| d.abs() > 1e-12)?; // NaN goes here, too
         for row in (0..3).filter(|row| *row != at) {
-            let factor = m[row][at] / m[at][at];
+            let factor = m[row][at] / divisor;
             for column in at..4 {
                 m[row][column] -= factor * m[at][column];
             }
@@ -80,11 +78,9 @@ pub fn power(points: &[[f64; 2]]) -> Option<(f64, f64)> {
     let (mx, my) = (mean(0), mean(1));
     let xx: f64 = logs.iter().map(|p| (p[0] - mx).powi(2)).sum();
     let xy: f64 = logs.iter().map(|p| (p[0] - mx) * (p[1] - my)).sum();
-    if !(xx > 1e-12) || !xy.is_finite() {
-        return None;
-    }
+    let decides = xx > 1e-12 && xy.is_finite(); // one point, equal points or NaN do not
     let p = xy / xx;
-    Some((p, (my - p * mx).exp()))
+    decides.then(|| (p, (my - p * mx).exp()))
 }
 
 #[cfg(test)]
