@@ -12,7 +12,7 @@ mod kernel_table;
 mod load;
 mod serve;
 mod server;
-mod steps;
+pub(crate) mod steps;
 mod train;
 
 use crate::globals::Globals;

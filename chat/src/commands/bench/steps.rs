@@ -6,12 +6,12 @@ use crate::globals::Globals;
 use crate::profile;
 use kernels::philox::Philox;
 use model::scaling::CurrentLrs;
-use model::{Gpt, GptConfig};
+use model::{Gpt, GptConfig, GptOptions};
 use std::time::Instant;
 use tensor::DType;
 use train::TrainError;
 use train::data::Batch;
-use train::optim::{Hyper, Optimizer, StepSettings};
+use train::optim::{Hyper, NsDtype, Optimizer, StepSettings};
 use train::schedule::classic_muon_momentum;
 use train::trainer;
 
@@ -77,20 +77,31 @@ pub struct Bench {
 impl Bench {
     /// A fresh model; nothing is timed yet.
     pub fn new(args: &Args, globals: &Globals) -> anyhow::Result<Bench> {
-        let gpt = Gpt::new(args.shape.config(args.sequence_len)?, globals.seed, globals.gpt_options())?;
-        if gpt.options().compute == DType::F32 {
-            profile::expect(gpt.config().memory_plan(args.device_batch_size, gpt.config().sequence_len));
+        let sizes = (args.sequence_len, args.device_batch_size);
+        let bench =
+            Bench::of(&args.shape, sizes, args.ns_dtype.chosen(), globals.seed, globals.gpt_options())?;
+        if bench.gpt.options().compute == DType::F32 {
+            let config = bench.gpt.config();
+            profile::expect(config.memory_plan(args.device_batch_size, config.sequence_len));
         }
-        let ns = args.ns_dtype.chosen();
+        Ok(bench)
+    }
+    /// The same of its parts: the length of rows and their number, Muon's precision, where and in what dtype.
+    pub fn of(
+        shape: &Shape,
+        (sequence_len, rows): (usize, usize),
+        ns: NsDtype,
+        seed: u64,
+        options: GptOptions,
+    ) -> anyhow::Result<Bench> {
+        let gpt = Gpt::new(shape.config(sequence_len)?, seed, options)?;
         let n_embd = gpt.config().n_embd;
-        let hyper = match args.shape.generation {
+        let hyper = match shape.generation {
             Generation::Classic => Hyper::classic(n_embd),
             Generation::Current => Hyper::current(CurrentLrs::default().scaled_to(n_embd, 1.0)),
         };
-        let hyper = Hyper { ns, ..hyper };
-        let optimizer = Optimizer::new(gpt.params(), hyper)?;
-        let tokens = Philox::new(globals.seed, STREAM);
-        Ok(Bench { gpt, optimizer, tokens, rows: args.device_batch_size, loss: f64::NAN })
+        let optimizer = Optimizer::new(gpt.params(), Hyper { ns, ..hyper })?;
+        Ok(Bench { gpt, optimizer, tokens: Philox::new(seed, STREAM), rows, loss: f64::NAN })
     }
     /// B·T.
     pub fn tokens_per_step(&self) -> usize {
@@ -121,14 +132,25 @@ impl Bench {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::globals::parsed;
+    use tensor::Device;
+
+    const SMALL: [&str; 10] =
+        ["--depth", "1", "--n-embd", "32", "--n-head", "2", "--vocab", "40", "--seq-len", "8"];
+
+    /// Steps that are recorded and not computed.
+    pub fn dry() -> Bench {
+        let (args, globals) = parsed::<Args>(&SMALL);
+        let options =
+            GptOptions { device: Device::DryRun, compute: DType::Bf16, ..globals.gpt_options() };
+        Bench::of(&args.shape, (8, 1), args.ns_dtype.chosen(), 1, options).unwrap()
+    }
 
     /// Steps of a model so small that they take no time.
     pub fn bench(more: &[&str]) -> Bench {
-        let line = ["--depth", "1", "--n-embd", "32", "--n-head", "2", "--vocab", "40", "--seq-len", "8"];
-        let (args, globals) = parsed::<Args>(&[&line, more].concat());
+        let (args, globals) = parsed::<Args>(&[&SMALL, more].concat());
         Bench::new(&args, &globals).unwrap()
     }
 
