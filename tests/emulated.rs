@@ -56,7 +56,8 @@ fn twenty_steps_lose_what_they_lose_on_the_cpu() {
 fn a_step_waits_for_its_results_alone() {
     let config = tiny();
     let device = Device::DryRun;
-    let mut gpt = model(config.clone(), 1, GptOptions { device, compute: DType::Bf16, ..GptOptions::default() });
+    let mut gpt =
+        model(config.clone(), 1, GptOptions { device, compute: DType::Bf16, ..GptOptions::default() });
     let mut optimizer = Optimizer::new(gpt.params(), Hyper::classic(config.n_embd)).unwrap();
     let mut counts = Vec::new();
     for _ in 0..3 {
