@@ -70,7 +70,17 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
         .and_then(|()| std::fs::write(&file, table.trim_end()))
         .map_err(failed)?;
     let mut write = cargo();
-    write.args(["run", "--quiet", "--package", "nanochat-benches", "--bin", "results", "--", "--section", "ptxas"]);
+    write.args([
+        "run",
+        "--quiet",
+        "--package",
+        "nanochat-benches",
+        "--bin",
+        "results",
+        "--",
+        "--section",
+        "ptxas",
+    ]);
     succeed("writing the results", write.arg(&file).arg("benches").current_dir(&context.root))?;
     if spills.is_empty() {
         return Ok(Outcome::Done);
@@ -148,7 +158,8 @@ mod tests {
         let text = "ptxas info    : Compiling entry function 'a_64' for 'sm_80'\nptxas info    : Function properties for a_64\n    \
             16 bytes stack frame, 8 bytes spill stores, 12 bytes spill loads\nptxas info    : Used 128 registers, used 1 barriers, 8192 bytes \
             smem, 408 bytes cmem[0]\nptxas info    : Compiling entry function 'b' for 'sm_80'\nptxas info    : Used 16 registers, 360 bytes cmem[0]\n";
-        let kernel = |name: &str, registers, shared, spilled| Kernel { name: name.into(), registers, shared, spilled };
+        let kernel =
+            |name: &str, registers, shared, spilled| Kernel { name: name.into(), registers, shared, spilled };
         assert_eq!(kernels(text), [kernel("a_64", 128, 8192, 8), kernel("b", 16, 0, 0)]);
         assert_eq!(range(&kernels(text)), "16 to 128");
         assert_eq!([16, 128, 244].map(warps), [64, 16, 8]);

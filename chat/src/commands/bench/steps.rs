@@ -143,8 +143,7 @@ pub(crate) mod tests {
     /// Steps that are recorded and not computed.
     pub fn dry() -> Bench {
         let (args, globals) = parsed::<Args>(&SMALL);
-        let options =
-            GptOptions { device: Device::DryRun, compute: DType::Bf16, ..globals.gpt_options() };
+        let options = GptOptions { device: Device::DryRun, compute: DType::Bf16, ..globals.gpt_options() };
         Bench::of(&args.shape, (8, 1), args.ns_dtype.chosen(), 1, options).unwrap()
     }
 

@@ -69,7 +69,6 @@ impl Report {
         let gb = |bytes: f64| bytes / 1e9;
         let _ = writeln!(out, "{:<26} {:>9}", "memory when forward ends", "GB");
         for (label, bytes) in &plan.memory {
-            let label = if *label == "other" { "activations" } else { label };
             let _ = writeln!(out, "{label:<26} {:>9.3}", gb(*bytes as f64));
         }
         let verdict = if self.fits() { "fits" } else { "does not fit" };
