@@ -151,11 +151,46 @@ __device__ inline void mma(float* c, const u32* a, u32 b0, u32 b1) {
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+// A warp's 16 × 32 sums into C, by way of 512 floats of shared memory, so that eight lanes write a row of whole sectors. Groups of
+// eight columns are exchanged by the row's number: four rows meet four groups of banks.
+template <class C>
+__device__ void write(C* c, const Sizes& s, u32 row, u32 column, const float (*sums)[4], float* room) {
+    u32 lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    bool packs = s.cn == 1 && s.cm % 4 == 0 && (u64)c % sizeof(Pack<C, 4>) == 0;
+#pragma unroll
+    for (u32 j = 0; j < 4; j++) {
+#pragma unroll
+        for (u32 r = 0; r < 2; r++) {
+            u32 i = g + 8 * r;
+            *(Pack<float, 2>*)(room + i * 32 + (8 * j + 2 * t ^ i % 4 * 8)) = {{sums[j][2 * r], sums[j][2 * r + 1]}};
+        }
+    }
+    __syncwarp();
+#pragma unroll 1
+    for (u32 index = lane; index < 16 * 8; index += 32) {
+        u32 i = index / 8, k = index % 8 * 4;
+        Pack<float, 4> values = *(const Pack<float, 4>*)(room + i * 32 + (k ^ i % 4 * 8));
+        if (packs && row + i < s.m && column + k + 4 <= s.n) {
+            Pack<C, 4>* to = (Pack<C, 4>*)(c + (row + i) * s.cm + column + k);
+            Pack<C, 4> out = {};
+            if (s.beta != 0.0f) out = *to;
+#pragma unroll
+            for (u32 j = 0; j < 4; j++)
+                narrow(s.beta == 0.0f ? s.alpha * values.at[j] : fmaf(s.alpha, values.at[j], s.beta * widen(out.at[j])), out.at[j]);
+            *to = out;
+        } else {
+#pragma unroll
+            for (u32 j = 0; j < 4; j++) put(c, s, row + i, column + k + j, values.at[j]);
+        }
+    }
+    __syncwarp();
+}
+
 // Four warps, 2 × 2, of 32 × 32 elements each: sum[i][j] is 16 rows by 8 columns.
 template <class C>
 __device__ void tensor(const bf16* a, const bf16* b, C* c, const Sizes& s, u32 row, u32 column) {
-    __shared__ __align__(16) bf16 a_tile[TILE * STEPS], b_tile[TILE * STEPS];
-    Tile as = {a_tile, s.am == 1 && s.ak != 1}, bs = {b_tile, s.bn == 1 && s.bk != 1};
+    __shared__ __align__(16) bf16 tiles[2 * TILE * STEPS];
+    Tile as = {tiles, s.am == 1 && s.ak != 1}, bs = {tiles + TILE * STEPS, s.bn == 1 && s.bk != 1};
     u32 warp = threadIdx.x / 32, y = warp / 2 * 32, x = warp % 2 * 32;
     float sum[2][4][4] = {}, part[2][4][4] = {};
     for (u32 step = 0; step < s.k; step += STEPS) {
@@ -184,13 +219,9 @@ __device__ void tensor(const bf16* a, const bf16* b, C* c, const Sizes& s, u32 r
             }
         }
     }
-    // a lane has two neighbours in row lane/4, and two in the row 8 below
-    u32 lane = threadIdx.x % 32;
+    float* room = (float*)tiles + warp * 512; // both tiles have been read
 #pragma unroll
-    for (u32 i = 0; i < 32; i++) {
-        u32 r = row + y + i / 16 * 16 + lane / 4 + i / 2 % 2 * 8, k = column + x + i / 4 % 4 * 8 + lane % 4 * 2 + i % 2;
-        put(c, s, r, k, sum[i / 16][i / 4 % 4][i % 4]);
-    }
+    for (u32 i = 0; i < 2; i++) write(c, s, row + y + 16 * i, column + x, sum[i], room);
 }
 
 // ---- kernels -----------------------------------------------------------------------------------------------------------
