@@ -13,7 +13,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     println!("| kernel | sectors read | least | sectors written | shared accesses | least | mma |");
     println!("|---|---|---|---|---|---|---|");
     norms()?;
-    for rung in [Rung::Naive, Rung::Tiled, Rung::Tensor] {
+    for rung in [Rung::Naive, Rung::Tiled, Rung::Tensor, Rung::Pipelined] {
         product(rung)?;
     }
     attention(256, 64)?;
