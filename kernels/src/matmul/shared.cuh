@@ -111,7 +111,9 @@ __device__ void write(C* c, const Sizes& s, u32 row, u32 column, const float (*s
 #pragma unroll
         for (u32 r = 0; r < 2; r++) {
             u32 i = g + 8 * r;
-            *(Pack<float, 2>*)(room + i * 32 + (8 * j + 2 * t ^ i % 4 * 8)) = {{sums[j][2 * r], sums[j][2 * r + 1]}};
+            u32 address = (u32)__cvta_generic_to_shared(room + i * 32 + (8 * j + 2 * t ^ i % 4 * 8));
+            // two at once, which the compiler does not always see
+            asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(address), "f"(sums[j][2 * r]), "f"(sums[j][2 * r + 1]) : "memory");
         }
     }
     __syncwarp();
