@@ -2,8 +2,10 @@
 
 use super::train::Args;
 use crate::commands::shared::Generation;
+use crate::commands::train::parts::PartArgs;
 use crate::globals::Globals;
 use crate::profile;
+use autograd::Tape;
 use kernels::philox::Philox;
 use model::scaling::CurrentLrs;
 use model::{Gpt, GptConfig};
@@ -11,7 +13,7 @@ use std::time::Instant;
 use tensor::DType;
 use train::TrainError;
 use train::data::Batch;
-use train::optim::{Hyper, Optimizer, StepSettings};
+use train::optim::{Hyper, NsDtype, Optimizer, StepSettings};
 use train::schedule::classic_muon_momentum;
 use train::trainer;
 
@@ -25,7 +27,7 @@ const CLIP: f64 = 1.0;
 pub struct Shape {
     /// Architecture and optimizer
     #[arg(long, value_enum, default_value_t)]
-    generation: Generation,
+    pub(super) generation: Generation,
     /// Blocks
     #[arg(long, default_value_t = 4)]
     depth: usize,
@@ -41,6 +43,8 @@ pub struct Shape {
     /// Number of token ids
     #[arg(long, aliases = ["vocab_size", "vocab"], value_name = "V", default_value_t = 4096)]
     vocab_size: usize,
+    #[command(flatten)]
+    parts: PartArgs,
 }
 
 impl Shape {
@@ -57,6 +61,7 @@ impl Shape {
             n_embd,
             ..GptConfig::of(self.generation.family())
         };
+        let config = self.parts.applied_to(config)?;
         config.validate()?;
         Ok(config)
     }
@@ -77,20 +82,29 @@ pub struct Bench {
 impl Bench {
     /// A fresh model; nothing is timed yet.
     pub fn new(args: &Args, globals: &Globals) -> anyhow::Result<Bench> {
-        let gpt = Gpt::new(args.shape.config(args.sequence_len)?, globals.seed, globals.gpt_options())?;
-        if gpt.options().compute == DType::F32 {
-            profile::expect(gpt.config().memory_plan(args.device_batch_size, gpt.config().sequence_len));
+        let config = args.shape.config(args.sequence_len)?;
+        let (rows, ns) = (args.device_batch_size, args.ns_dtype.chosen());
+        if globals.gpt_options().compute == DType::F32 {
+            profile::expect(config.memory_plan(rows, config.sequence_len));
         }
-        let ns = args.ns_dtype.chosen();
+        Bench::of(config, args.shape.generation, rows, ns, globals)
+    }
+    /// A fresh model of this shape.
+    pub fn of(
+        config: GptConfig,
+        generation: Generation,
+        rows: usize,
+        ns: NsDtype,
+        globals: &Globals,
+    ) -> anyhow::Result<Bench> {
+        let gpt = Gpt::new(config, globals.seed, globals.gpt_options())?;
         let n_embd = gpt.config().n_embd;
-        let hyper = match args.shape.generation {
+        let hyper = match generation {
             Generation::Classic => Hyper::classic(n_embd),
             Generation::Current => Hyper::current(CurrentLrs::default().scaled_to(n_embd, 1.0)),
         };
-        let hyper = Hyper { ns, ..hyper };
-        let optimizer = Optimizer::new(gpt.params(), hyper)?;
-        let tokens = Philox::new(globals.seed, STREAM);
-        Ok(Bench { gpt, optimizer, tokens, rows: args.device_batch_size, loss: f64::NAN })
+        let optimizer = Optimizer::new(gpt.params(), Hyper { ns, ..hyper })?;
+        Ok(Bench { gpt, optimizer, tokens: Philox::new(globals.seed, STREAM), rows, loss: f64::NAN })
     }
     /// B·T.
     pub fn tokens_per_step(&self) -> usize {
@@ -112,11 +126,27 @@ impl Bench {
     pub fn step(&mut self) -> anyhow::Result<f64> {
         let mut batch = Some(self.batch()?);
         let next = || batch.take().ok_or_else(|| TrainError::Config("one batch a step".into()));
-        let muon_momentum = classic_muon_momentum(u64::from(self.optimizer.steps));
-        let settings = StepSettings { lr_multiplier: 1.0, muon_momentum, muon_weight_decay: 0.0 };
+        let settings = self.settings();
         let start = Instant::now();
         self.loss = trainer::step(&mut self.gpt, &mut self.optimizer, 1, next, settings, CLIP)?.loss;
         Ok(1e3 * start.elapsed().as_secs_f64())
+    }
+    /// A micro-batch forward and backward, and the update after it; milliseconds of each.
+    pub fn halves(&mut self) -> anyhow::Result<[f64; 2]> {
+        let batch = self.batch()?;
+        let settings = self.settings();
+        let start = Instant::now();
+        let tape = Tape::new();
+        let [loss, _] = self.gpt.loss(&batch.ids, &batch.targets, &batch.weight, Some(&tape))?;
+        self.loss = loss.value().item()?;
+        loss.backward(1.0)?;
+        let middle = Instant::now();
+        self.optimizer.step(self.gpt.params_mut(), settings)?;
+        Ok([middle - start, middle.elapsed()].map(|time| 1e3 * time.as_secs_f64()))
+    }
+    fn settings(&self) -> StepSettings {
+        let muon_momentum = classic_muon_momentum(u64::from(self.optimizer.steps));
+        StepSettings { lr_multiplier: 1.0, muon_momentum, muon_weight_decay: 0.0 }
     }
 }
 
