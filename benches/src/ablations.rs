@@ -27,6 +27,8 @@ const IDEAS: &[Idea] = &[
     Idea { name: "smear", file: "parts", shows: |kind| kind == "without=smear" },
     Idea { name: "muon", file: "muon", shows: |_| true },
     Idea { name: "dial", file: "dial", shows: |_| true },
+    Idea { name: "rates", file: "rates", shows: |_| true },
+    Idea { name: "rates-classic", file: "rates-classic", shows: |_| true },
     Idea { name: "demo", file: "demo", shows: |_| true },
 ];
 
@@ -77,7 +79,7 @@ fn comparison(results: &Value, shows: fn(&str) -> bool) -> String {
 /// What kinds of runs are called: options as on the command line, without their signs.
 fn named(options: &str) -> String {
     match options {
-        "." => "all of it".into(),
+        "." => "unchanged".into(),
         _ => options.replace('=', " ").replace(',', ", "),
     }
 }
@@ -141,7 +143,7 @@ mod tests {
         let text = section(|name| (name == "parts").then(kinds), "2026-01-30");
         let smear = text.split("<!-- ANCHOR: ablation-smear -->").nth(1).unwrap();
         let smear = smear.split("<!-- ANCHOR_END: ablation-smear -->").next().unwrap();
-        assert!(smear.contains("| all of it | 9 | 1.0000 | 1.1000 | – |"), "{smear}");
+        assert!(smear.contains("| unchanged | 9 | 1.0000 | 1.1000 | – |"), "{smear}");
         let row = "| without smear | 9 | 1.0100 | 1.1200 | +0.0150 ± 0.0070 (-0.0450 to +0.0750) |";
         assert!(smear.contains(row) && !smear.contains("windows"), "{smear}");
         assert!(text.contains("+0.0100, one seed") && !text.contains("ablation-muon"), "{text}");

@@ -17,8 +17,9 @@ use std::process::Command as Process;
 pub const COMMAND: Command = Command {
     name: "ablations",
     summary: "train small models with and without each idea; rewrite their section of benches/RESULTS.md",
-    args: "[parts|muon|dial|law|demo]...",
+    args: "[rates|rates-classic|parts|muon|dial|law|demo]...",
     help: "
+    rates    learning rates and decay of the current generation, one at a time; rates-classic: of the classic one
     parts    windows, value embeddings, mixing, smear, backout left out, one at a time
     muon     the same of what today's Muon is made of
     dial     the factors that big runs put on rates and decay, on and off
@@ -32,7 +33,7 @@ those of demo on its speed.",
 };
 
 /// The model: four blocks of width 64, and 0.3 million tokens.
-const SMALL: &str = "--generation current --n-layer 4 --n-embd 64 --n-head 2 --max-seq-len 256 --device-batch-size 4 \
+const SMALL: &str = "--n-layer 4 --n-embd 64 --n-head 2 --max-seq-len 256 --device-batch-size 4 \
     --total-batch-size 1024 --num-iterations 300 --eval-tokens 65536 --save-every 0";
 
 /// The demo's model and horizon.
@@ -40,10 +41,11 @@ const DEMO: &str = "--n-layer 4 --n-embd 256 --n-head 4 --max-seq-len 256 --devi
     --num-iterations 500 --warmdown-ratio 0.4 --eval-tokens 131072";
 
 /// Rates of the demo's recipe.
-const RATES: &str = "--unscaled --warmup-steps 10 --warmdown-ratio 0.4 --weight-decay 0.1";
+const RATES: &str =
+    "--generation current --unscaled --warmup-steps 10 --warmdown-ratio 0.4 --weight-decay 0.1";
 
 /// What can be asked for.
-const NAMES: [&str; 5] = ["parts", "muon", "dial", "law", "demo"];
+const NAMES: [&str; 7] = ["rates", "rates-classic", "parts", "muon", "dial", "law", "demo"];
 
 fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
     if let Some(unknown) = args.iter().find(|a| !NAMES.contains(&a.as_str())) {
@@ -74,6 +76,14 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
 /// The command of a part.
 fn words(name: &str) -> String {
     match name {
+        "rates" => format!(
+            "train compare --name rates --seeds 1,2 . matrix-lr=0.01 matrix-lr=0.04 embedding-lr=0.15 embedding-lr=0.6 \
+             unembedding-lr=0.004 unembedding-lr=0.016 scalar-lr=0.1 weight-decay=0.02 weight-decay=0.4 -- {SMALL} {RATES}"
+        ),
+        "rates-classic" => format!(
+            "train compare --name rates-classic --seeds 1,2 . matrix-lr=0.01 matrix-lr=0.04 embedding-lr=0.1 embedding-lr=0.4 \
+             unembedding-lr=0.002 unembedding-lr=0.008 -- {SMALL} --warmdown-ratio 0.4"
+        ),
         "parts" => format!(
             "train compare --name parts . without=windows without=value-embeds without=mixing without=smear without=backout \
              -- {SMALL} {RATES}"
@@ -83,11 +93,13 @@ fn words(name: &str) -> String {
              muon-without=second-moments muon-without=cautious-decay weight-decay=0 -- {SMALL} {RATES}"
         ),
         "dial" => {
-            format!("train compare --name dial unscaled . -- {SMALL} --warmup-steps 10 --warmdown-ratio 0.4")
+            format!(
+                "train compare --name dial unscaled . -- {SMALL} --generation current --warmup-steps 10 --warmdown-ratio 0.4"
+            )
         }
         "law" => format!(
             "train sweep --name law --seeds 1 --vary depth=1,2,4 --vary target-flops=5e11,1e12,2e12 \
-             -- --generation current --max-seq-len 256 --device-batch-size 4 --total-batch-size 1024 --eval-tokens 65536 \
+             -- --max-seq-len 256 --device-batch-size 4 --total-batch-size 1024 --eval-tokens 65536 \
              --save-every 0 {RATES}"
         ),
         _ => format!(

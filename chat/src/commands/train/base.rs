@@ -46,7 +46,7 @@ pub struct BaseArgs {
     #[arg(long, alias = "window_pattern", value_name = "SSSL")]
     window_pattern: Option<String>,
     #[command(flatten)]
-    parts: PartArgs,
+    pub(super) parts: PartArgs,
     /// Base of the rotary frequencies (default: 10000; current: 100000)
     #[arg(long, alias = "rope_base")]
     rope_base: Option<f32>,
