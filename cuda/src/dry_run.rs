@@ -21,6 +21,10 @@ pub struct DryRun {
 }
 
 impl DryRun {
+    /// What was launched so far, in order; it begins anew.
+    pub fn take_launches(&self) -> Vec<Recorded> {
+        std::mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).1)
+    }
     /// What was launched so far, in order.
     pub fn launches(&self) -> Vec<Recorded> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).1.clone()

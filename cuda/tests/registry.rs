@@ -103,17 +103,6 @@ fn product(gpu: &Cuda<Emulated>, dtype: DType, [m, n, k]: [usize; 3], across: bo
 }
 
 #[test]
-fn what_is_said_to_have_no_kernel_is_refused() {
-    let gpu = Cuda::new(DryRun::default());
-    for &(_, table) in kernels::TABLES.iter().filter(|(folder, _)| !has_kernel(folder)) {
-        for info in table {
-            let budget = Budget { max_elements: 300, ..Budget::default() };
-            assert!(verify(info, &gpu, budget, &mut |_| ()) > 0, "{} has a kernel", info.name);
-        }
-    }
-}
-
-#[test]
 fn elementwise_and_norm_move_the_fewest_sectors() {
     let gpu = Cuda::new(Emulated::default());
     let (rows, c) = (16, 256);
