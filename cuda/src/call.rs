@@ -179,7 +179,7 @@ impl<D: Driver> Call<'_, D> {
     ) -> Result<()> {
         let named = |o: &&Operand| args.contains(&o.address());
         let moved = self.operands.iter().filter(named).map(|o| o.traffic).sum();
-        let launch = Launch { module, kernel, grid, block, shared_bytes, args, bytes: moved };
+        let launch = Launch { op: self.op, module, kernel, grid, block, shared_bytes, args, bytes: moved };
         signature::check(&launch).map_err(|e| self.failed(e))?;
         if grid == 0 {
             return Ok(());

@@ -1,7 +1,7 @@
 //! Where a tensor lives and which backend computes on it: a run-time value, one virtual call per operation.
 
 use cuda::{Cuda, DryRun, Emulated, Memory};
-use kernels::{Backend, Cpu, DType, Reference, Space, pages};
+use kernels::{Backend, Cpu, DType, Reference, Space};
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -47,18 +47,6 @@ impl Device {
     }
     pub(crate) fn space(self) -> Space {
         self.memory().map_or(Space::Host, |_| Space::Device(0))
-    }
-    pub(crate) fn take(self, bytes: usize) -> Option<usize> {
-        self.memory().map_or_else(|| pages::take(bytes), |memory| memory.take(bytes))
-    }
-    /// # Safety
-    /// The block came from [`Device::take`] with this very number of bytes, and nobody uses it any more.
-    pub(crate) unsafe fn give_back(self, address: usize, bytes: usize) {
-        match self.memory() {
-            Some(memory) => memory.give_back(address, bytes),
-            // SAFETY: as the caller says.
-            None => unsafe { pages::give_back(address, bytes) },
-        }
     }
     /// Can a tensor of `dtype` live here?
     pub fn stores(self, dtype: DType) -> bool {

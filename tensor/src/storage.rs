@@ -2,7 +2,7 @@
 
 use crate::memory::{self, Pool};
 use crate::{Device, Result, TensorError};
-use kernels::{Buffer, DType, KernelError, Layout as KernelLayout, View, ViewMut, planted};
+use kernels::{Buffer, DType, KernelError, Layout as KernelLayout, View, ViewMut, pages, planted};
 use std::sync::Arc;
 
 /// An owned block of memory.
@@ -19,8 +19,11 @@ pub struct Storage {
 
 fn release(device: Device, blocks: Vec<(usize, usize)>) {
     for (class, address) in blocks {
-        // SAFETY: `address` was taken with this very size and is given up exactly once.
-        unsafe { device.give_back(address, class) }
+        match device.memory() {
+            Some(memory) => memory.give_back(address, class),
+            // SAFETY: `address` was taken with this very size and is given up exactly once.
+            None => unsafe { pages::give_back(address, class) },
+        }
     }
 }
 
@@ -35,7 +38,7 @@ fn take(pool: &mut Pool, device: Device, class: usize) -> Option<usize> {
     }
     let total =
         pool.stats.system_bytes.checked_add(class).filter(|t| pool.limit.is_none_or(|limit| *t <= limit))?;
-    let fresh = device.take(class)?;
+    let fresh = device.memory().map_or_else(|| pages::take(class), |memory| memory.take(class))?;
     pool.stats.system_bytes = total;
     pool.stats.system_allocations += 1;
     Some(fresh)
@@ -150,7 +153,7 @@ mod tests {
         let again = Storage::new(odd, Device::Reference).unwrap();
         let after = memory::stats(Device::Reference);
         assert!(after.reuses > before.reuses);
-        assert_eq!(again.buffer().address % kernels::pages::ALIGN, 0);
+        assert_eq!(again.buffer().address % pages::ALIGN, 0);
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod mutants;
 mod new_op;
 mod nvrtc;
 mod planted;
+mod ptxas;
 mod python;
 mod results;
 mod soak;
@@ -43,6 +44,7 @@ const COMMANDS: &[Command] = &[
     soak::COMMAND,
     book::COMMAND,
     nvrtc::COMMAND,
+    ptxas::COMMAND,
     new_op::COMMAND,
     results::COMMAND,
     bench_vs_torch::COMMAND,

@@ -1,7 +1,8 @@
 //! Three linear layers of one input as one product: `yᵢ = x·Wᵢᵀ`, the weights one below the other. For devices where a launch costs
 //! more than copying the weights together, which they are anyway when they are rounded to the activations' dtype.
 //!
-//! Each yᵢ is a view of the product, (…, outᵢ). Gradients as of [`super::linear`], summed over the layers for x.
+//! Each yᵢ is a view of the product, (…, outᵢ). Gradient: `dx = Σᵢ dyᵢ·Wᵢ`, since x enters all of them, and `dWᵢ = dyᵢᵀ·x`, each as of
+//! [`super::linear`].
 
 use super::linear::{flat, gradients};
 use crate::{GradSlot, Op, Result, Var, apply};

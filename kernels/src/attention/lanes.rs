@@ -236,8 +236,7 @@ mod x86 {
                 }
                 #[inline(always)]
                 fn sums($of: [Self; 4]) -> [f32; 4] {
-                    // SAFETY: see the note on the macro.
-                    unsafe { $sums }
+                    $sums
                 }
             }
         };
@@ -268,7 +267,8 @@ mod x86 {
             from.cast()
         )))),
         |x| _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x)).sum(),
-        |of| four_sums(of)
+        // SAFETY: see the note on the macro.
+        |of| unsafe { four_sums(of) }
     );
 }
 

@@ -13,7 +13,7 @@ mod load;
 mod parts;
 mod serve;
 mod server;
-mod steps;
+pub(crate) mod steps;
 mod train;
 
 use crate::globals::Globals;

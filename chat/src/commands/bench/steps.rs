@@ -8,7 +8,7 @@ use crate::profile;
 use autograd::Tape;
 use kernels::philox::Philox;
 use model::scaling::CurrentLrs;
-use model::{Gpt, GptConfig};
+use model::{Gpt, GptConfig, GptOptions};
 use std::time::Instant;
 use tensor::DType;
 use train::TrainError;
@@ -82,29 +82,42 @@ pub struct Bench {
 impl Bench {
     /// A fresh model; nothing is timed yet.
     pub fn new(args: &Args, globals: &Globals) -> anyhow::Result<Bench> {
-        let config = args.shape.config(args.sequence_len)?;
-        let (rows, ns) = (args.device_batch_size, args.ns_dtype.chosen());
-        if globals.gpt_options().compute == DType::F32 {
-            profile::expect(config.memory_plan(rows, config.sequence_len));
+        let sizes = (args.sequence_len, args.device_batch_size);
+        let bench =
+            Bench::of(&args.shape, sizes, args.ns_dtype.chosen(), globals.seed, globals.gpt_options())?;
+        if bench.gpt.options().compute == DType::F32 {
+            let config = bench.gpt.config();
+            profile::expect(config.memory_plan(args.device_batch_size, config.sequence_len));
         }
-        Bench::of(config, args.shape.generation, rows, ns, globals)
+        Ok(bench)
     }
-    /// A fresh model of this shape.
+    /// The same of its parts: the length of rows and their number, Muon's precision, where and in what dtype.
     pub fn of(
+        shape: &Shape,
+        (sequence_len, rows): (usize, usize),
+        ns: NsDtype,
+        seed: u64,
+        options: GptOptions,
+    ) -> anyhow::Result<Bench> {
+        Bench::with(shape.config(sequence_len)?, shape.generation, rows, ns, seed, options)
+    }
+    /// A fresh model of this configuration.
+    pub fn with(
         config: GptConfig,
         generation: Generation,
         rows: usize,
         ns: NsDtype,
-        globals: &Globals,
+        seed: u64,
+        options: GptOptions,
     ) -> anyhow::Result<Bench> {
-        let gpt = Gpt::new(config, globals.seed, globals.gpt_options())?;
+        let gpt = Gpt::new(config, seed, options)?;
         let n_embd = gpt.config().n_embd;
         let hyper = match generation {
             Generation::Classic => Hyper::classic(n_embd),
             Generation::Current => Hyper::current(CurrentLrs::default().scaled_to(n_embd, 1.0)),
         };
         let optimizer = Optimizer::new(gpt.params(), Hyper { ns, ..hyper })?;
-        Ok(Bench { gpt, optimizer, tokens: Philox::new(globals.seed, STREAM), rows, loss: f64::NAN })
+        Ok(Bench { gpt, optimizer, tokens: Philox::new(seed, STREAM), rows, loss: f64::NAN })
     }
     /// B·T.
     pub fn tokens_per_step(&self) -> usize {
@@ -151,14 +164,24 @@ impl Bench {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::globals::parsed;
+    use tensor::Device;
+
+    const SMALL: [&str; 10] =
+        ["--depth", "1", "--n-embd", "32", "--n-head", "2", "--vocab", "40", "--seq-len", "8"];
+
+    /// Steps that are recorded and not computed.
+    pub fn dry() -> Bench {
+        let (args, globals) = parsed::<Args>(&SMALL);
+        let options = GptOptions { device: Device::DryRun, compute: DType::Bf16, ..globals.gpt_options() };
+        Bench::of(&args.shape, (8, 1), args.ns_dtype.chosen(), 1, options).unwrap()
+    }
 
     /// Steps of a model so small that they take no time.
     pub fn bench(more: &[&str]) -> Bench {
-        let line = ["--depth", "1", "--n-embd", "32", "--n-head", "2", "--vocab", "40", "--seq-len", "8"];
-        let (args, globals) = parsed::<Args>(&[&line, more].concat());
+        let (args, globals) = parsed::<Args>(&[&SMALL, more].concat());
         Bench::new(&args, &globals).unwrap()
     }
 
