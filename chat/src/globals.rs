@@ -28,7 +28,7 @@ pub enum DeviceArg {
     Cpu,
     /// The naive f64 definitions: slow, for checking
     Reference,
-    /// The CUDA kernels on the emulator of a GPU (only for `selftest`)
+    /// The CUDA kernels on the emulator of a GPU: very slow, for checking
     Emulated,
 }
 
@@ -131,16 +131,13 @@ impl Globals {
         }
         Ok(())
     }
-    /// The device that tensors are on. The emulated one has none: its kernels get their arguments from the CPU's memory.
+    /// The device asked for.
     pub fn device(&self) -> Device {
         match self.device {
-            DeviceArg::Cpu | DeviceArg::Emulated => Device::Cpu,
+            DeviceArg::Cpu => Device::Cpu,
+            DeviceArg::Emulated => Device::Emulated,
             DeviceArg::Reference => Device::Reference,
         }
-    }
-    /// What the device is called in results.
-    pub fn device_name(&self) -> String {
-        if self.device == DeviceArg::Emulated { "emulated".into() } else { self.device().to_string() }
     }
     /// Dtype of the activations of a model.
     pub fn precision(&self) -> Precision {

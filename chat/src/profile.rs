@@ -23,10 +23,10 @@ pub struct Profiled {
     json: bool,
 }
 
-static PLAN: OnceLock<Option<MemoryPlan>> = OnceLock::new();
+static PLAN: OnceLock<MemoryPlan> = OnceLock::new();
 
 /// The formula for the training step that this command repeats.
-pub fn expect(plan: Option<MemoryPlan>) {
+pub fn expect(plan: MemoryPlan) {
     let _ = PLAN.set(plan); // a command that trains twice shows the first
 }
 
@@ -45,7 +45,7 @@ impl Profiled {
     pub fn end(self) {
         let wall = self.begun.elapsed();
         let kernels = profile::stop();
-        let memory = Memory::read(self.device, PLAN.get().copied().flatten());
+        let memory = Memory::read(self.device, PLAN.get().copied());
         let time = Time { wall, kernels: sorted(kernels), roofline: measure::roofline() };
         match self.json {
             true => output::error(&json!({ "profile": time.json(), "memory": memory.json() }).to_string()),

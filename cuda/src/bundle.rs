@@ -6,8 +6,12 @@
 /// One `.cu` file and its PTX.
 #[derive(Debug)]
 pub struct Bundled {
-    /// The file's name without its ending, which is also the folder's.
+    /// The PTX file's name without its ending.
     pub name: &'static str,
+    /// The operation's folder under `kernels/src/`.
+    pub folder: &'static str,
+    /// Text that comes between the prelude and the source.
+    parts: &'static [&'static str],
     source: &'static str,
     /// What NVRTC made of [`Bundled::source`].
     pub ptx: &'static str,
@@ -16,24 +20,33 @@ pub struct Bundled {
 const PRELUDE: &str = include_str!("../../kernels/src/prelude.cuh");
 
 impl Bundled {
-    /// The text that is compiled: the prelude, then the kernel's own, whose lines keep their numbers.
+    /// The text that is compiled: the prelude, parts that several files share, then the kernel's own, whose lines keep their numbers.
     pub fn source(&self) -> String {
-        format!("{PRELUDE}\n#line 1 \"/{}.cu\"\n{}", self.name, self.source)
+        let parts: String = self.parts.iter().map(|part| format!("\n{part}")).collect();
+        format!("{PRELUDE}{parts}\n#line 1 \"/{}.cu\"\n{}", self.name, self.source)
     }
 }
 
+/// `CONSTANT: "name"` is `kernels/src/name/name.cu`; another place is written `at "folder"/"file"`, and what comes before the
+/// source, beside the prelude, `with ["file", …]`.
 macro_rules! bundle {
-    ($($constant:ident: $name:literal),* $(,)?) => {
-        $(
-            #[doc = concat!("`kernels/src/", $name, "/", $name, ".cu`.")]
-            pub static $constant: Bundled = Bundled {
-                name: $name,
-                source: include_str!(concat!("../../kernels/src/", $name, "/", $name, ".cu")),
-                ptx: include_str!(concat!("../../kernels/ptx/", $name, ".ptx")),
-            };
-        )*
+    ($($constant:ident: $name:literal $(at $folder:literal / $file:literal)? $(with [$($part:literal),*])?),* $(,)?) => {
+        $(bundle! { @one $constant, $name, [$($folder, $file)?], [$($($part),*)?] })*
         /// Every one of them.
         pub static ALL: &[&Bundled] = &[$(&$constant),*];
+    };
+    (@one $constant:ident, $name:literal, [], $parts:tt) => {
+        bundle! { @one $constant, $name, [$name, $name], $parts }
+    };
+    (@one $constant:ident, $name:literal, [$folder:literal, $file:literal], [$($part:literal),*]) => {
+        #[doc = concat!("`kernels/src/", $folder, "/", $file, ".cu`.")]
+        pub static $constant: Bundled = Bundled {
+            name: $name,
+            folder: $folder,
+            parts: &[$(include_str!(concat!("../../kernels/src/", $part))),*],
+            source: include_str!(concat!("../../kernels/src/", $folder, "/", $file, ".cu")),
+            ptx: include_str!(concat!("../../kernels/ptx/", $name, ".ptx")),
+        };
     };
 }
 
@@ -41,18 +54,27 @@ bundle! {
     ACCUMULATE: "accumulate",
     ADAMW: "adamw",
     ADD_RMS_NORM: "add_rms_norm",
+    ATTENTION_BWD: "attention_bwd" at "attention"/"backward" with ["attention/shared.cuh", "tensor_cores.cuh"],
+    ATTENTION_FWD: "attention_fwd" at "attention"/"forward" with ["attention/shared.cuh", "tensor_cores.cuh"],
+    ATTENTION_PLAIN: "attention_plain" at "attention"/"plain" with ["attention/shared.cuh"],
     BINARY: "binary",
+    COMPARE: "compare",
     COPY: "copy",
     CROSS_ENTROPY: "cross_entropy",
     EMBEDDING: "embedding",
     MATMUL: "matmul",
     MUON: "muon",
+    PAGED_ATTENTION: "paged_attention",
+    QUINTIC: "quintic" at "muon"/"quintic",
     RANDOM: "random",
     REDUCE: "reduce",
     RELU_SQUARED: "relu_squared",
     RMS_NORM: "rms_norm",
     ROPE: "rope",
     ROPE_NORM: "rope_norm",
+    SAMPLE: "sample",
+    SELECT: "select",
     SOFTMAX: "softmax",
+    TOP_K: "top_k",
     UNARY: "unary",
 }

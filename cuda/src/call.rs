@@ -26,6 +26,15 @@ impl Operand {
     fn first(&self) -> u64 {
         self.base + (self.layout.offset() * self.dtype.size()) as u64
     }
+    /// The same memory, seen as numbers of another type in another layout.
+    pub fn holding(self, dtype: DType, layout: Layout) -> Operand {
+        Operand { dtype, layout, ..self }
+    }
+    /// Memory that begins at this operand's first element, in another layout.
+    pub fn at_first(self, layout: Layout) -> Operand {
+        let skipped = self.first() - self.base;
+        Operand { base: self.first(), bytes: self.bytes.saturating_sub(skipped), layout, ..self }
+    }
     /// All axes but the last `dropped`, as the kernels' `Strided`.
     pub fn strided(&self, dropped: usize) -> Value {
         self.axes(self.layout.rank().saturating_sub(dropped), |_| true)
@@ -94,6 +103,10 @@ impl<D: Driver> Call<'_, D> {
     fn failed(&self, error: DriverError) -> KernelError {
         KernelError::Device { op: self.op, what: error.to_string() }
     }
+    /// A number of elements as the kernels count them.
+    pub fn count(&self, elements: usize) -> Result<u32> {
+        count(self.op, elements)
+    }
     /// Copies an argument to the device, from its buffer's beginning to its own last element.
     pub fn place(&mut self, arg: &'static str, x: &View<'_>) -> Result<Operand> {
         count(self.op, x.numel())?;
@@ -150,19 +163,20 @@ impl<D: Driver> Call<'_, D> {
         }
         let data = self.gpu.driver.download(y.base, y.bytes).map_err(|e| self.failed(e))?;
         let Some(data) = data else { return Ok(()) };
-        if y.dtype == DType::Bf16 {
-            let out = host(self.op, arg, out.base_mut::<Bf16>())?;
-            for (out, bytes) in out.iter_mut().zip(data.as_chunks::<2>().0) {
-                *out = Bf16(u16::from_le_bytes(*bytes));
+        let (words, halves) = (data.as_chunks::<4>().0, data.as_chunks::<2>().0);
+        match y.dtype {
+            DType::Bf16 => {
+                copy(host(self.op, arg, out.base_mut::<Bf16>())?, halves, |b| Bf16(u16::from_le_bytes(b)))
             }
-        } else {
-            let out = host(self.op, arg, out.base_mut::<f32>())?;
-            for (out, bytes) in out.iter_mut().zip(data.as_chunks::<4>().0) {
-                *out = f32::from_le_bytes(*bytes);
-            }
+            DType::I32 => copy(host(self.op, arg, out.base_mut::<i32>())?, words, i32::from_le_bytes),
+            _ => copy(host(self.op, arg, out.base_mut::<f32>())?, words, f32::from_le_bytes),
         }
         Ok(())
     }
+}
+
+fn copy<T, const N: usize>(out: &mut [T], data: &[[u8; N]], of: impl Fn([u8; N]) -> T) {
+    out.iter_mut().zip(data).for_each(|(out, bytes)| *out = of(*bytes));
 }
 
 impl<D: Driver> Drop for Call<'_, D> {

@@ -41,6 +41,8 @@ pub enum Value {
     U64(u64),
     /// A number.
     F32(f32),
+    /// A number of more digits.
+    F64(f64),
     /// A struct by value, as its bytes.
     Bytes(Vec<u8>),
 }

@@ -79,7 +79,8 @@ impl Driver for Emulated {
             grid,
             block,
             shared_bytes: u64::from(launch.shared_bytes),
-            options: self.options,
+            // more than every GPU gives unasked: a driver sets the kernel's attribute
+            options: Options { large_shared: launch.shared_bytes > 48 << 10, ..self.options },
             ..emulator::Launch::of(&module, launch.kernel, &args)
         };
         let report = state
@@ -96,6 +97,7 @@ fn argument(value: &Value) -> Arg {
         Value::Address(value) | Value::U64(value) => (*value).into(),
         Value::U32(value) => (*value).into(),
         Value::F32(value) => (*value).into(),
+        Value::F64(value) => (*value).into(),
         Value::Bytes(bytes) => Arg::raw(bytes),
     }
 }

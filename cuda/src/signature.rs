@@ -21,6 +21,7 @@ fn declared(value: &Value) -> String {
         Value::Address(_) | Value::U64(_) => "u64".into(),
         Value::U32(_) => "u32".into(),
         Value::F32(_) => "f32".into(),
+        Value::F64(_) => "f64".into(),
         Value::Bytes(bytes) => format!("b8[{}]", bytes.len()),
     }
 }

@@ -1,15 +1,13 @@
 //! The registry's checks on a CUDA driver, told apart from what has no kernel yet.
 
-use crate::{Cuda, Driver, bundle};
+use crate::ops::MISSING;
+use crate::{Cuda, Driver};
 use kernels::KernelInfo;
 use kernels::verify::{Budget, CheckResult, verify_kernels};
 
-/// Kernels of the registry that their folder's `.cu` file does not have.
-const WITHOUT: &[&str] = &["newton_schulz"];
-
-/// Has CUDA the kernel of this name, of the operation in folder `kernels/src/<folder>/`?
-pub fn has_kernel(folder: &str, name: &str) -> bool {
-    bundle::ALL.iter().any(|bundled| bundled.name == folder) && !WITHOUT.contains(&name)
+/// Has CUDA kernels for the operation in folder `kernels/src/<folder>/`?
+pub fn has_kernel(folder: &str) -> bool {
+    !MISSING.contains(&folder)
 }
 
 /// Checks one kernel; `on_result` hears of every check but the refused ones, whose number is returned: cases that the kernel

@@ -67,15 +67,36 @@ impl Nvrtc {
         self.compile(source, &format!("/{name}"), &[&arch, "-lineinfo"])
     }
 
-    /// The text that is committed beside `source`: compiled for `arch` with line numbers, `header` in front.
+    /// The text that is committed beside `source`: compiled for `arch` with line numbers, `header` in front, without what says
+    /// nothing: empty lines, marks around inline assembly, line numbers of no instruction.
     ///
     /// # Errors
     /// As for `compile`.
     pub fn committed(&self, source: &str, name: &str, arch: &str) -> Result<String, NvrtcError> {
         let ptx = self.with_lines(source, name, arch)?;
-        let lines: Vec<&str> = ptx.lines().map(str::trim_end).collect();
-        Ok(format!("{}\n{}\n", header(source, name), lines.join("\n").trim_end()))
+        Ok(format!("{}\n{}\n", header(source, name), dense(&ptx)))
     }
+}
+
+/// The lines of a text that say something.
+fn dense(ptx: &str) -> String {
+    let kept = |line: &&str| !matches!(line.trim(), "" | "// begin inline asm" | "// end inline asm");
+    let (mut lines, mut latest): (Vec<&str>, &str) = (Vec::new(), "");
+    for line in ptx.lines().map(str::trim_end).filter(kept) {
+        let is_number = |line: &str| line.trim_start().starts_with(".loc");
+        if is_number(line) && lines.last().is_some_and(|before| is_number(before)) {
+            lines.pop();
+        }
+        if !is_number(line) && lines.last().is_some_and(|before| is_number(before)) {
+            let number = lines.last().copied().unwrap_or_default();
+            if number == latest {
+                lines.pop();
+            }
+            latest = number;
+        }
+        lines.push(line);
+    }
+    lines.join("\n")
 }
 
 /// The first line of a committed text: which source it is of, and that source's FNV-1a hash, so that a text that is older

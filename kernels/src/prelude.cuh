@@ -121,7 +121,8 @@ __device__ void store(T* row, u32 pack, const float* values) {
 }
 
 // Of all 32 lanes, the same bits in each: a butterfly. The maximum is NaN if there is one.
-__device__ inline float warp_sum(float x) {
+template <class T>
+__device__ inline T warp_sum(T x) {
 #pragma unroll
     for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffff, x, step);
     return x;

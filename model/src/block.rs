@@ -4,6 +4,10 @@
 //!
 //! In the current family attention may see a window only, normalised queries and keys are 1.2 long, and in every other layer
 //! `v ← v + g·u`: u is a second embedding of the token, g = 3·σ(W·h`[:12]`) one gate per kv head, read from the block's input.
+//!
+//! Neither family has, but a configuration may: a gate in the MLP, `relu²(W₁h)∘W₂h`; the norm of queries and keys before their
+//! rotation; and rotation of neighbouring channels, which is the usual one after the odd channels were put before the even
+//! ones. Scores do not see the order of channels, so it need not be undone.
 
 use crate::cache::KvCache;
 use crate::config::{Family, GptConfig};
@@ -13,7 +17,9 @@ use crate::observe::Observer;
 use crate::rotary::RotaryTables;
 use autograd::Var;
 use autograd::ops::attention::attention;
+use autograd::ops::cat::cat;
 use autograd::ops::rope::Rope;
+use kernels::gated::Activation;
 use kernels::planted;
 use tensor::{AttentionParams, Tensor};
 
@@ -25,6 +31,8 @@ pub struct BlockWeights {
     pub attn_proj: Linear,
     /// (4C, C)
     pub c_fc: Linear,
+    /// (4C, C), where the MLP has a gate.
+    pub c_up: Option<Linear>,
     /// (C, 4C)
     pub mlp_proj: Linear,
     /// Where the layer has value embeddings: the gate's weights (Hk, 12), and the tokens' rows (B, T, Hk·D).
@@ -73,7 +81,10 @@ pub fn block(
     drop(a);
     let fc = w.c_fc.apply(&h)?; // (B, T, 4C)
     ctx.see(observer, "fc", &fc);
-    let fc = fc.relu_squared()?;
+    let fc = match &w.c_up {
+        Some(up) => fc.gated(Activation::ReluSquared, &up.apply(&h)?)?,
+        None => fc.relu_squared()?,
+    };
     ctx.see(observer, "relu2", &fc);
     let m = w.mlp_proj.apply(&fc)?;
     ctx.see(observer, "mlp_proj", &m);
@@ -127,7 +138,12 @@ fn self_attention(
 /// Queries and keys rotated, normalised, and as long as the configuration says.
 fn turned(q: Var, k: Var, ctx: &BlockContext<'_>, observer: &mut dyn Observer) -> Result<(Var, Var)> {
     let (eps, gain) = (f64::from(ctx.config.norm_eps), f64::from(ctx.config.qk_gain));
-    let (cos, sin) = (&ctx.rotary.cos, &ctx.rotary.sin);
+    let (cos, sin, parts) = (&ctx.rotary.cos, &ctx.rotary.sin, ctx.config.parts);
+    let (q, k) = if parts.adjacent_pairs { (odd_first(&q)?, odd_first(&k)?) } else { (q, k) };
+    if parts.norm_before_rope {
+        let ready = |x: &Var| x.rms_norm(eps)?.affine(gain, 0.0)?.rope(ctx.positions, cos, sin);
+        return Ok((ready(&q)?, ready(&k)?));
+    }
     if ctx.config.family == Family::Current {
         let rope = || Rope { positions: ctx.positions.clone(), cos: cos.clone(), sin: sin.clone() };
         return Ok((q.rope_norm(rope(), gain, eps)?, k.rope_norm(rope(), gain, eps)?));
@@ -137,4 +153,44 @@ fn turned(q: Var, k: Var, ctx: &BlockContext<'_>, observer: &mut dyn Observer) -
     ctx.see(observer, "k_rope", &k);
     let (q, k) = (q.rms_norm(eps)?, planted!("block.keys_not_normalised", k.rms_norm(eps)? => k));
     if gain == 1.0 { Ok((q, k)) } else { Ok((q.affine(gain, 0.0)?, k.affine(gain, 0.0)?)) }
+}
+
+/// (…, D) with channels 1, 3, 5, … before 0, 2, 4, …: `(x₁cos + x₂sin, −x₁sin + x₂cos)` of these halves turns each pair (2j, 2j+1)
+/// counter-clockwise.
+fn odd_first(x: &Var) -> Result<Var> {
+    let (dims, last) = (x.dims().to_vec(), x.dims().len());
+    let d = x.dims()[last - 1];
+    let pairs = x.reshape(&[&dims[..last - 1], &[d / 2, 2]].concat())?;
+    let half = |which| -> autograd::Result<Var> {
+        pairs.narrow(last, which, 1)?.contiguous()?.reshape(&[&dims[..last - 1], &[d / 2]].concat())
+    };
+    let (odd, even) = (half(1)?, half(0)?);
+    Ok(cat(&planted!("block.pairs_turn_clockwise", [&odd, &even] => [&even, &odd]), last - 1)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rotary::RopeTable;
+    use tensor::{DType, Device};
+
+    #[test]
+    fn neighbours_are_turned_counter_clockwise_by_position_times_frequency() {
+        let (d, t) = (6, 3);
+        let tables = RotaryTables::new(100.0, d, t, RopeTable::F32, Device::Reference).unwrap();
+        let data: Vec<f64> = (0..t * d).map(|i| (1.0 + i as f64).sin()).collect();
+        let x = Tensor::from_f64(&data, &[1, t, 1, d], DType::F64, Device::Reference).unwrap();
+        let positions = Tensor::ids(&[0, 1, 2], &[1, t], Device::Reference).unwrap();
+        let halves = odd_first(&Var::constant(x)).unwrap();
+        let ours = halves.rope(&positions, &tables.cos, &tables.sin).unwrap().value().to_f64_vec();
+        for (p, row) in data.chunks(d).enumerate() {
+            for j in 0..d / 2 {
+                let (sin, cos) = (p as f64 * 100f64.powf(-2.0 * j as f64 / d as f64)).sin_cos();
+                let (a, b) = (row[2 * j], row[2 * j + 1]);
+                let want = [a * cos - b * sin, a * sin + b * cos];
+                let got = [ours[p * d + d / 2 + j], ours[p * d + j]];
+                assert!((want[0] - got[0]).abs() < 1e-6 && (want[1] - got[1]).abs() < 1e-6, "{p} {j}");
+            }
+        }
+    }
 }

@@ -9,8 +9,12 @@
 //! is in `config/current.rs`. How long to train a model of a given shape is in `scaling.rs`.
 
 mod current;
+mod error;
+mod json;
+mod parts;
 
-pub use current::Parts;
+pub use error::ConfigError;
+pub use parts::{Part, Parts};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +32,7 @@ pub enum Family {
 
 /// The shape of a GPT.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "ConfigJson")]
+#[serde(try_from = "json::ConfigJson")]
 pub struct GptConfig {
     /// Architecture family.
     pub family: Family,
@@ -85,128 +89,6 @@ impl Default for GptConfig {
             parts: Parts::NONE,
         }
     }
-}
-
-/// Why a shape cannot be built.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A size is zero.
-    #[error("{field} is 0: set it to at least 1")]
-    Zero {
-        /// The field.
-        field: &'static str,
-    },
-    /// A size is beyond what counts can hold.
-    #[error("{field} is {value}: the largest supported value is {max}")]
-    TooLarge {
-        /// The field.
-        field: &'static str,
-        /// Its value.
-        value: usize,
-        /// The largest value allowed.
-        max: usize,
-    },
-    /// The width cannot be split into heads.
-    #[error(
-        "n_embd {n_embd} is not divisible by n_head {n_head}: use n_embd {} or another n_head",
-        n_embd.next_multiple_of(*n_head)
-    )]
-    HeadsDoNotDivideWidth {
-        /// Width.
-        n_embd: usize,
-        /// Query heads.
-        n_head: usize,
-    },
-    /// The query heads cannot be shared out over the key and value heads.
-    #[error(
-        "n_head {n_head} is not divisible by n_kv_head {n_kv_head}: use n_kv_head {}",
-        largest_divisor(*n_head, *n_kv_head)
-    )]
-    KvHeadsDoNotDivideHeads {
-        /// Query heads.
-        n_head: usize,
-        /// Key and value heads.
-        n_kv_head: usize,
-    },
-    /// Rotary embeddings turn pairs, so the size of a head must be even.
-    #[error(
-        "head_dim = n_embd/n_head = {head_dim} is odd: use n_embd {} so that rotary pairs fit",
-        n_head * (head_dim + 1)
-    )]
-    OddHeadDim {
-        /// Query heads.
-        n_head: usize,
-        /// Size of one head.
-        head_dim: usize,
-    },
-    /// The derived width of this depth has no equal heads.
-    #[error(
-        "depth {depth} gives width {n_embd}, which {n_head} heads do not divide: use depth {} or {}",
-        depth - 1,
-        depth + 1
-    )]
-    Depth {
-        /// The depth asked for.
-        depth: usize,
-        /// 64·depth.
-        n_embd: usize,
-        /// Heads of at most 128.
-        n_head: usize,
-    },
-    /// A number of the recipe that must be positive is not.
-    #[error("{field} is {value}: use a positive number")]
-    NotPositive {
-        /// The field.
-        field: &'static str,
-        /// Its value.
-        value: f64,
-    },
-    /// Nothing says how long to train.
-    #[error("no training horizon: set num_iterations, target_flops or target_param_data_ratio")]
-    NoHorizon,
-    /// A window pattern has a letter that is no window.
-    #[error("window_pattern {pattern:?} has the letter {letter:?}: use S (short) and L (long) only")]
-    WindowLetter {
-        /// The pattern.
-        pattern: String,
-        /// Its first unknown letter.
-        letter: char,
-    },
-    /// The gates read the first channels of a row.
-    #[error(
-        "n_embd is {n_embd}, but {part} reads {needs} channels: use n_embd {needs} or more, or leave it out"
-    )]
-    TooNarrow {
-        /// What reads them.
-        part: &'static str,
-        /// Width.
-        n_embd: usize,
-        /// How many it reads.
-        needs: usize,
-    },
-    /// A position is smeared over its neighbour, so there must be one.
-    #[error("sequence length {0} is too short for the current family: train on 2 tokens or more")]
-    ShortSequence(usize),
-    /// A stored configuration belongs to a family that this program does not build.
-    #[error(
-        "the stored config has {field:?}, which neither family has: load a classic or current checkpoint"
-    )]
-    OtherFamily {
-        /// The field that gives it away.
-        field: String,
-    },
-    /// A stored configuration lacks a size.
-    #[error("the stored config has no {field}: add it to the JSON")]
-    Missing {
-        /// The field.
-        field: &'static str,
-    },
-}
-
-/// The largest divisor of `n` that is at most `limit`.
-fn largest_divisor(n: usize, limit: usize) -> usize {
-    (1..=limit.min(n)).rev().find(|d| n.is_multiple_of(*d)).unwrap_or(1)
 }
 
 impl GptConfig {
@@ -277,6 +159,13 @@ impl GptConfig {
         self.n_embd / self.n_head.max(1)
     }
 
+    /// Width of the MLP: `4C`; with a gate two thirds of that, up to a multiple of 64, so that its three matrices have as many
+    /// numbers as two.
+    pub fn mlp_width(&self) -> usize {
+        let c = self.n_embd;
+        if self.parts.gated_mlp { (8 * c).div_ceil(3).next_multiple_of(64) } else { 4 * c }
+    }
+
     /// Name and shape (`[out, in]` of a matrix) of every weight, in the order of nanochat's `state_dict`.
     pub fn param_shapes(&self) -> Vec<(String, Vec<usize>)> {
         let (c, kv) = (self.n_embd, self.n_kv_head * self.head_dim());
@@ -293,13 +182,20 @@ impl GptConfig {
             if self.has_values(i) {
                 block.push(("attn.ve_gate", [self.n_kv_head, current::VALUE_GATE_CHANNELS]));
             }
-            block.extend([("mlp.c_fc", [4 * c, c]), ("mlp.c_proj", [c, 4 * c])]);
+            let wide = self.mlp_width();
+            block.push(("mlp.c_fc", [wide, c]));
+            if self.parts.gated_mlp {
+                block.push(("mlp.c_up", [wide, c]));
+            }
+            block.push(("mlp.c_proj", [c, wide]));
             let named = |(name, shape): (&str, [usize; 2])| {
                 (format!("transformer.h.{i}.{name}.weight"), shape.to_vec())
             };
             shapes.extend(block.into_iter().map(named));
         }
-        shapes.push(("lm_head.weight".to_string(), vec![rows, c]));
+        if !self.parts.tied_head {
+            shapes.push(("lm_head.weight".to_string(), vec![rows, c]));
+        }
         shapes.extend(self.trailing_weights());
         shapes
     }
@@ -342,7 +238,13 @@ impl GptConfig {
     pub fn matrix_params(&self) -> u64 {
         let groups = self.params_by_group();
         let smear = if self.parts.smear { current::SMEAR_GATE_CHANNELS } else { 0 };
-        groups.lm_head + groups.transformer_matrices + smear as u64
+        self.head_params() + groups.transformer_matrices + smear as u64
+    }
+
+    /// Parameters of the head, which may be the embedding.
+    pub fn head_params(&self) -> u64 {
+        let groups = self.params_by_group();
+        if self.parts.tied_head { groups.wte } else { groups.lm_head }
     }
 }
 
@@ -351,7 +253,7 @@ impl GptConfig {
 pub struct ParamGroups {
     /// The token embedding (AdamW).
     pub wte: u64,
-    /// The head that makes logits (AdamW).
+    /// The head that makes logits, unless it is the embedding (AdamW).
     pub lm_head: u64,
     /// All matrices of the blocks (Muon).
     pub transformer_matrices: u64,
@@ -380,71 +282,6 @@ fn check_size(field: &'static str, value: usize, max: usize) -> Result<(), Confi
         0 => Err(ConfigError::Zero { field }),
         _ if value > max => Err(ConfigError::TooLarge { field, value, max }),
         _ => Ok(()),
-    }
-}
-
-/// The JSON form. nanochat writes the sizes only (and the window pattern, which tells the current family); what it does not
-/// write has the family's value. A field
-/// nobody knows means another architecture, so it is refused rather than ignored.
-#[derive(Deserialize)]
-struct ConfigJson {
-    family: Option<Family>,
-    sequence_len: Option<usize>,
-    vocab_size: Option<usize>,
-    n_layer: Option<usize>,
-    n_head: Option<usize>,
-    n_kv_head: Option<usize>,
-    n_embd: Option<usize>,
-    rope_base: Option<f32>,
-    softcap: Option<f32>,
-    norm_eps: Option<f32>,
-    window_pattern: Option<String>,
-    vocab_multiple: Option<usize>,
-    qk_gain: Option<f32>,
-    value_embeds: Option<bool>,
-    mixing: Option<bool>,
-    smear: Option<bool>,
-    backout: Option<bool>,
-    #[serde(flatten)]
-    unknown: serde_json::Map<String, serde_json::Value>,
-}
-
-impl TryFrom<ConfigJson> for GptConfig {
-    type Error = ConfigError;
-
-    fn try_from(json: ConfigJson) -> Result<Self, ConfigError> {
-        if let Some(field) = json.unknown.keys().next() {
-            return Err(ConfigError::OtherFamily { field: field.clone() });
-        }
-        let size = |value: Option<usize>, field| value.ok_or(ConfigError::Missing { field });
-        let told = if json.window_pattern.is_some() { Family::Current } else { Family::Classic };
-        let family = json.family.unwrap_or(told);
-        let default = Self::of(family);
-        let parts = Parts {
-            value_embeds: json.value_embeds.unwrap_or(default.parts.value_embeds),
-            mixing: json.mixing.unwrap_or(default.parts.mixing),
-            smear: json.smear.unwrap_or(default.parts.smear),
-            backout: json.backout.unwrap_or(default.parts.backout),
-        };
-        let n_head = size(json.n_head, "n_head")?;
-        let config = Self {
-            family,
-            sequence_len: size(json.sequence_len, "sequence_len")?,
-            vocab_size: size(json.vocab_size, "vocab_size")?,
-            n_layer: size(json.n_layer, "n_layer")?,
-            n_head,
-            n_kv_head: json.n_kv_head.unwrap_or(n_head),
-            n_embd: size(json.n_embd, "n_embd")?,
-            rope_base: json.rope_base.unwrap_or(default.rope_base),
-            softcap: json.softcap.unwrap_or(default.softcap),
-            norm_eps: json.norm_eps.unwrap_or(default.norm_eps),
-            window_pattern: json.window_pattern.unwrap_or(default.window_pattern),
-            vocab_multiple: json.vocab_multiple.unwrap_or(default.vocab_multiple),
-            qk_gain: json.qk_gain.unwrap_or(default.qk_gain),
-            parts,
-        };
-        config.validate()?;
-        Ok(config)
     }
 }
 

@@ -72,7 +72,7 @@ impl Gpt {
         let (base, d) = (config.rope_base, config.head_dim());
         let rotary = RotaryTables::new(base, d, positions, options.rope_table, options.device)?;
         let params: Vec<_> = weights.into_iter().map(|(name, w)| Parameter::new(name, w)).collect();
-        let places = Places::new(params_names(&params), config.n_layer);
+        let places = Places::new(params_names(&params), &config);
         Ok(Gpt { config, options, params, places, rotary, prepared: None })
     }
     /// Shapes.
@@ -100,7 +100,7 @@ impl Gpt {
     pub(crate) fn take_params(&mut self, chosen: impl Fn(&str) -> bool) -> Vec<Parameter> {
         let (taken, left) = std::mem::take(&mut self.params).into_iter().partition(|p| chosen(&p.name));
         self.params = left;
-        self.places = Places::new(params_names(&self.params), self.config.n_layer);
+        self.places = Places::new(params_names(&self.params), &self.config);
         taken
     }
     /// Matrices prepared for inference.
@@ -136,12 +136,13 @@ impl Gpt {
             qkv: Projections::Plain([at(0)?, at(1)?, at(2)?]),
             attn_proj: Linear::Plain(at(3)?),
             c_fc: Linear::Plain(at(4)?),
+            c_up: places.mlp_up.map(|up| self.var(up, tape)).transpose()?.map(Linear::Plain),
             mlp_proj: Linear::Plain(at(5)?),
             values,
         })
     }
     /// The head without the rows that pad it, (V, C).
-    fn lm_head(&self, tape: Option<&Tape>) -> Result<Var> {
+    pub(crate) fn lm_head(&self, tape: Option<&Tape>) -> Result<Var> {
         let whole = self.var(self.places.lm_head, tape)?;
         let v = self.config.vocab_size;
         Ok(if whole.dims()[0] == v { whole } else { whole.narrow(0, 0, v)? })

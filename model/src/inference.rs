@@ -26,6 +26,7 @@ struct Block {
     qkv: (Packed, [usize; 3]),
     attn_proj: Packed,
     c_fc: Packed,
+    c_up: Option<Packed>,
     mlp_proj: Packed,
 }
 
@@ -38,6 +39,7 @@ impl Prepared {
             qkv: Projections::Packed(block.qkv.0.clone(), block.qkv.1),
             attn_proj: linear(&block.attn_proj),
             c_fc: linear(&block.c_fc),
+            c_up: block.c_up.as_ref().map(linear),
             mlp_proj: linear(&block.mlp_proj),
             values,
         }
@@ -62,8 +64,11 @@ impl Prepared {
         Ok([Var::constant(loss), Var::constant(losses)])
     }
     fn bytes(&self) -> usize {
-        let block = |b: &Block| [&b.qkv.0, &b.attn_proj, &b.c_fc, &b.mlp_proj].map(Packed::bytes);
-        self.blocks.iter().flat_map(block).sum::<usize>() + self.head.bytes()
+        let block = |b: &Block| {
+            let always = [&b.qkv.0, &b.attn_proj, &b.c_fc, &b.mlp_proj].map(Packed::bytes);
+            always.iter().sum::<usize>() + b.c_up.as_ref().map_or(0, Packed::bytes)
+        };
+        self.blocks.iter().map(block).sum::<usize>() + self.head.bytes()
     }
 }
 
@@ -77,19 +82,16 @@ impl Gpt {
         }
         let _label = memory::label("weights");
         let (options, layers) = (self.options(), self.config().n_layer);
-        let vocab = self.config().vocab_size;
+        let gated = self.config().parts.gated_mlp;
+        let head = Packed::new(&[self.lm_head(None)?.value()], options.compute, quantize)?;
         let matrices = self.take_params(multiplies);
         let mut matrices: BTreeMap<String, Parameter> =
             matrices.into_iter().map(|p| (p.name.clone(), p)).collect();
         let mut pack = |names: &[String]| -> Result<(Packed, Vec<usize>)> {
             let weights: Vec<Parameter> = names.iter().filter_map(|name| matrices.remove(name)).collect();
-            // The rows that pad the vocabulary are never read.
-            let used = |p: &Parameter| {
-                p.value().narrow(0, 0, p.value().dim(0).min(if p.name == HEAD { vocab } else { usize::MAX }))
-            };
-            let weights: Vec<Tensor> = weights.iter().map(used).collect::<std::result::Result<_, _>>()?;
+            let weights: Vec<&Tensor> = weights.iter().map(Parameter::value).collect();
             let rows = weights.iter().map(|w| w.dim(0)).collect();
-            Ok((Packed::new(&weights.iter().collect::<Vec<_>>(), options.compute, quantize)?, rows))
+            Ok((Packed::new(&weights, options.compute, quantize)?, rows))
         };
         let mut blocks = Vec::with_capacity(layers);
         for layer in 0..layers {
@@ -99,25 +101,27 @@ impl Gpt {
                 qkv: (qkv, [rows[0], rows[1], rows[2]]),
                 attn_proj: pack(&[named("attn.c_proj")])?.0,
                 c_fc: pack(&[named("mlp.c_fc")])?.0,
+                c_up: if gated { Some(pack(&[named("mlp.c_up")])?.0) } else { None },
                 mlp_proj: pack(&[named("mlp.c_proj")])?.0,
             });
         }
-        let head = pack(&[HEAD.into()])?.0;
         Ok(self.with_prepared(Prepared { blocks, head }))
     }
     /// Bytes of all matrices that multiply: what one token must read.
     pub fn matrix_bytes(&self) -> usize {
-        let plain = self.params().iter().filter(|p| multiplies(&p.name)).map(|p| p.value().bytes()).sum();
+        let tied = self.config().parts.tied_head;
+        let read = |name: &str| multiplies(name) || tied && name == EMBEDDING;
+        let plain = self.params().iter().filter(|p| read(&p.name)).map(|p| p.value().bytes()).sum();
         self.prepared().map_or(plain, Prepared::bytes)
     }
 }
 
-/// Name of the head.
-const HEAD: &str = "lm_head.weight";
+/// Name of the embedding, which may be the head, too.
+const EMBEDDING: &str = "transformer.wte.weight";
 
 /// Is it a matrix of a product? Gates are too small to matter, and are read in f32.
 fn multiplies(name: &str) -> bool {
-    name == HEAD || name.starts_with("transformer.h.") && !name.ends_with("gate.weight")
+    name == "lm_head.weight" || name.starts_with("transformer.h.") && !name.ends_with("gate.weight")
 }
 
 impl GptConfig {
@@ -131,7 +135,7 @@ impl GptConfig {
     }
     /// Operations of reading a prompt of `n` tokens.
     pub fn prefill_flops(&self, n: usize) -> u64 {
-        let head = self.params_by_group().lm_head;
+        let head = self.head_params();
         let seen = |layer| {
             let w = self.window(layer).map_or(n, |w| w.min(n)) as u64;
             w * (w + 1) / 2 + (n as u64 - w) * w

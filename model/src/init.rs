@@ -22,10 +22,14 @@ pub enum Start {
 /// How the weight called `name` starts. In both families the output projections are 0: each block starts as the identity.
 ///
 /// Classic: embedding 1; head 0; every other matrix normal with `min(1, √(out/in))/√in`. Current: embedding 0.8; head 0.001;
-/// matrices uniform with the standard deviation `C^-½`, the first of the MLP 0.4 of that; gates between 0 and 0.02.
+/// matrices uniform with the standard deviation `C^-½`, the first of the MLP 0.4 of that; gates between 0 and 0.02. An embedding
+/// that is the head, too: 0.02, for as a head it must not begin with an opinion, and as an embedding its length is normalised.
 pub fn start(config: &GptConfig, name: &str, shape: &[usize]) -> Start {
     if name.ends_with("c_proj.weight") {
         return Start::Normal(0.0);
+    }
+    if config.parts.tied_head && name == "transformer.wte.weight" {
+        return Start::Normal(0.02);
     }
     let last = |of: &str| name.ends_with(of);
     let classic = classic(name, shape).filter(|_| config.family == Family::Classic && !last("gate.weight"));
@@ -41,7 +45,7 @@ pub fn start(config: &GptConfig, name: &str, shape: &[usize]) -> Start {
         "transformer.wte.weight" => Start::Normal(0.8),
         "lm_head.weight" => Start::Normal(0.001),
         _ if last("gate.weight") => Start::Uniform(0.0, 0.02),
-        _ if last("c_fc.weight") => Start::Uniform(-0.4 * bound, 0.4 * bound),
+        _ if last("c_fc.weight") || last("c_up.weight") => Start::Uniform(-0.4 * bound, 0.4 * bound),
         _ => Start::Uniform(-bound, bound),
     }
 }

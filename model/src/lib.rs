@@ -20,7 +20,7 @@ pub mod scaling;
 pub mod weights;
 
 pub use cache::KvCache;
-pub use config::{ConfigError, Family, GptConfig, Parts};
+pub use config::{ConfigError, Family, GptConfig, Part, Parts};
 pub use error::{ModelError, Result};
 pub use gpt::{Gpt, GptOptions};
 pub use linear::Quantize;

@@ -1,7 +1,9 @@
 //! Where a tensor lives and which backend computes on it: a run-time value, one virtual call per operation.
 
+use cuda::{Cuda, Emulated};
 use kernels::{Backend, Cpu, DType, Reference};
 use std::fmt;
+use std::sync::LazyLock;
 
 /// A backend together with its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -10,7 +12,12 @@ pub enum Device {
     Cpu,
     /// The naive f64 definitions, host memory. The only device that stores f64.
     Reference,
+    /// The CUDA kernels on the emulator, host memory: each call copies its arguments there and back. For checking.
+    Emulated,
 }
+
+/// One GPU in software for the whole process.
+static EMULATED: LazyLock<Cuda<Emulated>> = LazyLock::new(|| Cuda::new(Emulated::default()));
 
 impl Device {
     /// The kernels of this device.
@@ -18,6 +25,7 @@ impl Device {
         match self {
             Device::Cpu => &Cpu,
             Device::Reference => &Reference,
+            Device::Emulated => &*EMULATED,
         }
     }
     /// Can a tensor of `dtype` live here?
@@ -29,6 +37,7 @@ impl Device {
         match name {
             "cpu" => Some(Device::Cpu),
             "reference" => Some(Device::Reference),
+            "emulated" => Some(Device::Emulated),
             _ => None,
         }
     }
@@ -39,6 +48,7 @@ impl fmt::Display for Device {
         f.write_str(match self {
             Device::Cpu => "cpu",
             Device::Reference => "reference",
+            Device::Emulated => "emulated",
         })
     }
 }

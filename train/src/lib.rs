@@ -24,5 +24,6 @@ pub mod stage;
 pub mod synth;
 pub mod tasks;
 pub mod trainer;
+pub mod trials;
 
 pub use error::{Result, TrainError};

@@ -9,24 +9,35 @@ use std::path::{Path, PathBuf};
 pub struct Metrics {
     path: PathBuf,
     file: File,
+    last_evaluated: Option<usize>,
 }
 
 impl Metrics {
     /// Open `path` for appending. Lines of steps at or after `from_step` are dropped first: a resumed run writes them again,
     /// and a line cut short by a kill goes too.
     pub fn open(path: &Path, from_step: usize) -> Result<Metrics> {
+        let mut last_evaluated = None;
         if let Ok(old) = std::fs::read_to_string(path) {
-            let keep = |line: &&str| {
+            let mut keep = |line: &&str| {
                 let value: Option<serde_json::Value> = serde_json::from_str(line).ok();
-                value.is_some_and(|v| v["step"].as_u64().is_some_and(|s| (s as usize) < from_step))
+                let step = |v: &serde_json::Value| v["step"].as_u64().map(|s| s as usize);
+                let kept = value.as_ref().and_then(step).filter(|step| *step < from_step);
+                if value.is_some_and(|v| v["kind"] == "eval") {
+                    last_evaluated = kept.or(last_evaluated);
+                }
+                kept.is_some()
             };
-            let kept: String = old.lines().filter(keep).flat_map(|l| [l, "\n"]).collect();
+            let kept: String = old.lines().filter(&mut keep).flat_map(|l| [l, "\n"]).collect();
             let tmp = path.with_extension("jsonl.writing");
             std::fs::write(&tmp, kept).map_err(TrainError::io(&tmp))?;
             std::fs::rename(&tmp, path).map_err(TrainError::io(path))?;
         }
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(TrainError::io(path))?;
-        Ok(Metrics { path: path.to_owned(), file })
+        Ok(Metrics { path: path.to_owned(), file, last_evaluated })
+    }
+    /// The last step of which an evaluation was found when the file was opened.
+    pub fn last_evaluated(&self) -> Option<usize> {
+        self.last_evaluated
     }
     /// Append one object.
     pub fn write(&mut self, value: &serde_json::Value) -> Result<()> {

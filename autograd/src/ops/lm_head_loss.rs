@@ -13,8 +13,12 @@ use crate::{AutogradError, GradSlot, Op, Result, Var, apply};
 use kernels::planted;
 use tensor::{DType, Tensor, TensorError};
 
-/// Rows of logits that exist at a time are chosen so that a chunk has about this many elements (16 MiB of f32).
+/// Rows of logits that exist at a time are chosen so that a chunk has about this many elements (16 MiB of f32),
 pub const CHUNK_ELEMENTS: usize = 4 << 20;
+
+/// but not fewer rows than this: every chunk reads W twice and adds to all of dW, which takes longer than its products when the
+/// rows are few. At V = 32768 a chunk then has 64 MiB.
+pub const FEWEST_ROWS: usize = 512;
 
 /// The operation.
 pub struct LmHeadLoss {
@@ -30,7 +34,7 @@ pub struct LmHeadLoss {
 
 /// Rows per chunk for a vocabulary.
 pub fn chunk_rows(vocab: usize) -> usize {
-    (CHUNK_ELEMENTS / vocab.max(1)).clamp(1, 4096)
+    (CHUNK_ELEMENTS / vocab.max(1)).clamp(FEWEST_ROWS, 4096)
 }
 
 impl Op<2, 2> for LmHeadLoss {

@@ -1,6 +1,7 @@
 //! Elementwise functions of one argument, adding into an array, Muon's momentum.
 
 use super::elementwise::threads;
+use super::orthogonal::Orthogonal;
 use crate::Cuda;
 use crate::bundle::{ACCUMULATE, MUON, UNARY};
 use crate::call::{Call, Operand, count, suffix};
@@ -94,7 +95,7 @@ impl<D: Driver> Muon for Cuda<D> {
         call.fetch("buf", &arrays[0], &mut buf)?;
         call.fetch("u", &arrays[2], &mut u)
     }
-    fn newton_schulz(&self, _: View, _: ViewMut, _: ViewMut, _: usize, _: bool) -> Result<()> {
-        self.unsupported("newton_schulz")
+    fn newton_schulz(&self, g: View, o: ViewMut, _: ViewMut, steps: usize, bf16: bool) -> Result<()> {
+        self.orthogonal(Orthogonal::newton_schulz(steps, bf16), g, o)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::Cuda;
 use crate::bundle::MATMUL;
-use crate::call::{count, suffix};
+use crate::call::{Call, Operand, suffix};
 use crate::driver::{Driver, Value};
 use kernels::matmul::Matmul;
 use kernels::{DType, KernelError, Result, View, ViewMut};
@@ -22,6 +22,39 @@ pub enum Rung {
 /// Rows and columns of a block's tile.
 const TILE: usize = 64;
 
+impl<D: Driver> Call<'_, D> {
+    /// `c = alpha·a·b + beta·c` of matrices, or of as many as their leading axes count.
+    pub(super) fn product(&self, rung: Rung, all: [Operand; 3], alpha: f32, beta: f32) -> Result<()> {
+        let [a, _, c] = all;
+        let lead = c.layout.rank() - 2;
+        let (m, n) = (c.layout.dims()[lead], c.layout.dims()[lead + 1]);
+        let k = a.layout.dims()[lead + 1];
+        let batches: usize = c.layout.dims()[..lead].iter().product();
+        let (form, threads) = match (rung, a.dtype) {
+            (Rung::Naive, _) => ("naive", 256),
+            (Rung::Tensor, DType::Bf16) => ("tensor", 128),
+            _ => ("tiled", 256),
+        };
+        let tiles = match rung {
+            Rung::Naive => (m * n).div_ceil(256),
+            _ => m.div_ceil(TILE) * n.div_ceil(TILE),
+        };
+        let (grid, tiles) = (self.count(batches * tiles)?, self.count(tiles)?);
+        let sizes =
+            [self.count(m)?, self.count(n)?, self.count(k)?, 0].into_iter().flat_map(u32::to_le_bytes);
+        let strides = all
+            .into_iter()
+            .flat_map(|o| [o.layout.strides()[lead], o.layout.strides()[lead + 1]])
+            .flat_map(|stride| (stride as u64).to_le_bytes());
+        let factors = [alpha, beta].into_iter().flat_map(f32::to_le_bytes);
+        let mut args: Vec<Value> = all.iter().map(Operand::address).collect();
+        args.extend(all.iter().map(|o| o.strided(2)));
+        args.extend([Value::Bytes(sizes.chain(strides).chain(factors).collect()), Value::U32(tiles)]);
+        let kernel = format!("matmul_{form}_{}_{}", suffix(a.dtype), suffix(c.dtype));
+        self.launch_blocks(&MATMUL, &kernel, (grid, threads, 0), &args)
+    }
+}
+
 impl<D: Driver> Matmul for Cuda<D> {
     fn matmul(&self, a: View, b: View, mut c: ViewMut, alpha: f32, beta: f32) -> Result<()> {
         const OP: &str = "matmul";
@@ -33,29 +66,7 @@ impl<D: Driver> Matmul for Cuda<D> {
         let mut call = self.call(OP);
         let (xs, ys) = (call.place("a", &a)?, call.place("b", &b)?);
         let out = call.place("c", &c.as_view())?;
-        let (m, n, k) = (c.dims()[lead], c.dims()[lead + 1], a.dims()[lead + 1]);
-        let batches: usize = c.dims()[..lead].iter().product();
-        let (rung, threads) = match (self.rung, xs.dtype) {
-            (Rung::Naive, _) => ("naive", 256),
-            (Rung::Tensor, DType::Bf16) => ("tensor", 128),
-            _ => ("tiled", 256),
-        };
-        let tiles = match self.rung {
-            Rung::Naive => (m * n).div_ceil(256),
-            _ => m.div_ceil(TILE) * n.div_ceil(TILE),
-        };
-        let (grid, tiles) = (count(OP, batches * tiles)?, count(OP, tiles)?);
-        let sizes = [count(OP, m)?, count(OP, n)?, count(OP, k)?, 0].into_iter().flat_map(u32::to_le_bytes);
-        let strides = [xs, ys, out]
-            .into_iter()
-            .flat_map(|o| [o.layout.strides()[lead], o.layout.strides()[lead + 1]])
-            .flat_map(|stride| (stride as u64).to_le_bytes());
-        let factors = [alpha, beta].into_iter().flat_map(f32::to_le_bytes);
-        let mut args: Vec<Value> = [xs, ys, out].iter().map(|o| o.address()).collect();
-        args.extend([xs, ys, out].iter().map(|o| o.strided(2)));
-        args.extend([Value::Bytes(sizes.chain(strides).chain(factors).collect()), Value::U32(tiles)]);
-        let kernel = format!("{OP}_{rung}_{}_{}", suffix(xs.dtype), suffix(out.dtype));
-        call.launch_blocks(&MATMUL, &kernel, (grid, threads, 0), &args)?;
+        call.product(self.rung, [xs, ys, out], alpha, beta)?;
         call.fetch("c", &out, &mut c)
     }
 }

@@ -2,34 +2,39 @@
 
 use super::elementwise::threads;
 use crate::Cuda;
-use crate::bundle::{ADAMW, BINARY, COPY, RELU_SQUARED};
+use crate::bundle::{ADAMW, BINARY, COMPARE, COPY, RELU_SQUARED, SELECT};
 use crate::call::{count, suffix};
 use crate::driver::{Driver, Value};
 use kernels::adamw::{AdamW, AdamWParams};
 use kernels::binary::{Binary, BinaryOp};
+use kernels::compare::{Compare, CompareOp};
 use kernels::copy::CopyCast;
 use kernels::relu_squared::ReluSquared;
+use kernels::select::Select;
 use kernels::{DType, Result, View, ViewMut};
-
-const FLOATS: [DType; 2] = [DType::F32, DType::Bf16];
 
 impl<D: Driver> CopyCast for Cuda<D> {
     fn copy(&self, x: View, mut y: ViewMut) -> Result<()> {
-        if !FLOATS.contains(&x.dtype()) || !FLOATS.contains(&y.dtype()) {
-            return self.unsupported("copy of integers or f64");
+        if x.dtype() == DType::F64 || y.dtype() == DType::F64 {
+            return self.unsupported("copy of f64");
         }
-        let kernel = format!("copy_{}_{}", suffix(x.dtype()), suffix(y.dtype()));
-        self.map("copy", &COPY, &kernel, &x, &mut y, None)
+        let mut call = self.call("copy");
+        let (from, to) = (call.place("x", &x)?, call.place("y", &y.as_view())?);
+        call.copy(&from, &to)?;
+        call.fetch("y", &to, &mut y)
     }
     fn fill(&self, value: f64, mut y: ViewMut) -> Result<()> {
-        if !FLOATS.contains(&y.dtype()) {
-            return self.unsupported("fill of integers or f64");
+        if y.dtype() == DType::F64 {
+            return self.unsupported("fill of f64");
         }
         let (mut call, n) = (self.call("fill"), count("fill", y.numel())?);
         let out = call.place("y", &y.as_view())?;
         // rounded here, once, into the output's dtype: the kernel's own rounding then changes nothing
-        let value = out.dtype.round(value) as f32;
-        let args = [Value::F32(value), out.address(), out.strided(0), Value::U32(n)];
+        let value = match out.dtype.round(value) {
+            whole if out.dtype == DType::I32 => Value::U32(whole as i32 as u32),
+            value => Value::F32(value as f32),
+        };
+        let args = [value, out.address(), out.strided(0), Value::U32(n)];
         call.launch(&COPY, &format!("fill_{}", suffix(out.dtype)), n, &args)?;
         call.fetch("y", &out, &mut y)
     }
@@ -81,5 +86,34 @@ impl<D: Driver> AdamW for Cuda<D> {
         call.fetch("p", &arrays[0], &mut p)?;
         call.fetch("m", &arrays[2], &mut m)?;
         call.fetch("v", &arrays[3], &mut v)
+    }
+}
+
+impl<D: Driver> Compare for Cuda<D> {
+    fn compare(&self, op: CompareOp, a: View, b: View, mut y: ViewMut) -> Result<()> {
+        let choice = match op {
+            CompareOp::Lt => 0,
+            CompareOp::Le => 1,
+            CompareOp::Gt => 2,
+            CompareOp::Ge => 3,
+            CompareOp::Eq => 4,
+            CompareOp::Ne => 5,
+        };
+        let mut call = self.call("compare");
+        let out = call.place("y", &y.as_view())?;
+        let all = [call.place("a", &a)?, call.place("b", &b)?, out];
+        let kernel = format!("compare_{}", suffix(a.dtype()));
+        call.each(&COMPARE, &kernel, &all, &[Value::U32(choice)])?;
+        call.fetch("y", &out, &mut y)
+    }
+}
+
+impl<D: Driver> Select for Cuda<D> {
+    fn select(&self, cond: View, a: View, b: View, mut y: ViewMut) -> Result<()> {
+        let mut call = self.call("select");
+        let out = call.place("y", &y.as_view())?;
+        let all = [call.place("cond", &cond)?, call.place("a", &a)?, call.place("b", &b)?, out];
+        call.each(&SELECT, &format!("select_{}", suffix(a.dtype())), &all, &[])?;
+        call.fetch("y", &out, &mut y)
     }
 }

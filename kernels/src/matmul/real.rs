@@ -32,17 +32,17 @@ macro_rules! layer {
     };
 }
 
-/// The layers of a training step at three depths. Logits are made in chunks of rows: d4 and d6 as the model cuts them.
+/// The layers of a training step at three depths. Logits are made in chunks of rows, as the model cuts them.
 const TRAINING: &[[Line; 3]] = &[
     layer!("d4.attn_proj", 4096, 256, 256),
     layer!("d4.mlp_up", 4096, 256, 1024),
     layer!("d4.mlp_down", 4096, 1024, 256),
     layer!("d4.logits", 1024, 256, 4096),
-    layer!("d4.logits_32k", 128, 256, 32_768),
+    layer!("d4.logits_32k", 512, 256, 32_768),
     layer!("d6.attn_proj", 4096, 384, 384),
     layer!("d6.mlp_up", 4096, 384, 1536),
     layer!("d6.mlp_down", 4096, 1536, 384),
-    layer!("d6.logits", 128, 384, 32_768),
+    layer!("d6.logits", 512, 384, 32_768),
     layer!("d12.attn_proj", 2048, 768, 768),
     layer!("d12.mlp_up", 2048, 768, 3072),
     layer!("d12.mlp_down", 2048, 3072, 768),

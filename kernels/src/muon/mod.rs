@@ -33,9 +33,9 @@ pub trait Muon {
 }
 
 /// Coefficients of the quintic polynomial.
-const COEFFICIENTS: [f64; 3] = [3.4445, -4.7750, 2.0315];
+pub const COEFFICIENTS: [f64; 3] = [3.4445, -4.7750, 2.0315];
 /// Added to the norm, so that a zero matrix stays zero.
-const NORM_EPS: f64 = 1e-7;
+pub const NORM_EPS: f64 = 1e-7;
 /// Kept in f32, or f64 on the reference.
 const WIDE: &[DType] = &[DType::F32, DType::F64];
 

@@ -28,7 +28,7 @@ pub trait PolarExpress {
 }
 
 /// The polynomials of the steps, for singular values that begin above 1e-3 or so.
-const COEFFICIENTS: [[f64; 3]; 5] = [
+pub const COEFFICIENTS: [[f64; 3]; 5] = [
     [8.156554524902461, -22.48329292557795, 15.878769915207462],
     [4.042929935166739, -2.808917465908714, 0.5000178451051316],
     [3.8916678022926607, -2.772484153217685, 0.5060648178503393],
@@ -38,7 +38,7 @@ const COEFFICIENTS: [[f64; 3]; 5] = [
 /// A row counts as at least this long.
 const SHORTEST_ROW: f64 = 1e-6;
 /// The norm is overestimated by this factor, and by this much.
-const MARGIN: [f64; 2] = [1.01, 1e-6];
+pub const MARGIN: [f64; 2] = [1.01, 1e-6];
 
 /// `o` = `g` with rows of equal length and then its singular values sent to 1, by `steps` ≤ 5 steps. Zero gives zero.
 ///

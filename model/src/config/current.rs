@@ -3,30 +3,10 @@
 //! A window of W means that a position sees itself and the W before it. L is `sequence_len`, S is a quarter of it, rounded up
 //! to a multiple of 128 (so in a very short context S may exceed L). The last layer is always L. Value embeddings are in
 //! every other layer and always in the last. The embedding and the head get rows up to a multiple of 64, which no token has.
+//! Which parts there are, and how each is switched: `config/parts.rs`.
 //! Where to read next: `block.rs` and `gpt.rs`, which compute all this.
 
-use super::{ConfigError, Family, GptConfig, MAX_LAYERS, check_size};
-use serde::Serialize;
-
-/// The parts of the current family that a model may have or lack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Parts {
-    /// A second embedding of every token, added to the values of every other layer through a gate.
-    pub value_embeds: bool,
-    /// Before each block, `x ← resid·x + x0·x₀` with the smeared embedding x₀ and two learned numbers per layer.
-    pub mixing: bool,
-    /// Each embedding is given a gated share of the one before it.
-    pub smear: bool,
-    /// What the middle block left is partly taken back at the end.
-    pub backout: bool,
-}
-
-impl Parts {
-    /// The classic family.
-    pub const NONE: Parts = Parts { value_embeds: false, mixing: false, smear: false, backout: false };
-    /// The current family.
-    pub const ALL: Parts = Parts { value_embeds: true, mixing: true, smear: true, backout: true };
-}
+use super::{ConfigError, Family, GptConfig, MAX_LAYERS, Parts, check_size};
 
 /// Channels that the gate of a value embedding reads.
 pub(super) const VALUE_GATE_CHANNELS: usize = 12;

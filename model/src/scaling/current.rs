@@ -93,8 +93,7 @@ pub struct Dial {
 impl GptConfig {
     /// Parameters that decide how long to train: matrices of the blocks, and the head.
     pub fn scaling_params(&self) -> u64 {
-        let groups = self.params_by_group();
-        groups.transformer_matrices + groups.lm_head
+        self.params_by_group().transformer_matrices + self.head_params()
     }
 
     /// The same options at depth 12.

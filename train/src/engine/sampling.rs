@@ -161,8 +161,7 @@ pub fn distribution(logits: &[f32], row: &Draw<'_>) -> Vec<(u32, f64)> {
             z[id as usize] = if before > 0.0 { before / penalty } else { before * penalty };
         }
     }
-    let (presence, frequency) =
-        (f64::from(sampling.presence_penalty), f64::from(sampling.frequency_penalty));
+    let (presence, frequency) = (f64::from(sampling.presence_penalty), f64::from(sampling.frequency_penalty));
     if (presence, frequency) != (0.0, 0.0) {
         let mut counts = vec![0u32; z.len()];
         for &id in &seen[row.prompt.min(seen.len())..] {

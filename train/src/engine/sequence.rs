@@ -31,11 +31,7 @@ pub(super) struct Sequence {
 
 impl Sequence {
     /// At the end of the prompt, of which nothing has been read.
-    pub fn new(
-        (id, sample): (RequestId, usize),
-        request: &Rc<Request>,
-        tokenizer: &Tokenizer,
-    ) -> Sequence {
+    pub fn new((id, sample): (RequestId, usize), request: &Rc<Request>, tokenizer: &Tokenizer) -> Sequence {
         Sequence {
             id,
             sample,

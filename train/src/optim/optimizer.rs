@@ -10,6 +10,11 @@ use model::scaling::{ClassicLrs, CurrentLrs};
 use std::collections::BTreeMap;
 use tensor::{AdamWParams, Tensor, memory};
 
+/// Name of the head.
+const HEAD: &str = "lm_head.weight";
+/// Name of the token embedding.
+const EMBEDDING: &str = "transformer.wte.weight";
+
 /// Constants of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Hyper {
@@ -44,21 +49,30 @@ impl Hyper {
     pub fn current(lrs: CurrentLrs) -> Hyper {
         Hyper { current: Some(lrs), ..Hyper::classic(1) }
     }
+    /// The rate of a part of the current family in a classic recipe.
+    fn added(&self, name: &str) -> f64 {
+        let like = CurrentLrs::default();
+        match name {
+            "resid_lambdas" => like.resid_lambdas,
+            "x0_lambdas" => like.x0_lambdas,
+            _ if name.starts_with("value_embeds.") => 0.5 * self.lrs.wte,
+            _ => like.smear,
+        }
+    }
     /// How the weight called `name` is updated.
     pub fn rule(&self, name: &str) -> Rule {
         let Some(lrs) = &self.current else {
             let adamw = |lr| Rule::AdamW { lr, betas: self.betas, weight_decay: self.weight_decay };
             return match name {
-                "transformer.wte.weight" => adamw(self.lrs.wte),
-                "lm_head.weight" => {
-                    adamw(planted!("optimizer.rate_of_another_group", self.lrs.lm_head => self.lrs.wte))
-                }
-                _ => Rule::Muon { lr: self.lrs.matrices },
+                EMBEDDING => adamw(self.lrs.wte),
+                HEAD => adamw(planted!("optimizer.rate_of_another_group", self.lrs.lm_head => self.lrs.wte)),
+                _ if name.starts_with("transformer.h.") => Rule::Muon { lr: self.lrs.matrices },
+                _ => adamw(self.added(name)),
             };
         };
         let (lr, betas, weight_decay) = match name {
-            "lm_head.weight" => (lrs.lm_head, (0.8, 0.96), 0.01),
-            "transformer.wte.weight" => (lrs.wte, (0.8, 0.995), 0.001),
+            HEAD => (lrs.lm_head, (0.8, 0.96), 0.01),
+            EMBEDDING => (lrs.wte, (0.8, 0.995), 0.001),
             "resid_lambdas" => (lrs.resid_lambdas, (0.8, 0.95), 0.05),
             "x0_lambdas" => (lrs.x0_lambdas, (0.96, 0.95), 0.0),
             "smear_gate.weight" | "smear_lambda" | "backout_lambda" => (lrs.smear, (0.8, 0.95), 0.0),
@@ -122,8 +136,12 @@ impl Optimizer {
     /// Fresh states, by [`Hyper::rule`].
     pub fn new(params: &[Parameter], hyper: Hyper) -> Result<Optimizer> {
         let _label = memory::label("optimizer");
+        // An embedding that is the head, too, moves as slowly as a head.
+        let tied = !params.iter().any(|p| p.name == HEAD);
         let state = |p: &Parameter| {
-            Ok(match hyper.rule(&p.name) {
+            let tied = planted!("optimizer.tied_head_moves_as_embedding", tied => false);
+            let name = if tied && p.name == EMBEDDING { HEAD } else { &p.name };
+            Ok(match hyper.rule(name) {
                 Rule::AdamW { lr, betas, weight_decay } => {
                     State::AdamW { state: AdamWState::new(p.value())?, lr, betas, weight_decay }
                 }

@@ -2,8 +2,9 @@
 //!
 //! A run's folder has its options, its metrics (a JSON object per line) and the results of evaluations. A line of runs (base,
 //! mid, sft, rl) is followed back by the run that each one started from. Reading order: `collect.rs` (files to numbers),
-//! `svg.rs` (numbers to curves), `page.rs` (HTML), `text.rs` (Markdown).
+//! `svg.rs` (numbers to curves), `page.rs` (HTML), `text.rs` (Markdown); `chart.rs` draws what several runs have in common.
 
+pub mod chart;
 pub mod collect;
 pub mod page;
 pub mod svg;

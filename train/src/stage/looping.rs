@@ -110,6 +110,10 @@ pub fn run_stage(
     let mut metrics = Metrics::open(&run.run.metrics(), at.step)?;
     let device = gpt.options().device;
     tensor::memory::reset_peak(device);
+    if at.step > 0 && at.step == run.steps && metrics.last_evaluated() != Some(at.step - 1) {
+        // Ended between the last checkpoint and the validation that follows it.
+        validate(gpt, stage, &mut at, &mut metrics, reporter)?;
+    }
 
     while at.step < run.steps {
         let begun = Instant::now();

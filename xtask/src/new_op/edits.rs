@@ -10,7 +10,7 @@ pub fn into_ops_macro(text: &str, name: &str, type_name: &str) -> Result<String,
 pub fn into_unsupported(text: &str, name: &str, type_name: &str, gradient: bool) -> Result<String, String> {
     let backward = format!("        {name}_bwd(View, View, ViewMut, bool);\n");
     let methods = format!("        {name}_fwd(View, ViewMut);\n{}", if gradient { &backward } else { "" });
-    let added = format!("    kernels::{name}::{type_name} {{\n{methods}    }}\n");
+    let added = format!("    {name}::{type_name} {{\n{methods}    }}\n");
     before_end(text, "unsupported! {", "}", &added)
 }
 

@@ -14,7 +14,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("emulator-libcuda", &["emulator"]),
     ("kernels", &["emulator"]),
     ("cuda", &["emulator", "kernels"]),
-    ("tensor", &["kernels"]),
+    ("tensor", &["cuda", "kernels"]),
     ("autograd", &["kernels", "tensor"]),
     ("checks", &["kernels", "tensor", "autograd"]),
     ("model", &["kernels", "tensor", "autograd"]),

@@ -3,7 +3,6 @@
 //! Whole training steps, reading a prompt and drawing tokens, many people at a time, and every kernel by itself under
 //! the roof of this machine. Comparisons with other people's software are in `benches/`.
 
-mod chart;
 mod clients;
 mod decode;
 mod facts;

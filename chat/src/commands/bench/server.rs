@@ -5,7 +5,6 @@
 //! first tells what batching brings, the difference what HTTP costs. The model is random, prompts are random and
 //! different, so nothing is reused; every answer has the same length.
 
-use super::chart::{Line, chart};
 use super::clients::{self, Call};
 use super::facts::{self, Watch, number};
 use super::generation::random_model;
@@ -25,6 +24,7 @@ use tokenizer::Tokenizer;
 use tokio::sync::oneshot;
 use train::engine::gpt::{GptForward, page_bytes};
 use train::engine::{Engine, Limits, Request, Sampling, What};
+use train::report::chart::{Axis, Line, Scale, chart};
 
 /// `bench serve`.
 #[derive(clap::Args)]
@@ -269,12 +269,14 @@ fn table(result: &Value) -> String {
 
 fn picture(result: &Value) -> String {
     let levels = result["levels"].as_array().map_or(&[][..], Vec::as_slice);
-    let of = |path: &str| levels.iter().map(|l| [number(l, "/concurrency"), number(l, path)]).collect();
-    let lines = [
-        Line { name: "engine", points: of("/engine/tokens_per_s") },
-        Line { name: "server", points: of("/server/tokens_per_s") },
-    ];
-    chart("tokens per second", "requests at a time", &lines)
+    let line = |colour, name: &str| {
+        let path = format!("/{name}/tokens_per_s");
+        let points = levels.iter().map(|l| [number(l, "/concurrency"), number(l, &path)]).collect();
+        Line { name: name.into(), points, colour }
+    };
+    let x = Axis { name: "requests at a time", scale: Scale::Log };
+    let y = Axis { name: "tokens per second", scale: Scale::Zero };
+    chart(x, y, &[line(0, "engine"), line(1, "server")])
 }
 
 #[cfg(test)]

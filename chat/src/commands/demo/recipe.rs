@@ -1,9 +1,10 @@
 //! The demo's recipe: shapes and step counts, fixed, so that the same seed gives the same model everywhere.
 
-use model::GptConfig;
+use model::scaling::CurrentLrs;
+use model::{Family, GptConfig};
 use serde_json::{Value, json};
 use train::optim::Hyper;
-use train::stage::base::BaseOptions;
+use train::stage::base::{BaseOptions, CurrentOptions};
 use train::stage::sft::SftOptions;
 
 /// Everything that decides the outcome, besides data and seed.
@@ -33,6 +34,30 @@ pub struct Recipe {
     pub sft_steps: usize,
     /// Fine-tuning's share of the learning rates.
     pub init_lr_frac: f64,
+    /// The current generation's own numbers; without them the recipe is classic.
+    pub current: Option<Current>,
+}
+
+/// What the current generation needs, given outright: its rules for batch, horizon and decay are made for runs a thousand times as
+/// long, and would scale the rates of so small a batch down to a tenth.
+#[derive(Clone, Copy, Debug)]
+pub struct Current {
+    /// Learning rate of the embedding, before scaling by width; value embeddings get half.
+    pub embedding_lr: f64,
+    /// Learning rate of the head, before scaling by width.
+    pub unembedding_lr: f64,
+    /// Learning rate of the numbers that mix.
+    pub scalar_lr: f64,
+    /// Learning rate of the matrices.
+    pub matrix_lr: f64,
+    /// Decay of the matrices.
+    pub weight_decay: f64,
+    /// Steps with rising learning rate.
+    pub warmup_steps: u64,
+    /// Where the learning rate ends, as a share of its peak.
+    pub final_lr_frac: f64,
+    /// Windows by layer: half of so short a context at least.
+    pub window_pattern: &'static str,
 }
 
 /// For the generated world.
@@ -49,6 +74,7 @@ pub const WORLD: Recipe = Recipe {
     micro: 16,
     sft_steps: 220,
     init_lr_frac: 0.35,
+    current: None,
 };
 
 /// For a text of the user's.
@@ -65,24 +91,36 @@ pub const TEXT: Recipe = Recipe {
     micro: 0,
     sft_steps: 0,
     init_lr_frac: 0.0,
+    current: None,
 };
 
 impl Recipe {
     /// The model's shape for a tokenizer of `vocab_size` entries.
     pub fn config(&self, vocab_size: usize) -> GptConfig {
-        GptConfig {
+        let family = if self.current.is_some() { Family::Current } else { Family::Classic };
+        let mut config = GptConfig {
             sequence_len: self.sequence_len,
             vocab_size,
             n_layer: self.n_layer,
             n_head: self.n_head,
             n_kv_head: self.n_head,
             n_embd: self.n_embd,
-            ..GptConfig::default()
+            ..GptConfig::of(family)
+        };
+        if let Some(current) = &self.current {
+            config.window_pattern = current.window_pattern.into();
         }
+        config
     }
     /// Learning rates.
     pub fn hyper(&self) -> Hyper {
-        Hyper::classic(self.n_embd)
+        let Some(c) = &self.current else { return Hyper::classic(self.n_embd) };
+        let lrs = CurrentLrs::tuned(c.embedding_lr, c.unembedding_lr, c.scalar_lr, c.matrix_lr);
+        Hyper::current(lrs.scaled_to(self.n_embd, 1.0))
+    }
+    /// Largest norm of a pretraining gradient; 0: any.
+    pub fn grad_clip(&self) -> f64 {
+        if self.current.is_some() { 0.0 } else { 1.0 }
     }
     /// Pretraining options.
     pub fn base(&self, seed: u64) -> BaseOptions {
@@ -92,8 +130,10 @@ impl Recipe {
             num_iterations: self.base_steps,
             warmup_ratio: 0.0,
             warmdown_ratio: self.warmdown_ratio,
-            final_lr_frac: 0.0,
-            current: None,
+            final_lr_frac: self.current.map_or(0.0, |c| c.final_lr_frac),
+            current: self
+                .current
+                .map(|c| CurrentOptions { warmup_steps: c.warmup_steps, weight_decay: c.weight_decay }),
             eval_tokens: 32 * self.batch * self.sequence_len,
             seed,
         }
@@ -112,11 +152,19 @@ impl Recipe {
     }
     /// For checkpoints: a demo of another recipe is another run.
     pub fn describe(&self, stage: &str, tokenizer: &str, seed: u64) -> Value {
-        json!({
+        let mut all = json!({
             "stage": stage, "tokenizer": tokenizer, "data": tokenizer, "seed": seed, "vocab_size": self.vocab_size,
             "n_layer": self.n_layer, "n_head": self.n_head, "n_embd": self.n_embd, "sequence_len": self.sequence_len,
             "batch": self.batch, "base_steps": self.base_steps, "warmdown_ratio": self.warmdown_ratio,
             "examples": self.examples, "micro": self.micro, "sft_steps": self.sft_steps, "init_lr_frac": self.init_lr_frac,
-        })
+        });
+        if let Some(c) = &self.current {
+            all["current"] = json!({
+                "embedding_lr": c.embedding_lr, "unembedding_lr": c.unembedding_lr, "scalar_lr": c.scalar_lr, "matrix_lr": c.matrix_lr,
+                "weight_decay": c.weight_decay, "warmup_steps": c.warmup_steps, "final_lr_frac": c.final_lr_frac,
+                "window_pattern": c.window_pattern,
+            });
+        }
+        all
     }
 }

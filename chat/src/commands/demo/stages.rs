@@ -87,7 +87,7 @@ pub fn pretrain(
     stage.prompts = prompts.to_vec();
     let run = layout.run(&format!("{name}-base"));
     let options = recipe.describe("base", name, globals.seed);
-    go(gpt, &mut stage, recipe, run, recipe.base_steps, 1.0, tokenizer, options, globals)
+    go(gpt, &mut stage, recipe, run, recipe.base_steps, recipe.grad_clip(), tokenizer, options, globals)
 }
 
 /// Learn to answer.

@@ -82,6 +82,11 @@ pub fn memory(globals: &Globals) -> Section {
     Section { title: "Memory and disk", key: "memory", facts }
 }
 
+/// Bytes that a new process could take without pushing others out, where the system tells.
+pub fn available_memory() -> Option<u64> {
+    kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable")
+}
+
 /// `Debian GNU/Linux 12, kernel 6.1.0`, or the bare name.
 fn system() -> String {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();

@@ -57,6 +57,8 @@ impl Fact {
     }
 }
 
+pub use machine::available_memory;
+
 /// `7.5 GiB`, `512 MiB`, `100 bytes`.
 fn bytes(n: u64) -> String {
     let v = n as f64;

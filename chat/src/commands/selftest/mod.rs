@@ -33,7 +33,7 @@ pub struct Args {
     /// Random cases per shape, dtype and magnitude
     #[arg(long, value_name = "N", default_value_t = 1)]
     seeds: u64,
-    /// Leave out cases with more elements than this in all arguments together
+    /// Leave out cases with more elements than this in all arguments together (default: none; 3000 on the emulator)
     #[arg(long, value_name = "N")]
     max_elements: Option<usize>,
     /// Print what there is, with its formulas, and check nothing
@@ -61,8 +61,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     if args.seeds == 0 {
         bail!(Usage("--seeds 0: give at least 1".into()));
     }
-    let budget = Budget { seeds: args.seeds, max_elements: args.max_elements.unwrap_or(usize::MAX) };
     let target = Target::of(globals);
+    let most = args.max_elements.unwrap_or(target.max_elements());
+    let budget = Budget { seeds: args.seeds, max_elements: most };
     let (entries, without) = target.split(entries);
     let mut screen = Screen::new(globals, &entries);
     let mut tally = Tally::without(without);

@@ -110,7 +110,7 @@ impl Tally {
     pub fn summary(&self, globals: &Globals, time: Duration) -> String {
         let (checks, failed) = (self.checks(), self.failed());
         let outcome = if failed == 0 { "all passed".to_string() } else { format!("{failed} FAILED") };
-        let (device, simd) = (globals.device_name(), kernels::simd::level().name());
+        let (device, simd) = (globals.device(), kernels::simd::level().name());
         format!("\n{checks} checks on {device} ({simd}) in {:.1} s: {outcome}", time.as_secs_f64())
     }
     /// Everything, for programs; `worst` is null where it is not a finite number.
@@ -123,7 +123,7 @@ impl Tally {
             })
         };
         json!({
-            "device": globals.device_name(),
+            "device": globals.device().to_string(),
             "simd": kernels::simd::level().name(),
             "checks": self.checks(),
             "failed": self.failed(),

@@ -2,6 +2,7 @@
 
 use crate::output;
 use train::report::{Line, Run};
+use train::trials::paired;
 
 /// The table.
 pub fn print(lines: &[Line]) -> anyhow::Result<()> {
@@ -38,10 +39,7 @@ fn value(run: &Run, figure: &str) -> Option<f64> {
 /// Of all values, if none is missing.
 fn mean_and_spread(values: &[Option<f64>]) -> Option<(f64, f64)> {
     let values: Vec<f64> = values.iter().copied().collect::<Option<_>>()?;
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-    Some((mean, variance.sqrt()))
+    paired::spread(&values).map(|s| (s.mean, s.deviation))
 }
 
 #[cfg(test)]

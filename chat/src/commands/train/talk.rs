@@ -151,8 +151,12 @@ pub fn sft(args: &super::SftArgs, globals: &Globals) -> anyhow::Result<StageSumm
         from: &args.from,
         device_batch_size: None,
         num_iterations: args.num_iterations,
-        init_lr_frac: args.init_lr_frac,
-        schedule: Schedule::Sft { warmup_ratio: 0.0, warmdown_ratio: 0.5, final_lr_frac: 0.0 },
+        init_lr_frac: args.init_lr_frac.unwrap_or(0.8),
+        schedule: Schedule::Sft {
+            warmup_ratio: args.warmup_ratio.unwrap_or(0.0),
+            warmdown_ratio: args.warmdown_ratio.unwrap_or(0.5),
+            final_lr_frac: args.final_lr_frac.unwrap_or(0.0),
+        },
         rows: &args.rows,
         stage: &args.stage,
     };

@@ -91,7 +91,8 @@ fn rows_that_want_different_things_get_what_they_would_get_alone() {
     ];
     let logits = Tensor::from_slice(&LOGITS.repeat(4), &[4, 6], Device::Cpu).unwrap();
     for index in 0..50 {
-        let row = |i: usize| Draw { sampling: &settings[i], uniform: uniform(7, i, index), seen: &[2], prompt: 1 };
+        let row =
+            |i: usize| Draw { sampling: &settings[i], uniform: uniform(7, i, index), seen: &[2], prompt: 1 };
         let rows: Vec<Draw> = (0..4).map(row).collect();
         let together = draw(&logits, &rows).unwrap();
         for (i, token) in together.into_iter().enumerate() {

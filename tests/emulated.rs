@@ -1,0 +1,69 @@
+//! A model on CUDA's kernels, run by the emulator: it trains as on the CPU, and its cached decoding equals full decoding.
+//!
+//! The model is the same code on another device. What differs is the order of sums, so the losses of both drift apart by
+//! roundings that the steps amplify; the bound below is seven times what was seen.
+#![allow(clippy::unwrap_used)]
+
+use model::{Gpt, GptConfig, GptOptions};
+use tensor::{DType, Device};
+use tests::{LeakCheck, model, random_batch, small_config};
+use train::optim::{Hyper, Optimizer, StepSettings};
+use train::trainer;
+
+const SETTINGS: StepSettings =
+    StepSettings { lr_multiplier: 1.0, muon_momentum: 0.9, muon_weight_decay: 0.0 };
+
+/// One layer with two query heads that share their keys.
+fn tiny() -> GptConfig {
+    GptConfig {
+        sequence_len: 16,
+        vocab_size: 80,
+        n_layer: 1,
+        n_head: 2,
+        n_kv_head: 1,
+        n_embd: 32,
+        ..small_config()
+    }
+}
+
+/// The losses of `n` steps of a fresh model that sees three batches again and again, and the model.
+fn trained(device: Device, compute: DType, n: u64) -> (Vec<f64>, Gpt) {
+    let config = tiny();
+    let mut gpt = model(config.clone(), 1, GptOptions { device, compute, ..GptOptions::default() });
+    let mut optimizer = Optimizer::new(gpt.params(), Hyper::classic(config.n_embd)).unwrap();
+    let step = |i| {
+        let next = || Ok(random_batch(&config, 2, 16, i % 3, device));
+        trainer::step(&mut gpt, &mut optimizer, 1, next, SETTINGS, 1.0).unwrap().loss
+    };
+    ((0..n).map(step).collect(), gpt)
+}
+
+#[test]
+fn twenty_steps_lose_what_they_lose_on_the_cpu() {
+    let _leaks = LeakCheck::default();
+    for (compute, steps) in [(DType::F32, 20), (DType::Bf16, 10)] {
+        let [(cpu, _), (emulated, _)] = [Device::Cpu, Device::Emulated].map(|d| trained(d, compute, steps));
+        let apart = cpu.iter().zip(&emulated).map(|(a, b)| (a - b).abs());
+        assert!(apart.clone().take(2).all(|d| d < 1e-6), "{compute}: {cpu:?} and {emulated:?}");
+        assert!(apart.into_iter().all(|d| d <= 1e-2), "{compute}: {cpu:?} and {emulated:?}");
+        assert!(emulated[steps as usize - 1] < 0.9 * emulated[0], "{compute}: {emulated:?}");
+    }
+}
+
+#[test]
+fn cached_decoding_equals_full_decoding() {
+    let _leaks = LeakCheck::default();
+    let (_, gpt) = trained(Device::Emulated, DType::F32, 2);
+    let ids = random_batch(gpt.config(), 2, 14, 5, Device::Emulated).ids;
+    let full = gpt.all_logits(&ids).unwrap().reshape(&[2, 14, 80]).unwrap();
+    for chunks in [vec![14], vec![5, 1, 1, 7]] {
+        let (mut cache, mut start) = (gpt.cache(2, 16).unwrap(), 0);
+        for len in chunks {
+            let logits = gpt.logits_cached(&ids.narrow(1, start, len).unwrap(), &mut cache).unwrap();
+            start += len;
+            let want = full.narrow(1, start - 1, 1).unwrap().to_f64_vec();
+            let worst = logits.to_f64_vec().iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(worst < 2e-5, "after {start} tokens: {worst}");
+        }
+    }
+}
