@@ -1,6 +1,10 @@
 //! Programs that behave and programs that do not.
 
 use super::*;
+use std::sync::Arc;
+use tokenizer::Content;
+use train::tasks::Task;
+use train::tasks::human_eval::HumanEval;
 
 fn sandbox(walls: Walls) -> Option<Sandbox> {
     match Sandbox::new(walls, Duration::from_secs(3)) {
@@ -63,4 +67,25 @@ fn behind_walls_there_is_no_network_and_no_file_of_others() {
     );
     assert!(runs(&format!("import os; assert {} != os.getppid()", std::process::id())));
     fs::remove_file(&secret).unwrap();
+}
+
+#[test]
+fn the_published_solutions_of_human_eval_pass_and_none_do_not() {
+    let Some(file) = std::env::var_os("NANOCHAT_HUMAN_EVAL") else {
+        eprintln!("notice: HumanEval itself is not run: `cargo xtask soak tasks` fetches it");
+        return;
+    };
+    let sandbox = [Walls::Isolated, Walls::Limits].into_iter().find_map(sandbox).unwrap();
+    let task = HumanEval::from_file(Path::new(&file), Some(Arc::new(sandbox))).unwrap();
+    let score = |policy: &dyn Fn(&str) -> String| {
+        let right = |i| {
+            let example = task.example(i).unwrap();
+            let Content::Text(solution) = &example.conversation.messages[1].content else { return false };
+            task.is_right(&example, &policy(solution)).unwrap()
+        };
+        (0..task.len()).filter(|&i| right(i)).count()
+    };
+    assert_eq!(task.len(), 164);
+    assert_eq!(score(&|solution| format!("```python\n{solution}\n```")), 164);
+    assert_eq!(score(&|_| "def nothing():\n    pass".into()), 0);
 }
