@@ -1,12 +1,13 @@
-//! `nanochat demo`: the whole path in one command. Data, tokenizer, pretraining, fine-tuning, exam, chat.
+//! `nanochat demo`: the whole path in one command. Data, tokenizer, pretraining, fine-tuning, exam, chat or page.
 //!
-//! Every stage is saved; the same command again continues where it was interrupted, or goes straight to the chat.
+//! Every stage is saved; the same command again continues where it was interrupted, or goes straight to the end.
 
 mod exam;
 mod recipe;
 mod stages;
 
 use super::chat::{self, Screen, Session};
+use super::serve;
 use super::shared::{self, Generation, Loaded};
 use crate::globals::{Globals, Precision};
 use crate::output;
@@ -153,7 +154,7 @@ fn opening(document: &str) -> String {
 
 /// Chat on a terminal or a pipe; with standard input closed, five sample questions.
 fn talk(loaded: &Loaded, samples: &[String; 5], globals: &Globals) -> anyhow::Result<()> {
-    heading("6  Chat")?;
+    heading("6  Chat, here or in the browser")?;
     shared::end_on_interrupt();
     let sampling = Sampling { seed: globals.seed, ..Sampling::greedy() };
     let run = &loaded.run;
@@ -162,6 +163,12 @@ fn talk(loaded: &Loaded, samples: &[String; 5], globals: &Globals) -> anyhow::Re
     ))?;
     if std::io::stdin().is_terminal() {
         output::line(&format!("ask things like:\n  {}", samples.join("\n  ")))?;
+        output::text("\nEnter begins the chat here; `page` and Enter opens it to your browser: ")?;
+        let mut choice = String::new();
+        std::io::stdin().read_line(&mut choice).context("reading the choice")?;
+        if choice.trim().eq_ignore_ascii_case("page") {
+            return serve::page(run, globals);
+        }
         return chat::talk(&mut Session::new(loaded, sampling, 128)?, globals);
     }
     let mut piped = String::new();
