@@ -85,6 +85,32 @@ fn an_answer_has_the_same_bits_alone_and_among_31_others() {
 }
 
 #[test]
+fn an_answer_that_had_to_give_way_to_older_ones_and_was_read_again_has_the_same_bits() {
+    let _leaks = LeakCheck::default();
+    for gpt in [DType::F32, DType::Bf16].into_iter().flat_map(models) {
+        let sampling = |i: u64| Sampling { temperature: 0.8, seed: i, ..Sampling::default() };
+        let wanted = |i: u64| Request { sampling: sampling(i), ..request(i, 50 + i as usize, 140) };
+        let all: Vec<Request> = (0..6).map(wanted).collect();
+        let with = |pages: usize| {
+            let limits = Limits { rows: 6, waiting: 10, chunk: 100, context: CONTEXT };
+            let mut engine = Engine::new(GptForward::new(&gpt, pages).unwrap(), &tokenizer(), limits);
+            let answers = run(&mut engine, all.clone());
+            (answers, engine.stats().paused)
+        };
+        let (roomy, paused) = with(6 * 4);
+        assert_eq!(paused, 0);
+        let mut gave_way = 0;
+        for pages in [5, 7, 9, 11] {
+            let (tight, paused) = with(pages);
+            gave_way += paused;
+            let GptOptions { compute, .. } = gpt.options();
+            assert_eq!(roomy, tight, "{:?}, {compute}, {pages} pages", gpt.config().family);
+        }
+        assert!(gave_way >= 4, "{gave_way}");
+    }
+}
+
+#[test]
 fn drawn_answers_do_not_depend_on_their_company_either() {
     let _leaks = LeakCheck::default();
     for gpt in models(DType::F32) {

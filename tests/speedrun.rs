@@ -55,6 +55,12 @@ eval-tokens = 400
 loader = "best-fit"
 prompt = "The <b>"
 [[step]]
+command = "eval base"
+run = "{name}-{seed}-base"
+trigram = true
+device-batch-size = 2
+eval-tokens = 400
+[[step]]
 command = "eval core"
 run = "{name}-{seed}-base"
 max-per-task = 3
@@ -104,11 +110,11 @@ fn a_list_runs_from_nothing_to_a_page_and_does_nothing_twice() {
     std::fs::write(&list, LIST).unwrap();
     let (base, list) = (dir.path().join("base"), list.display().to_string());
     let said = succeed(&base, &["speedrun", &list, "--seeds", "2", "--seed", "1"]);
-    for wanted in ["generated world", "CORE metric", "ChatCORE metric", "pass@1", "± "] {
+    for wanted in ["generated world", "Trigram bpb", "CORE metric", "ChatCORE metric", "pass@1", "± "] {
         assert!(said.contains(wanted), "{wanted}: {said}");
     }
     let again = succeed(&base, &["speedrun", &list, "--seed", "1"]);
-    assert_eq!(again.matches("] done: ").count(), 8, "{again}");
+    assert_eq!(again.matches("] done: ").count(), 9, "{again}");
     let page = std::fs::read_to_string(base.join("runs/tiny-1-rl/report.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("tiny-1-base") && page.contains("&lt;b&gt;"));
     assert!(succeed(&base, &["watch", "tiny-1-rl"]).contains("reward"));

@@ -8,6 +8,8 @@ mod download;
 mod globals;
 mod output;
 mod profile;
+#[cfg(unix)]
+mod sandbox;
 mod serve;
 
 use clap::{Parser, Subcommand};

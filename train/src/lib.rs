@@ -25,5 +25,6 @@ pub mod synth;
 pub mod tasks;
 pub mod trainer;
 pub mod trials;
+pub mod trigram;
 
 pub use error::{Result, TrainError};

@@ -9,6 +9,7 @@
 //! Read next: `command.rs` (the table's row), `steps.rs` (how commands run programs), `ci.rs` (what gets checked).
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a terminal program talks on the terminal
 
+mod ablations;
 mod bench_vs_torch;
 mod book;
 mod ci;
@@ -47,6 +48,7 @@ const COMMANDS: &[Command] = &[
     new_op::COMMAND,
     results::COMMAND,
     bench_vs_torch::COMMAND,
+    ablations::COMMAND,
 ];
 
 fn main() -> ExitCode {

@@ -80,6 +80,8 @@ pub struct Args {
 
 /// Most bytes of a request.
 const BODY_LIMIT: usize = 1 << 20;
+/// How long a client may take to send the head of a request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Connections beyond those that wait or are served: pages that are only open.
 const IDLE_CONNECTIONS: usize = 256;
 
@@ -128,6 +130,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
         cors: args.cors.clone(),
         body_limit: BODY_LIMIT,
         connections: args.queue + args.max_batch + IDLE_CONNECTIONS,
+        header_timeout: HEADER_TIMEOUT,
         queue_timeout: Duration::from_secs(args.queue_timeout),
         timeout: Duration::from_secs(args.timeout),
         grace: Duration::from_secs(args.grace),
@@ -144,6 +147,18 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     ended.context("the engine has stopped")?;
     served.context("serving")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// As [`run`], of one run and with everything else as it is without options, on any free port.
+pub fn page(run_name: &str, globals: &Globals) -> anyhow::Result<()> {
+    #[derive(clap::Parser)]
+    struct Alone {
+        #[command(flatten)]
+        args: Args,
+    }
+    let words = ["serve", "--run", run_name, "--port", "0"];
+    let alone = <Alone as clap::Parser>::try_parse_from(words)?;
+    run(&alone.args, globals).map(drop)
 }
 
 /// Cache pages: no more than all rows can use twice over, no more than the memory allowed, and enough for one row.
@@ -198,7 +213,8 @@ fn web(
                 _ = engine_gone => {}
             }
         };
-        serve::serve(listener, worker, config, stop).await
+        serve::serve(listener, worker, config, stop).await;
+        Ok(())
     })
 }
 

@@ -4,7 +4,7 @@ use super::ask::Ask;
 use serde_json::{Map, Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokenizer::{Special, Tokenizer};
-use train::engine::request::Token;
+use train::engine::request::{Logprobs, Token};
 use train::engine::text::{Part, Piece};
 use train::engine::{Finish, What};
 
@@ -25,6 +25,8 @@ pub struct Answer {
     created: u64,
     tokenizer: Tokenizer,
     prompts: Vec<Vec<u32>>,
+    /// What is known of each prompt's tokens behind its first, where that was asked for.
+    scored: Option<Vec<Vec<Logprobs>>>,
     samples: usize,
     echo: bool,
     choices: Vec<Choice>,
@@ -37,7 +39,7 @@ struct Choice {
     pieces: Vec<Piece>,
     logprobs: Vec<Value>,
     tokens: usize,
-    /// Bytes of words, for offsets.
+    /// Bytes of tokens, for offsets.
     written: usize,
     finish: Option<Finish>,
 }
@@ -46,19 +48,30 @@ impl Answer {
     /// Nothing has come yet.
     pub fn new(kind: Kind, number: u64, model: &str, tokenizer: &Tokenizer, ask: &Ask) -> Answer {
         let prefix = if kind == Kind::Chat { "chatcmpl" } else { "cmpl" };
-        let samples = ask.requests.first().map_or(1, |request| request.samples);
-        Answer {
+        let first = ask.requests.first();
+        let samples = first.map_or(1, |request| request.samples);
+        let scored = first.is_some_and(|request| request.prompt_logprobs && request.logprobs.is_some());
+        let mut answer = Answer {
             kind,
             id: format!("{prefix}-{number:016x}"),
             model: model.into(),
             created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs()),
             tokenizer: tokenizer.clone(),
             prompts: ask.requests.iter().map(|request| request.prompt.clone()).collect(),
+            scored: scored.then(|| vec![Vec::new(); ask.requests.len()]),
             samples,
             echo: ask.echo,
             choices: vec![Choice::default(); samples * ask.requests.len()],
             reused: 0,
+        };
+        if ask.echo {
+            for index in 0..answer.choices.len() {
+                let words = answer.prompt_words(index);
+                answer.choices[index].written =
+                    words.iter().filter_map(|&id| tokenizer.token(id).ok()).map(<[u8]>::len).sum();
+            }
         }
+        answer
     }
     /// Has every choice ended?
     pub fn is_over(&self) -> bool {
@@ -68,31 +81,64 @@ impl Answer {
     pub fn generated(&self) -> usize {
         self.choices.iter().map(|choice| choice.tokens).sum()
     }
-    /// What was said before the first token: the role, or the prompt again.
+    /// What was said before the first token: the role, or the prompt again, unless it comes with log-probabilities.
     pub fn openings(&self) -> Vec<Value> {
         let opening = |index: usize| match self.kind {
             Kind::Chat => {
                 Some(self.chunk(index, json!({ "role": "assistant", "content": "" }), Value::Null, None))
             }
-            Kind::Completion => {
-                self.echo.then(|| self.chunk(index, json!(self.prompt_text(index)), Value::Null, None))
-            }
+            Kind::Completion => (self.echo && self.is_scored(index)).then(|| self.repeated(index)),
         };
         (0..self.choices.len()).filter_map(opening).collect()
     }
-    fn prompt_text(&self, choice: usize) -> String {
-        let ids = self.prompts.get(choice / self.samples).map_or(&[][..], Vec::as_slice);
-        let words: Vec<u32> =
-            ids.iter().copied().filter(|&id| self.tokenizer.as_special(id).is_none()).collect();
-        self.tokenizer.decode(&words).unwrap_or_default()
+    /// The ids of a choice's prompt.
+    fn prompt(&self, choice: usize) -> &[u32] {
+        self.prompts.get(choice / self.samples).map_or(&[], Vec::as_slice)
     }
-    /// Takes what happened to a sample of prompt `prompt`. Returns the piece to send, where there is something to say.
-    pub fn add(&mut self, prompt: usize, sample: usize, what: What) -> Option<Value> {
+    /// Those that are part of its text.
+    fn prompt_words(&self, choice: usize) -> Vec<u32> {
+        let ids = self.prompt(choice).iter().copied();
+        ids.filter(|&id| self.tokenizer.as_special(id).is_none()).collect()
+    }
+    fn prompt_text(&self, choice: usize) -> String {
+        self.tokenizer.decode(&self.prompt_words(choice)).unwrap_or_default()
+    }
+    /// Is everything known of the prompt that is wanted?
+    fn is_scored(&self, choice: usize) -> bool {
+        let scored = self.scored.as_ref().and_then(|all| all.get(choice / self.samples));
+        scored.is_none_or(|found| found.len() + 1 >= self.prompt(choice).len())
+    }
+    /// A piece that repeats the prompt.
+    fn repeated(&self, choice: usize) -> Value {
+        let entries = self.prompt_entries(choice);
+        let table = if entries.is_empty() { Value::Null } else { Answer::table(0, &entries) };
+        self.chunk(choice, json!(self.prompt_text(choice)), table, None)
+    }
+    /// An entry for each token of the prompt that is part of its text.
+    fn prompt_entries(&self, choice: usize) -> Vec<Value> {
+        let Some(found) = self.scored.as_ref().and_then(|all| all.get(choice / self.samples)) else {
+            return Vec::new();
+        };
+        let known = [None].into_iter().chain(found.iter().map(Some));
+        let ids = self.prompt(choice).iter().zip(known);
+        let words = ids.filter(|(id, _)| self.tokenizer.as_special(**id).is_none());
+        words.map(|(&id, logprobs)| self.entry(id, logprobs, true)).collect()
+    }
+    /// Takes what happened to a sample of prompt `prompt`. Returns the pieces to send.
+    pub fn add(&mut self, prompt: usize, sample: usize, what: What) -> Vec<Value> {
         let index = prompt * self.samples + sample;
-        match what {
+        let piece = match what {
             What::Started { reused } => {
                 self.reused += reused;
                 None
+            }
+            What::Prompt(found) => {
+                if let Some(scored) = self.scored.as_mut().and_then(|all| all.get_mut(prompt)) {
+                    scored.extend(found);
+                }
+                let choices = index..index + self.samples;
+                let repeated = self.scored.is_some() && self.is_scored(index);
+                return choices.filter(|_| repeated).map(|choice| self.repeated(choice)).collect();
             }
             What::Token(token) => {
                 let logprobs = self.logprobs(&token);
@@ -108,13 +154,15 @@ impl Answer {
                 let nothing = if self.kind == Kind::Chat { json!({}) } else { json!("") };
                 Some(self.chunk(index, nothing, Value::Null, Some(reason)))
             }
-        }
+        };
+        piece.into_iter().collect()
     }
     fn said(&mut self, index: usize, pieces: Vec<Piece>, logprobs: Option<Value>) -> Option<Value> {
         if pieces.is_empty() && logprobs.is_none() {
             return None;
         }
         let text = words(&pieces);
+        let length = logprobs.as_ref().map_or(0, bytes);
         let delta = match self.kind {
             Kind::Completion => json!(text),
             Kind::Chat => {
@@ -131,7 +179,7 @@ impl Answer {
             (Kind::Completion, Some(entry)) => Answer::table(self.choices[index].written, &[entry]),
         };
         let choice = &mut self.choices[index];
-        choice.written += text.len();
+        choice.written += length;
         for piece in pieces {
             match choice.pieces.last_mut().filter(|last| last.part == piece.part) {
                 Some(last) => last.text.push_str(&piece.text),
@@ -146,29 +194,33 @@ impl Answer {
         // The token that ends an answer has no part in its text.
         let logprobs =
             token.logprobs.as_ref().filter(|_| !ends.contains(&self.tokenizer.as_special(token.id)))?;
-        let one = |id: u32, logprob: f32| {
+        Some(self.entry(token.id, Some(logprobs), !token.sampled))
+    }
+    /// A token and what is known of it; of the first one of all, nothing is.
+    fn entry(&self, id: u32, logprobs: Option<&Logprobs>, forced: bool) -> Value {
+        let one = |id: u32, logprob: Option<f32>| {
             let bytes = self.tokenizer.token(id).unwrap_or(&[]);
-            let finite = if logprob.is_finite() { logprob } else { -9999.0 }; // JSON has no infinity
+            let finite = logprob.map(|x| if x.is_finite() { x } else { -9999.0 }); // JSON has no infinity
             json!({
                 "token": String::from_utf8_lossy(bytes), "logprob": finite, "bytes": bytes, "id": id,
             })
         };
-        let mut entry = one(token.id, logprobs.token);
-        let top: Vec<Value> = logprobs.top.iter().map(|&(id, logprob)| one(id, logprob)).collect();
-        entry["top_logprobs"] = Value::Array(top);
-        entry["forced"] = json!(!token.sampled);
-        Some(entry)
+        let mut entry = one(id, logprobs.map(|found| found.token));
+        let top = logprobs.map(|found| found.top.iter().map(|&(id, logprob)| one(id, Some(logprob))));
+        entry["top_logprobs"] = top.map_or(Value::Null, |top| Value::Array(top.collect()));
+        entry["forced"] = json!(forced);
+        entry
     }
     /// Entries in the older shape: a list for each fact.
     fn table(mut at: usize, entries: &[Value]) -> Value {
         let top = |entry: &Value| -> Value {
-            let list = entry["top_logprobs"].as_array().map_or(&[][..], Vec::as_slice);
+            let Some(list) = entry["top_logprobs"].as_array() else { return Value::Null };
             let pair = |t: &Value| Some((t["token"].as_str()?.to_string(), t["logprob"].clone()));
             Value::Object(list.iter().filter_map(pair).collect())
         };
         let mut offset = |entry: &Value| {
             let here = at;
-            at += entry["bytes"].as_array().map_or(0, Vec::len);
+            at += bytes(entry);
             here
         };
         json!({
@@ -241,11 +293,17 @@ impl Answer {
             }
             Kind::Completion => {
                 let text = if self.echo { self.prompt_text(index) + &text } else { text };
-                let logprobs = if entries.is_empty() { Value::Null } else { Answer::table(0, entries) };
+                let entries = [self.prompt_entries(index), entries.clone()].concat();
+                let logprobs = if entries.is_empty() { Value::Null } else { Answer::table(0, &entries) };
                 json!({ "index": index, "text": text, "logprobs": logprobs, "finish_reason": finish })
             }
         }
     }
+}
+
+/// Bytes of an entry's token.
+fn bytes(entry: &Value) -> usize {
+    entry["bytes"].as_array().map_or(0, Vec::len)
 }
 
 /// The words alone.

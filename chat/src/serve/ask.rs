@@ -59,8 +59,6 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     ("tool_choice", "leave it out"),
     ("response_format", "only text is generated"),
     ("logit_bias", "leave it out"),
-    ("presence_penalty", "use repetition_penalty"),
-    ("frequency_penalty", "use repetition_penalty"),
     ("suffix", "leave it out"),
     ("audio", "only text is generated"),
 ];
@@ -78,6 +76,9 @@ pub fn chat(body: &Value, tokenizer: &Tokenizer, defaults: &Defaults) -> Result<
         (false, None | Some(0)) => None,
         (false, Some(_)) => return Err(fields.wrong("top_logprobs", "needs \"logprobs\": true")),
     };
+    if fields.flag("echo")? {
+        return Err(fields.wrong("echo", "is for /v1/completions").code("unsupported_parameter"));
+    }
     let conversation = conversation(&fields)?;
     let truncate = match fields.text("truncation")? {
         None | Some("disabled") => false,
@@ -96,7 +97,9 @@ pub fn chat(body: &Value, tokenizer: &Tokenizer, defaults: &Defaults) -> Result<
 /// The body of `/v1/completions`.
 pub fn completion(body: &Value, tokenizer: &Tokenizer, defaults: &Defaults) -> Result<Ask, ApiError> {
     let fields = Fields::of(body)?;
-    let max_tokens = fields.count("max_tokens", 1..=MAX_TOKENS)?;
+    // Who has the prompt repeated may want nothing else.
+    let least = usize::from(!fields.flag("echo")?);
+    let max_tokens = fields.count("max_tokens", least..=MAX_TOKENS)?;
     let logprobs = fields.count("logprobs", 0..=MAX_TOP)?;
     if let Some(best_of) = fields.count("best_of", 1..=usize::MAX)?
         && best_of != fields.count("n", 1..=usize::MAX)?.unwrap_or(1)
@@ -143,6 +146,8 @@ fn common(
         top_p: f32_of("top_p", 1e-6..=1.0)?.unwrap_or(plain.top_p),
         min_p: f32_of("min_p", 0.0..=1.0)?.unwrap_or(plain.min_p),
         repetition_penalty: f32_of("repetition_penalty", 0.01..=10.0)?.unwrap_or(plain.repetition_penalty),
+        presence_penalty: f32_of("presence_penalty", -2.0..=2.0)?.unwrap_or(plain.presence_penalty),
+        frequency_penalty: f32_of("frequency_penalty", -2.0..=2.0)?.unwrap_or(plain.frequency_penalty),
         seed: seed(fields)?.unwrap_or(plain.seed),
     };
     let samples = fields.count("n", 1..=defaults.max_samples)?.unwrap_or(1);
@@ -153,16 +158,12 @@ fn common(
         None => false,
     };
     let stop = stop(fields)?;
-    let request = |prompt: Vec<u32>| {
-        let room = defaults.context.saturating_sub(prompt.len());
-        Request { samples, max_tokens: max_tokens.min(room), sampling, stop: stop.clone(), logprobs, prompt }
-    };
     let echo = fields.flag("echo")?;
-    if echo && logprobs.is_some() {
-        return Err(fields
-            .wrong("echo", "cannot be had together with logprobs")
-            .code("unsupported_parameter"));
-    }
+    let prompt_logprobs = echo && (logprobs.is_some() || max_tokens == 0);
+    let request = |prompt: Vec<u32>| {
+        let max_tokens = max_tokens.min(defaults.context.saturating_sub(prompt.len()));
+        Request { samples, max_tokens, sampling, stop: stop.clone(), logprobs, prompt_logprobs, prompt }
+    };
     Ok(Ask { requests: prompts.into_iter().map(request).collect(), stream, include_usage, echo })
 }
 

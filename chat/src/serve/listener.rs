@@ -1,8 +1,6 @@
 //! A listener that holds a bounded number of connections: one more waits outside until another has gone.
 
-use axum::serve::Listener;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,27 +20,19 @@ impl Bounded {
     pub fn new(listener: TcpListener, places: usize) -> Bounded {
         Bounded { listener, places: Arc::new(Semaphore::new(places.max(1))) }
     }
-}
-
-impl Listener for Bounded {
-    type Io = Held;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Held, SocketAddr) {
+    /// The next connection that has a place.
+    pub async fn accept(&self) -> Held {
         loop {
             let place = Arc::clone(&self.places).acquire_owned().await.ok();
             match self.listener.accept().await {
-                Ok((stream, address)) => {
+                Ok((stream, _)) => {
                     let _ = stream.set_nodelay(true); // pieces of an answer are small and must not wait for each other
-                    return (Held { stream, _place: place }, address);
+                    return Held { stream, _place: place };
                 }
                 // No file handles left, or the like: it may get better.
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
         }
-    }
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
     }
 }
 

@@ -38,6 +38,7 @@ impl Histogram {
 #[derive(Debug, Default)]
 struct Books {
     responses: BTreeMap<(&'static str, u16), u64>,
+    too_slow: u64,
     first_token: Histogram,
     whole: Histogram,
 }
@@ -53,6 +54,12 @@ impl Metrics {
     pub fn responded(&self, endpoint: &'static str, status: u16) {
         if let Ok(mut books) = self.books.lock() {
             *books.responses.entry((endpoint, status)).or_default() += 1;
+        }
+    }
+    /// A connection was closed since its client took too long to ask.
+    pub fn too_slow(&self) {
+        if let Ok(mut books) = self.books.lock() {
+            books.too_slow += 1;
         }
     }
     /// Somebody got a first token after so long.
@@ -109,6 +116,12 @@ impl Metrics {
             "Decoding steps; tokens divided by steps is the batch size.",
             stats.steps as f64,
         );
+        one(
+            "nanochat_rows_paused_total",
+            "counter",
+            "Rows that had to wait for cache pages and were read again.",
+            stats.paused as f64,
+        );
         one("nanochat_engine_busy_seconds_total", "counter", "Time in rounds of the engine.", pulse.busy);
         one("nanochat_requests_waiting", "gauge", "Requests that wait for a place.", stats.waiting as f64);
         one(
@@ -126,6 +139,8 @@ impl Metrics {
         for ((endpoint, status), count) in &books.responses {
             let _ = writeln!(out, "{name}{{endpoint=\"{endpoint}\",status=\"{status}\"}} {count}");
         }
+        let (name, help) = ("nanochat_connections_too_slow_total", "Clients that took too long to ask.");
+        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {}", books.too_slow);
         books.first_token.write(
             "nanochat_first_token_seconds",
             "From the request to its first token.",

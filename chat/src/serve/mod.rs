@@ -1,7 +1,7 @@
 //! The server: one model, a web page, and the API that programs written for OpenAI's expect.
 //!
 //! Two threads. One owns the model and does nothing but rounds of the engine (`worker.rs`); the other speaks HTTP to
-//! everyone at once (`routes.rs`). A request goes through `ask.rs` (what is wanted, within limits), waits in the
+//! everyone at once (`connections.rs`, `routes.rs`). A request goes through `ask.rs` (what is wanted, within limits), waits in the
 //! engine's queue or is sent away (`error.rs`), and what the engine reports becomes JSON in `answer.rs`, sent whole or
 //! piece by piece by `running.rs`. `page.html` is the page, `attention.rs` what it can show beyond text, `metrics.rs`
 //! what an operator can watch.
@@ -9,6 +9,7 @@
 mod answer;
 mod ask;
 mod attention;
+mod connections;
 mod error;
 mod fields;
 mod guard;
@@ -43,6 +44,8 @@ pub struct Config {
     pub body_limit: usize,
     /// Most connections at a time.
     pub connections: usize,
+    /// How long a client may take to send the head of a request.
+    pub header_timeout: Duration,
     /// How long a request may wait for its turn.
     pub queue_timeout: Duration,
     /// How long a request may take altogether.
@@ -58,9 +61,9 @@ pub async fn serve(
     listener: tokio::net::TcpListener,
     worker: Worker,
     config: Config,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let (grace, connections) = (config.grace, config.connections);
+    stop: impl Future<Output = ()>,
+) {
+    let (grace, places) = (config.grace, config.connections);
     let app = Arc::new(App::new(worker.clone(), config));
     let (told, stopping) = tokio::sync::oneshot::channel();
     let state = Arc::clone(&app);
@@ -69,8 +72,8 @@ pub async fn serve(
         state.close();
         let _ = told.send(());
     };
-    let server = axum::serve(listener::Bounded::new(listener, connections), routes::router(app))
-        .with_graceful_shutdown(stop);
+    let router = routes::router(Arc::clone(&app));
+    let server = connections::run(listener::Bounded::new(listener, places), app, router, stop);
     let deadline = async {
         // If nobody tells, the server ends by itself.
         if stopping.await.is_err() {
@@ -81,8 +84,8 @@ pub async fn serve(
         tokio::time::sleep(LAST_WORDS).await;
     };
     tokio::select! {
-        ended = server => ended,
-        () = deadline => Ok(()),
+        () = server => {}
+        () = deadline => {}
     }
 }
 

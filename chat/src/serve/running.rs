@@ -75,8 +75,8 @@ impl Running {
         let config = &self.app.config;
         self.begun + if self.started { config.timeout } else { config.queue_timeout.min(config.timeout) }
     }
-    /// Wait for the next thing to say. `None`: something happened that nobody is told of.
-    async fn next(&mut self) -> Result<Option<Value>, ApiError> {
+    /// Wait for the next things to say. None: something happened that nobody is told of.
+    async fn next(&mut self) -> Result<Vec<Value>, ApiError> {
         let deadline = tokio::time::Instant::from_std(self.deadline());
         let Ok(event) = tokio::time::timeout_at(deadline, self.event()).await else {
             let (waiting, config) = (!self.started, &self.app.config);
@@ -128,14 +128,15 @@ impl Running {
             while !self.answer.is_over() {
                 let piece = match tokio::time::timeout(STILL_THERE, self.next()).await {
                     Err(_) => Bytes::from_static(b": still there\n\n"),
-                    Ok(Ok(None)) => continue,
-                    Ok(Ok(Some(said))) => event(&said),
+                    Ok(Ok(said)) => Bytes::from_iter(said.iter().flat_map(event)),
                     Ok(Err(error)) => {
                         out.send(event(&error.json())).await.ok()?;
                         break;
                     }
                 };
-                out.send(piece).await.ok()?;
+                if !piece.is_empty() {
+                    out.send(piece).await.ok()?;
+                }
             }
             if include_usage && self.answer.is_over() {
                 out.send(event(&self.answer.closing())).await.ok()?;

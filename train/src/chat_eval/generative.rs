@@ -43,7 +43,7 @@ impl Options {
         let Options { max_new_tokens: max_tokens, temperature, top_k, seed, .. } = *self;
         let samples = if temperature == 0.0 { 1 } else { self.num_samples };
         let sampling = Sampling { temperature, top_k, seed, ..Sampling::default() };
-        Request { prompt, samples, max_tokens, sampling, stop: Vec::new(), logprobs: None }
+        Request { samples, sampling, ..Request::greedy(prompt, max_tokens) }
     }
 }
 

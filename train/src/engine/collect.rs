@@ -35,7 +35,7 @@ impl Sample {
                 }
                 self.finish = Some(why);
             }
-            What::Started { .. } | What::Text(_) => {}
+            What::Started { .. } | What::Prompt(_) | What::Text(_) => {}
         }
     }
 }

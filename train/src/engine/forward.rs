@@ -24,6 +24,8 @@ pub trait Forward {
     fn feed(&mut self, rows: &[Seat<'_>], tokens: &[u32]) -> Result<Tensor, Self::Error>;
     /// As [`feed`](Self::feed), where nobody asks for the logits: the beginning of a prompt.
     fn fill(&mut self, rows: &[Seat<'_>], tokens: &[u32]) -> Result<(), Self::Error>;
+    /// As [`feed`](Self::feed) for one row, with the logits (tokens, V) behind each of its new tokens.
+    fn score(&mut self, row: &Seat<'_>, tokens: &[u32]) -> Result<Tensor, Self::Error>;
     /// Page `to` becomes what page `from` is.
     fn copy_page(&mut self, from: u32, to: u32) -> Result<(), Self::Error>;
 }

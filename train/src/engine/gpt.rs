@@ -65,6 +65,11 @@ impl Forward for GptForward<'_> {
         let ids = self.seat(rows, tokens)?;
         self.gpt.hidden_cached(&ids, &mut self.pool).map(drop)
     }
+    fn score(&mut self, row: &Seat<'_>, tokens: &[u32]) -> Result<Tensor, ModelError> {
+        let ids = self.seat(std::slice::from_ref(row), tokens)?;
+        let hidden = self.gpt.hidden_cached(&ids, &mut self.pool)?;
+        self.gpt.logits(hidden.value())
+    }
     fn copy_page(&mut self, from: u32, to: u32) -> Result<(), ModelError> {
         self.pool.copy_page(from, to)
     }

@@ -10,6 +10,8 @@
 //! free ones, then from the idle ones that nothing hangs on, the longest unused first. Whoever uses a remembered page
 //! uses its ancestors, too; so every idle page can be had, one after the other.
 
+use kernels::planted;
+
 /// A page's place in the tree.
 #[derive(Debug)]
 struct Node {
@@ -88,7 +90,8 @@ impl Pool {
         for &page in pages {
             let state = &mut self.pages[page as usize];
             state.users = state.users.saturating_sub(1);
-            if state.users == 0 && state.node.is_none() {
+            let unknown = planted!("pages.remembered_yet_free", state.node.is_none() => true);
+            if state.users == 0 && unknown {
                 self.free.push(page);
             }
         }
@@ -108,14 +111,15 @@ impl Pool {
             found.pages.push(page);
             (parent, rest) = (Some(page), &rest[agree..]);
         }
-        self.share(&found.pages);
+        self.share(planted!("pages.found_but_not_held", &found.pages => &[]));
         found
     }
     /// The child that agrees with `tokens` for longest, and how long; never for nothing.
     fn child(&self, parent: Option<u32>, tokens: &[u32]) -> Option<(u32, usize)> {
         let agree = |page: u32| {
             let held = self.pages[page as usize].node.as_ref().map_or(&[][..], |node| &node.tokens);
-            held.iter().zip(tokens).take_while(|(a, b)| a == b).count()
+            let agree = held.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+            planted!("pages.agrees_one_too_far", agree => (agree + usize::from(agree > 0)).min(held.len()))
         };
         let best = self.children(parent).iter().map(|&page| (page, agree(page)));
         best.max_by_key(|&(_, agree)| agree).filter(|&(_, agree)| agree > 0)

@@ -10,7 +10,7 @@ pub struct Request {
     pub prompt: Vec<u32>,
     /// Independent continuations; the prompt is read once for all of them.
     pub samples: usize,
-    /// Tokens of each continuation at most, forced ones included.
+    /// Tokens of each continuation at most, forced ones included. 0 is for those who want to know of the prompt alone.
     pub max_tokens: usize,
     /// How tokens are drawn.
     pub sampling: Sampling,
@@ -18,13 +18,23 @@ pub struct Request {
     pub stop: Vec<String>,
     /// Report the log-probability of every token, and of so many of the likeliest alternatives.
     pub logprobs: Option<usize>,
+    /// Report the same of the prompt's tokens.
+    pub prompt_logprobs: bool,
 }
 
 impl Request {
     /// One greedy continuation without stop texts.
     pub fn greedy(prompt: Vec<u32>, max_tokens: usize) -> Request {
         let sampling = Sampling::greedy();
-        Request { prompt, samples: 1, max_tokens, sampling, stop: Vec::new(), logprobs: None }
+        Request {
+            prompt,
+            samples: 1,
+            max_tokens,
+            sampling,
+            stop: Vec::new(),
+            logprobs: None,
+            prompt_logprobs: false,
+        }
     }
 }
 
@@ -59,11 +69,14 @@ pub struct Event {
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
-    /// The prompt has been read.
+    /// The request has got a place.
     Started {
         /// Tokens whose keys and values were there already.
         reused: usize,
     },
+    /// Log-probabilities of the prompt's next tokens, from the second one on. They are the same for all samples and come
+    /// with the first.
+    Prompt(Vec<Logprobs>),
     /// The next token.
     Token(Token),
     /// Text that was held back to the end.

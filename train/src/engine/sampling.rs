@@ -1,7 +1,8 @@
-//! From logits to a token: penalty, temperature, filters, and one uniform number.
+//! From logits to a token: penalties, temperature, filters, and one uniform number.
 //!
 //! In this order: the repetition penalty r divides positive logits of tokens that occurred and multiplies negative ones
-//! by r (Keskar et al. 2019, arXiv:1909.05858); the temperature divides all; top-k keeps the k largest; top-p keeps the
+//! by r (Keskar et al. 2019, arXiv:1909.05858); of a token that was generated n > 0 times, the presence penalty and n
+//! times the frequency penalty are subtracted, as OpenAI's API defines them; the temperature divides all; top-k keeps the k largest; top-p keeps the
 //! smallest set of the most likely whose probabilities add up to p (Holtzman et al. 2019, arXiv:1904.09751); min-p
 //! keeps what has at least that share of the largest probability (Nguyen et al. 2024, arXiv:2407.01082). What is left
 //! is drawn from by its probabilities, which add up to 1 again. Sums in f64.
@@ -18,6 +19,9 @@ use tensor::{DType, Tensor, TensorError};
 /// The random stream that samples draw from; those of further samples are 2³² apart.
 const STREAM: u64 = 0x73616d70;
 
+/// What a penalty may be that is subtracted.
+const FINITE: &str = "a finite number (0 is off)";
+
 /// How tokens are drawn from logits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
@@ -29,8 +33,12 @@ pub struct Sampling {
     pub top_p: f32,
     /// Only tokens with at least this share of the largest probability take part; 0: all.
     pub min_p: f32,
-    /// How much tokens that occurred are held back; 1: not at all.
+    /// How much tokens that occurred, in the prompt too, are held back; 1: not at all.
     pub repetition_penalty: f32,
+    /// Subtracted from the logits of tokens that were generated; 0: nothing.
+    pub presence_penalty: f32,
+    /// Subtracted from the logit of a token as often as it was generated; 0: nothing.
+    pub frequency_penalty: f32,
     /// Same seed, same tokens.
     pub seed: u64,
 }
@@ -38,7 +46,16 @@ pub struct Sampling {
 impl Default for Sampling {
     /// Temperature 1, all tokens, seed 42.
     fn default() -> Self {
-        Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, repetition_penalty: 1.0, seed: 42 }
+        Sampling {
+            temperature: 1.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            seed: 42,
+        }
     }
 }
 
@@ -60,6 +77,8 @@ impl Sampling {
             ("top_p", p, p > 0.0 && p <= 1.0, "a number above 0 and up to 1 (1 is off)"),
             ("min_p", m, (0.0..=1.0).contains(&m), "a number from 0 (off) to 1"),
             ("repetition_penalty", r, r > 0.0 && r.is_finite(), "a positive number (1 is off)"),
+            ("presence_penalty", self.presence_penalty, self.presence_penalty.is_finite(), FINITE),
+            ("frequency_penalty", self.frequency_penalty, self.frequency_penalty.is_finite(), FINITE),
         ];
         match table.into_iter().find(|(_, _, fine, _)| !fine) {
             Some((field, value, _, range)) => Err(Refusal::Sampling { field, value: value.into(), range }),
@@ -68,8 +87,9 @@ impl Sampling {
     }
     /// Can the kernel alone do it?
     fn is_plain(&self) -> bool {
-        self.temperature == 0.0 && self.repetition_penalty == 1.0
-            || (self.top_p, self.min_p, self.repetition_penalty) == (1.0, 0.0, 1.0)
+        let unfiltered = (self.top_p, self.min_p) == (1.0, 0.0);
+        let penalties = (self.repetition_penalty, self.presence_penalty, self.frequency_penalty);
+        penalties == (1.0, 0.0, 0.0) && (self.temperature == 0.0 || unfiltered)
     }
 }
 
@@ -86,8 +106,10 @@ pub struct Draw<'a> {
     pub sampling: &'a Sampling,
     /// The random number.
     pub uniform: f32,
-    /// What the penalty applies to: the row's tokens so far.
+    /// What the penalties apply to: the row's tokens so far.
     pub seen: &'a [u32],
+    /// How many of them are the prompt.
+    pub prompt: usize,
 }
 
 /// A token for each row of logits (rows, V); `None` where the logits have no distribution.
@@ -102,7 +124,7 @@ pub fn draw(logits: &Tensor, rows: &[Draw<'_>]) -> Result<Vec<Option<u32>>, Tens
         let logits = logits.narrow(0, i, 1)?;
         tokens.push(match row.sampling.is_plain() {
             true => plain(&logits, &rows[i..=i])?[0],
-            false => pick(&distribution(&numbers(&logits), row.sampling, row.seen), row.uniform),
+            false => pick(&distribution(&numbers(&logits), row), row.uniform),
         });
     }
     Ok(tokens)
@@ -127,7 +149,8 @@ pub fn numbers(logits: &Tensor) -> Vec<f32> {
 }
 
 /// Ids and probabilities of what may be drawn, most likely first (equals: lowest id first); empty if there is none.
-pub fn distribution(logits: &[f32], sampling: &Sampling, seen: &[u32]) -> Vec<(u32, f64)> {
+pub fn distribution(logits: &[f32], row: &Draw<'_>) -> Vec<(u32, f64)> {
+    let Draw { sampling, seen, .. } = *row;
     let mut z: Vec<f64> = logits.iter().map(|&z| f64::from(z)).collect();
     if sampling.repetition_penalty != 1.0 {
         let penalty = f64::from(sampling.repetition_penalty);
@@ -136,6 +159,17 @@ pub fn distribution(logits: &[f32], sampling: &Sampling, seen: &[u32]) -> Vec<(u
             let before = f64::from(before);
             // From the logit as it was: once, however often the token occurred.
             z[id as usize] = if before > 0.0 { before / penalty } else { before * penalty };
+        }
+    }
+    let (presence, frequency) = (f64::from(sampling.presence_penalty), f64::from(sampling.frequency_penalty));
+    if (presence, frequency) != (0.0, 0.0) {
+        let mut counts = vec![0u32; z.len()];
+        for &id in &seen[row.prompt.min(seen.len())..] {
+            let Some(count) = counts.get_mut(id as usize) else { continue };
+            *count += 1;
+        }
+        for (z, n) in z.iter_mut().zip(counts).filter(|(_, n)| *n > 0) {
+            *z -= presence + frequency * f64::from(n);
         }
     }
     let max = z.iter().fold(f64::NEG_INFINITY, |m, &z| m.max(z));

@@ -5,6 +5,7 @@ use super::request::{Event, Finish, Logprobs, Request, RequestId, Token, What};
 use super::sampling::{Draw, uniform};
 use super::text::TextStream;
 use super::tools::RowState;
+use kernels::planted;
 use std::rc::Rc;
 use tokenizer::Tokenizer;
 
@@ -16,33 +17,45 @@ pub(super) struct Sequence {
     pub request: Rc<Request>,
     /// The prompt and what was generated.
     pub tokens: Vec<u32>,
-    /// Pages for all it may become.
+    /// Pages for what it is, and at times one more. None while it waits.
     pub pages: Vec<u32>,
-    /// Positions filled: tokens that the model has read.
+    /// Positions filled: tokens that the model has read. None while it waits.
     pub length: usize,
+    /// Has its beginning been reported?
+    pub started: bool,
+    /// Tokens of the prompt whose log-probabilities were reported.
+    pub scored: usize,
     tools: RowState,
     text: TextStream,
 }
 
 impl Sequence {
-    /// At the end of the prompt, of which the first `length` tokens lie in `pages` already.
-    pub fn new(
-        (id, sample): (RequestId, usize),
-        request: &Rc<Request>,
-        pages: Vec<u32>,
-        length: usize,
-        tokenizer: &Tokenizer,
-    ) -> Sequence {
+    /// At the end of the prompt, of which nothing has been read.
+    pub fn new((id, sample): (RequestId, usize), request: &Rc<Request>, tokenizer: &Tokenizer) -> Sequence {
         Sequence {
             id,
             sample,
             request: Rc::clone(request),
             tokens: request.prompt.clone(),
-            pages,
-            length,
+            pages: Vec::new(),
+            length: 0,
+            started: false,
+            scored: 0,
             tools: RowState::new(),
             text: TextStream::new(tokenizer, request.stop.clone()),
         }
+    }
+    /// Who came first: requests in the order they arrived, and the samples of each.
+    pub fn age(&self) -> (RequestId, usize) {
+        (self.id, self.sample)
+    }
+    /// Rows that it is or will become: a prompt that was not read stands for all its samples.
+    pub fn rows(&self) -> usize {
+        if self.generated() == 0 { self.request.samples } else { 1 }
+    }
+    /// Are the log-probabilities of its prompt still to be found?
+    pub fn wants_scores(&self) -> bool {
+        self.request.prompt_logprobs && self.scored < self.request.prompt.len()
     }
     /// Tokens generated.
     pub fn generated(&self) -> usize {
@@ -60,8 +73,12 @@ impl Sequence {
     /// How the next token is drawn.
     pub fn draw(&self) -> Draw<'_> {
         let sampling = &self.request.sampling;
-        let uniform = uniform(sampling.seed, self.sample, self.generated());
-        Draw { sampling, uniform, seen: &self.tokens }
+        let uniform = uniform(
+            sampling.seed,
+            planted!("scheduler.samples_draw_alike", self.sample => 0),
+            self.generated(),
+        );
+        Draw { sampling, uniform, seen: &self.tokens, prompt: self.request.prompt.len() }
     }
     /// Takes the token that was drawn, or the one that the tool machine puts in its place. Returns whether the row has ended.
     pub fn accept(

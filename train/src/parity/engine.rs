@@ -78,8 +78,8 @@ pub(super) fn tool_machine(file: &Path, goldens: Option<&Path>, report: &mut Rep
     Ok(())
 }
 
-/// Tokens that a page of the scripted model holds.
-const PAGE: usize = 64;
+/// Tokens that a page of the scripted model holds: more than any row has.
+const PAGE: usize = 1 << 16;
 
 /// Its logits say what the script of a row says, then `end`; remembers what each row was fed.
 struct Scripted {
@@ -87,7 +87,7 @@ struct Scripted {
     end: u32,
     vocab: usize,
     pages: usize,
-    /// Which row of the script lies in a page: every row has its own last page.
+    /// Which row of the script lies in a page: every row has one of its own.
     rows: HashMap<u32, usize>,
     fed: Vec<Vec<u32>>,
 }
@@ -122,6 +122,10 @@ impl Forward for Scripted {
     }
     fn fill(&mut self, rows: &[Seat<'_>], tokens: &[u32]) -> Result<(), TensorError> {
         self.feed(rows, tokens).map(drop)
+    }
+    /// Nobody asks for it here; the row's next token, behind every one of them.
+    fn score(&mut self, row: &Seat<'_>, tokens: &[u32]) -> Result<Tensor, TensorError> {
+        self.feed(&[*row], tokens)?.expand(&[tokens.len(), self.vocab])
     }
     fn copy_page(&mut self, _from: u32, _to: u32) -> Result<(), TensorError> {
         Ok(())

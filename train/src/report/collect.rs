@@ -25,6 +25,8 @@ pub struct Run {
     pub curves: BTreeMap<String, Vec<(f64, f64)>>,
     /// The last validation.
     pub val_bpb: Option<f64>,
+    /// Of held-out text, the model and a trigram.
+    pub trigram: Option<[f64; 2]>,
     /// CORE, and its tasks.
     pub core: Option<f64>,
     /// ChatCORE.
@@ -111,6 +113,9 @@ pub fn read(dir: &Path, name: &str) -> Run {
     };
     for line in text("metrics.jsonl").lines().filter_map(|l| serde_json::from_str::<Value>(l).ok()) {
         run.add(&line);
+    }
+    if let Some(result) = newest(dir, "trigram_") {
+        run.trigram = result["val_bpb"].as_f64().zip(result["trigram_bpb"].as_f64()).map(<[f64; 2]>::from);
     }
     for (file, task) in [("core_", "task"), ("chat_", "task")] {
         if let Some(result) = newest(dir, file) {

@@ -27,6 +27,7 @@ pub fn html(line: &Line, machine: &Machine, price_per_hour: Option<f64>) -> Stri
         );
     }
     out += "</table>\n";
+    line.runs.iter().filter_map(beside_trigram).for_each(|text| out += &format!("<p>{}</p>\n", escape(&text)));
     if line.runs.iter().any(|r| r.core.is_some()) {
         out += &format!("<p>CORE of the 1.6-billion GPT-2, on the published tasks: {GPT2}.</p>\n");
     }
@@ -66,6 +67,16 @@ pub(super) fn summary(line: &Line, machine: &Machine, price_per_hour: Option<f64
         .map_or(String::new(), |p| format!(", ${:.3} at ${p:.2} per hour", p * seconds / 3600.0));
     let Machine { cpu, threads, simd, system } = machine;
     format!("{} in training steps{cost}, on {cpu}, {threads} threads, {simd}, {system}", duration(seconds))
+}
+
+/// What a pretrained model achieves beside counting.
+pub(super) fn beside_trigram(run: &Run) -> Option<String> {
+    let [model, trigram] = run.trigram?;
+    Some(format!(
+        "{}: {model:.4} bits per byte of held-out text; an interpolated Kneser–Ney trigram, which learnt from the same \
+         tokens, needs {trigram:.4}.",
+        run.name
+    ))
 }
 
 /// The row of a run in the table of stages.

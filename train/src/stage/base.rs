@@ -2,7 +2,7 @@
 
 use super::looping::Stage;
 use crate::bpb::BitsPerByte;
-use crate::data::{Batch, Loader, TokenStream};
+use crate::data::{Batch, Loader, Rows, TokenStream};
 use crate::error::{Result, TrainError};
 use crate::optim::StepSettings;
 use crate::schedule::{Trapezoid, classic_muon_momentum, current_muon_momentum, current_muon_weight_decay};
@@ -132,16 +132,28 @@ pub fn evaluate_loader(
     tokens: usize,
 ) -> Result<BitsPerByte> {
     let (t, device) = (gpt.config().sequence_len, gpt.options().device);
+    let mut sums = BitsPerByte::default();
+    held_out_rows(loader, b, t, tokens, &mut |rows| sums.add(gpt, &rows.on(device)?, token_bytes))?;
+    Ok(sums)
+}
+
+/// The rows of an evaluation of about `tokens` tokens, `b` at a time.
+pub fn held_out_rows(
+    loader: &mut dyn Loader,
+    b: usize,
+    t: usize,
+    tokens: usize,
+    see: &mut dyn FnMut(Rows) -> Result<()>,
+) -> Result<()> {
     loader.restart()?;
     let available = loader.tokens_per_epoch().map_or(tokens, |n| tokens.min(n));
-    let mut sums = BitsPerByte::default();
     for _ in 0..(available / (b * t)).max(1) {
-        sums.add(gpt, &loader.rows(b, t)?.on(device)?, token_bytes)?;
+        see(loader.rows(b, t)?)?;
         if loader.epochs_done() > 0 {
             break;
         }
     }
-    Ok(sums)
+    Ok(())
 }
 
 impl Stage for Base {

@@ -97,7 +97,7 @@ impl Task for HumanEval {
     }
     fn is_right(&self, example: &Example, answer: &str) -> Result<bool> {
         let Some(runner) = &self.runner else {
-            let why = "HumanEval is judged by running what the model writes, and nothing here runs foreign programs unless a runner is given; leave the task out with -a";
+            let why = "HumanEval is judged by running what the model writes, and nothing here runs foreign programs unless a runner is given; ask for one with --run-code, or leave the task out with -a";
             return Err(TrainError::Config(why.into()));
         };
         let Some(Row { prompt, test, entry_point, .. }) = self.row_of(example) else { return Ok(false) };

@@ -166,7 +166,8 @@ fn served(gpt: &Gpt, tokenizer: &Tokenizer, args: &Args, n: usize) -> anyhow::Re
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         runtime.block_on(async move {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            serve::serve(listener, worker, config, async { drop(stopped.await) }).await
+            serve::serve(listener, worker, config, async { drop(stopped.await) }).await;
+            std::io::Result::Ok(())
         })?;
         std::io::Result::Ok(cpu_us())
     });
@@ -209,6 +210,7 @@ fn config(args: &Args, n: usize) -> Config {
         cors: None,
         body_limit: 1 << 20,
         connections: n,
+        header_timeout: long,
         queue_timeout: long,
         timeout: long,
         grace: Duration::ZERO,

@@ -2,8 +2,10 @@
 
 use super::train::Args;
 use crate::commands::shared::Generation;
+use crate::commands::train::parts::PartArgs;
 use crate::globals::Globals;
 use crate::profile;
+use autograd::Tape;
 use kernels::philox::Philox;
 use model::scaling::CurrentLrs;
 use model::{Gpt, GptConfig, GptOptions};
@@ -25,7 +27,7 @@ const CLIP: f64 = 1.0;
 pub struct Shape {
     /// Architecture and optimizer
     #[arg(long, value_enum, default_value_t)]
-    generation: Generation,
+    pub(super) generation: Generation,
     /// Blocks
     #[arg(long, default_value_t = 4)]
     depth: usize,
@@ -41,6 +43,8 @@ pub struct Shape {
     /// Number of token ids
     #[arg(long, aliases = ["vocab_size", "vocab"], value_name = "V", default_value_t = 4096)]
     vocab_size: usize,
+    #[command(flatten)]
+    parts: PartArgs,
 }
 
 impl Shape {
@@ -57,6 +61,7 @@ impl Shape {
             n_embd,
             ..GptConfig::of(self.generation.family())
         };
+        let config = self.parts.applied_to(config)?;
         config.validate()?;
         Ok(config)
     }
@@ -94,9 +99,20 @@ impl Bench {
         seed: u64,
         options: GptOptions,
     ) -> anyhow::Result<Bench> {
-        let gpt = Gpt::new(shape.config(sequence_len)?, seed, options)?;
+        Bench::with(shape.config(sequence_len)?, shape.generation, rows, ns, seed, options)
+    }
+    /// A fresh model of this configuration.
+    pub fn with(
+        config: GptConfig,
+        generation: Generation,
+        rows: usize,
+        ns: NsDtype,
+        seed: u64,
+        options: GptOptions,
+    ) -> anyhow::Result<Bench> {
+        let gpt = Gpt::new(config, seed, options)?;
         let n_embd = gpt.config().n_embd;
-        let hyper = match shape.generation {
+        let hyper = match generation {
             Generation::Classic => Hyper::classic(n_embd),
             Generation::Current => Hyper::current(CurrentLrs::default().scaled_to(n_embd, 1.0)),
         };
@@ -123,11 +139,31 @@ impl Bench {
     pub fn step(&mut self) -> anyhow::Result<f64> {
         let mut batch = Some(self.batch()?);
         let next = || batch.take().ok_or_else(|| TrainError::Config("one batch a step".into()));
-        let muon_momentum = classic_muon_momentum(u64::from(self.optimizer.steps));
-        let settings = StepSettings { lr_multiplier: 1.0, muon_momentum, muon_weight_decay: 0.0 };
+        let settings = self.settings();
         let start = Instant::now();
         self.loss = trainer::step(&mut self.gpt, &mut self.optimizer, 1, next, settings, CLIP)?.loss;
         Ok(1e3 * start.elapsed().as_secs_f64())
+    }
+    /// A micro-batch forward and backward; milliseconds. Gradients add up until the update.
+    pub fn micro_batch(&mut self) -> anyhow::Result<f64> {
+        let batch = self.batch()?;
+        let start = Instant::now();
+        let tape = Tape::new();
+        let [loss, _] = self.gpt.loss(&batch.ids, &batch.targets, &batch.weight, Some(&tape))?;
+        self.loss = loss.value().item()?;
+        loss.backward(1.0)?;
+        Ok(1e3 * start.elapsed().as_secs_f64())
+    }
+    /// The update after micro-batches; milliseconds.
+    pub fn update(&mut self) -> anyhow::Result<f64> {
+        let settings = self.settings();
+        let start = Instant::now();
+        self.optimizer.step(self.gpt.params_mut(), settings)?;
+        Ok(1e3 * start.elapsed().as_secs_f64())
+    }
+    fn settings(&self) -> StepSettings {
+        let muon_momentum = classic_muon_momentum(u64::from(self.optimizer.steps));
+        StepSettings { lr_multiplier: 1.0, muon_momentum, muon_weight_decay: 0.0 }
     }
 }
 

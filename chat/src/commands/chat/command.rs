@@ -18,7 +18,8 @@ const HELP: &str = "\
 /set                      show the settings
 /set NAME VALUE           change temperature, top_k, top_p, min_p, repetition_penalty, max_tokens or seed
 /help, /quit              this list; end (also Ctrl-D)
-A backslash at the end of a line begins another line; what is pasted keeps its lines. Ctrl-C stops an answer.";
+Alt-Enter, or a backslash at the end of a line, begins another line; what is pasted keeps its lines. Ctrl-C stops an
+answer.";
 
 /// The command in a line, if it is one; `clear`, `quit` and `exit` need no slash.
 pub fn run(line: &str, session: &mut Session<'_>) -> Option<Then> {

@@ -25,8 +25,8 @@ use train::engine::Sampling;
 #[derive(ClapArgs)]
 #[command(
     after_help = "Examples:\n  nanochat chat\n  nanochat chat -p 'What is 12 + 30?'\n  echo 'Who are you?' | nanochat chat --temperature 0\n\n\
-In the terminal: Enter sends, a backslash at the end of a line begins another one, Ctrl-C stops an answer, /help lists\n\
-what else there is. `nanochat serve` is the same in the browser."
+In the terminal: Enter sends, Alt-Enter or a backslash at the end of a line begins another one, Ctrl-C stops an answer,\n\
+/help lists what else there is. `nanochat serve` is the same in the browser."
 )]
 pub struct Args {
     /// Run to talk to (default: the most recent)
@@ -66,6 +66,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
         min_p: args.min_p,
         repetition_penalty: args.repetition_penalty,
         seed: globals.seed,
+        ..Sampling::default()
     };
     sampling.check().map_err(|refusal| Usage(format!("--{}", refusal.to_string().replace('_', "-"))))?;
     let loaded =

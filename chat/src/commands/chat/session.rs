@@ -87,7 +87,7 @@ impl<'a> Session<'a> {
                         finish = Some(why);
                         Vec::new()
                     }
-                    What::Started { .. } => Vec::new(),
+                    What::Started { .. } | What::Prompt(_) => Vec::new(),
                 };
                 if let Err(error) = screen.show(&pieces) {
                     self.engine.cancel(id); // nobody reads it

@@ -4,8 +4,8 @@ use super::command::{self, Then};
 use super::screen::Screen;
 use super::session::Session;
 use crate::output;
-use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
+use rustyline::{Cmd, DefaultEditor, KeyCode, KeyEvent, Modifiers};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -16,6 +16,7 @@ const REMEMBERED: usize = 1000;
 /// Read questions until the user ends it.
 pub fn talk(session: &mut Session<'_>, history: &Path) -> anyhow::Result<()> {
     let mut editor = DefaultEditor::new()?;
+    editor.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), Cmd::Newline);
     for entry in remembered(history) {
         editor.add_history_entry(entry)?;
     }

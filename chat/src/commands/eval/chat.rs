@@ -8,8 +8,10 @@ use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use train::chat_eval::suite::{self, Limits};
 use train::chat_eval::{chat_core, generative};
+use train::tasks::human_eval::RunProgram;
 
 /// `eval chat`.
 #[derive(Args)]
@@ -38,6 +40,11 @@ pub struct ChatArgs {
     /// Prompts at once in tasks with letters
     #[arg(long, short = 'b', alias = "batch_size", default_value_t = 8)]
     batch_size: usize,
+    /// Run what the model writes, for HumanEval: in a sandbox without network and files (isolated), or with limits of time
+    /// and memory only (limits)
+    #[cfg(unix)]
+    #[arg(long, value_name = "WALLS", num_args = 0..=1, default_missing_value = "isolated")]
+    run_code: Option<crate::sandbox::Walls>,
     /// Most problems of each task (0 = all)
     #[arg(long, short = 'x', alias = "max_problems", default_value_t = 0)]
     max_problems: usize,
@@ -65,6 +72,7 @@ pub fn run(args: &ChatArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
             seed: globals.seed,
         },
     };
+    let runner = runner(args)?;
     let mut progress = Progress::new(globals.quiet || globals.json, 1);
     let mut scores = Vec::new();
     if !globals.json {
@@ -75,11 +83,11 @@ pub fn run(args: &ChatArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
     }
     let mut left_out = Vec::new();
     for name in names {
-        if name == "HumanEval" && args.task_name.is_none() {
-            left_out.push("HumanEval (nothing here runs programs that a model writes)");
+        if name == "HumanEval" && args.task_name.is_none() && runner.is_none() {
+            left_out.push("HumanEval (what a model writes is run with --run-code only)");
             continue;
         }
-        let task = suite::open(&name, &dir, None)?;
+        let task = suite::open(&name, &dir, runner.clone())?;
         let mut report = |done: usize, of: usize| {
             progress.status(&format!("{name}: {done} of {of} problems"));
             true
@@ -116,4 +124,20 @@ pub fn run(args: &ChatArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
         output::line(&format!("ChatCORE metric: {core:.4}{without}"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who runs programs, if anybody does.
+fn runner(args: &ChatArgs) -> anyhow::Result<Option<Arc<dyn RunProgram>>> {
+    #[cfg(unix)]
+    if let Some(walls) = args.run_code {
+        use crate::sandbox::{PATIENCE, Sandbox, Walls};
+        if walls == Walls::Limits {
+            output::error(
+                "what the model writes can read your files and use the network (--run-code limits)",
+            );
+        }
+        return Ok(Some(Arc::new(Sandbox::new(walls, PATIENCE)?)));
+    }
+    let _ = args;
+    Ok(None)
 }

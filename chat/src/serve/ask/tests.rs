@@ -34,7 +34,7 @@ fn what_is_not_said_has_its_default_and_everything_can_be_said() {
         "model": "nanochat", "temperature": 1.5, "top_k": 3, "top_p": 0.5, "min_p": 0.1, "repetition_penalty": 1.25,
         "seed": -1, "n": 2, "max_tokens": 7, "stop": "x", "stream": true, "logprobs": true, "user": "someone",
         "stream_options": { "include_usage": true }, "response_format": { "type": "text" }, "tools": [],
-        "frequency_penalty": 0, "logit_bias": null,
+        "frequency_penalty": 0, "presence_penalty": -0.5, "logit_bias": null,
     });
     body.as_object_mut().unwrap().extend(all.as_object().unwrap().clone());
     let ask = chat(&body, &tokenizer(), &defaults()).unwrap();
@@ -44,14 +44,14 @@ fn what_is_not_said_has_its_default_and_everything_can_be_said() {
         top_p: 0.5,
         min_p: 0.1,
         repetition_penalty: 1.25,
+        presence_penalty: -0.5,
+        frequency_penalty: 0.0,
         seed: u64::MAX,
     };
     let prompt = ask.requests[0].prompt.clone();
     let stop = vec!["x".to_string()];
-    assert_eq!(
-        ask.requests,
-        [Request { prompt, samples: 2, max_tokens: 7, sampling, stop, logprobs: Some(0) }]
-    );
+    let greedy = Request::greedy(prompt, 7);
+    assert_eq!(ask.requests, [Request { samples: 2, sampling, stop, logprobs: Some(0), ..greedy }]);
     assert!(ask.stream && ask.include_usage);
 }
 
@@ -109,7 +109,7 @@ fn whatever_is_sent_is_understood_or_refused() {
     let mut rng = kernels::philox::Philox::new(11, 3);
     let seeds = [
         conversation_of(&["hi", "there", "you"]).to_string(),
-        json!({ "prompt": ["a", [1, 2]], "n": 2, "stop": ["x"], "logprobs": 1, "seed": 3, "stream": true })
+        json!({ "prompt": ["a", [1, 2]], "n": 2, "stop": ["x"], "logprobs": 1, "seed": 3, "stream": true, "echo": true })
             .to_string(),
     ];
     let pieces = [

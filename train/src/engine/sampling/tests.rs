@@ -6,8 +6,13 @@ use tensor::Device;
 
 const LOGITS: [f32; 6] = [2.0, -1.0, 3.0, 0.5, 3.0, -4.0];
 
+/// The table behind a prompt of `seen`.
+fn table(sampling: &Sampling, seen: &[u32]) -> Vec<(u32, f64)> {
+    distribution(&LOGITS, &Draw { sampling, uniform: 0.0, seen, prompt: seen.len() })
+}
+
 fn ids(sampling: Sampling, seen: &[u32]) -> Vec<u32> {
-    distribution(&LOGITS, &sampling, seen).into_iter().map(|(id, _)| id).collect()
+    table(&sampling, seen).into_iter().map(|(id, _)| id).collect()
 }
 
 #[test]
@@ -16,7 +21,7 @@ fn without_filters_the_distribution_is_the_softmax_and_top_k_keeps_the_first_of_
         let sampling = Sampling { temperature, top_k, ..Sampling::default() };
         let want = sampling_probabilities(&LOGITS, temperature.into(), Some(top_k));
         let mut got = [0.0; 6];
-        distribution(&LOGITS, &sampling, &[]).into_iter().for_each(|(id, p)| got[id as usize] = p);
+        table(&sampling, &[]).into_iter().for_each(|(id, p)| got[id as usize] = p);
         let furthest = want.iter().zip(got).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(furthest <= 1e-12, "{sampling:?}: {want:?} {got:?}");
     }
@@ -48,9 +53,32 @@ fn the_penalty_lowers_what_occurred_once_however_often_and_whatever_its_sign() {
     assert_eq!(ids(sampling, &[2, 2, 2]), [4]);
     assert_eq!(ids(sampling, &[2, 4]), [0]); // 1.5 and 1.5 against 2
     let sampling = Sampling { repetition_penalty: 2.0, ..Sampling::default() };
-    let p = |seen: &[u32]| distribution(&LOGITS, &sampling, seen).iter().find(|(id, _)| *id == 1).unwrap().1;
+    let p = |seen: &[u32]| table(&sampling, seen).iter().find(|(id, _)| *id == 1).unwrap().1;
     assert!(p(&[1]) < p(&[]), "−1 becomes −2");
     assert_eq!(ids(sampling, &[999]).len(), 6, "an id outside the row is no matter");
+}
+
+#[test]
+fn presence_counts_once_and_frequency_every_time_and_neither_counts_the_prompt() {
+    let penalties = |presence_penalty, frequency_penalty| Sampling {
+        presence_penalty,
+        frequency_penalty,
+        ..Sampling::default()
+    };
+    let seen = [0, 3, 0, 4, 4, 4, 999]; // the first two are the prompt
+    let odds = |sampling: &Sampling| {
+        let of = |prompt| distribution(&LOGITS, &Draw { sampling, uniform: 0.0, seen: &seen, prompt });
+        let p = |prompt, id| of(prompt).into_iter().find(|&(found, _)| found == id).unwrap().1;
+        [0, 3, 4].map(|id| ((p(2, id) / p(2, 2)) / (p(7, id) / p(7, 2))).ln())
+    };
+    let near = |got: [f64; 3], want: [f64; 3]| got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-6);
+    assert!(near(odds(&penalties(0.5, 0.0)), [-0.5, 0.0, -0.5]));
+    assert!(near(odds(&penalties(0.0, 0.25)), [-0.25, 0.0, -0.75]));
+    assert!(near(odds(&penalties(-1.0, 0.5)), [0.5, 0.0, -0.5]), "negative ones invite");
+    let greedy = Sampling { temperature: 0.0, ..penalties(2.0, 0.0) };
+    let row = Draw { sampling: &greedy, uniform: 0.0, seen: &[2, 4], prompt: 0 };
+    let logits = Tensor::from_slice(&LOGITS, &[1, 6], Device::Cpu).unwrap();
+    assert_eq!(draw(&logits, &[row]).unwrap(), [Some(0)], "greedy rows are held back, too");
 }
 
 #[test]
@@ -63,7 +91,8 @@ fn rows_that_want_different_things_get_what_they_would_get_alone() {
     ];
     let logits = Tensor::from_slice(&LOGITS.repeat(4), &[4, 6], Device::Cpu).unwrap();
     for index in 0..50 {
-        let row = |i: usize| Draw { sampling: &settings[i], uniform: uniform(7, i, index), seen: &[2] };
+        let row =
+            |i: usize| Draw { sampling: &settings[i], uniform: uniform(7, i, index), seen: &[2], prompt: 1 };
         let rows: Vec<Draw> = (0..4).map(row).collect();
         let together = draw(&logits, &rows).unwrap();
         for (i, token) in together.into_iter().enumerate() {
@@ -77,7 +106,7 @@ fn rows_that_want_different_things_get_what_they_would_get_alone() {
 #[test]
 fn drawing_follows_the_probabilities() {
     let sampling = Sampling { top_p: 0.97, temperature: 1.2, ..Sampling::default() };
-    let table = distribution(&LOGITS, &sampling, &[]);
+    let table = table(&sampling, &[]);
     let n = 20_000;
     let mut counts = [0.0; 6];
     (0..n).for_each(|i| counts[pick(&table, uniform(3, 0, i)).unwrap() as usize] += 1.0 / n as f64);
@@ -93,7 +122,7 @@ fn damaged_logits_draw_nothing() {
         z[3] = bad;
         let logits = Tensor::from_slice(&z, &[1, 6], Device::Cpu).unwrap();
         for sampling in [Sampling::default(), Sampling { top_p: 0.5, ..Sampling::default() }] {
-            let row = Draw { sampling: &sampling, uniform: 0.5, seen: &[] };
+            let row = Draw { sampling: &sampling, uniform: 0.5, seen: &[], prompt: 0 };
             assert_eq!(draw(&logits, &[row]).unwrap(), [None]);
         }
     }
@@ -126,6 +155,8 @@ fn numbers_out_of_range_are_refused_by_name() {
         (Sampling { top_p: 1.1, ..ok }, "top_p"),
         (Sampling { min_p: -0.5, ..ok }, "min_p"),
         (Sampling { repetition_penalty: 0.0, ..ok }, "repetition_penalty"),
+        (Sampling { presence_penalty: f32::NAN, ..ok }, "presence_penalty"),
+        (Sampling { frequency_penalty: f32::INFINITY, ..ok }, "frequency_penalty"),
     ] {
         assert!(bad.check().unwrap_err().to_string().contains(field));
     }

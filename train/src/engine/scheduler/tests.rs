@@ -74,6 +74,17 @@ impl Forward for Alphabet {
         self.store(rows, tokens);
         Ok(())
     }
+    /// Each position as [`feed`](Forward::feed) would see it.
+    fn score(&mut self, row: &Seat<'_>, tokens: &[u32]) -> Result<Tensor, Fault> {
+        let mut all = Vec::new();
+        for (i, token) in tokens.iter().enumerate() {
+            let row = Seat { length: row.length + i, ..*row };
+            all.extend(self.feed(&[row], &[*token])?.to_vec::<f32>()?);
+        }
+        self.calls.truncate(self.calls.len() - tokens.len());
+        self.calls.push((tokens.len(), 1));
+        Ok(Tensor::from_slice(&all, &[tokens.len(), 265], Device::Cpu)?)
+    }
     fn copy_page(&mut self, from: u32, to: u32) -> Result<(), Fault> {
         self.pages[to as usize] = self.pages[from as usize];
         Ok(())
@@ -130,6 +141,102 @@ fn many_requests_in_few_rows_and_pages_are_all_answered_right() {
         assert!(engine.forward().calls.iter().all(|&(_, n)| n <= rows));
         assert!(engine.forward().calls.iter().all(|&(each, n)| each == 1 || each * n <= chunk));
     }
+}
+
+#[test]
+fn who_must_give_way_is_read_again_and_says_the_same_and_whoever_came_first_ends_first() {
+    let want = |i: usize| -> String { (1..=24).map(|k| char::from(b'a' + (i + k) as u8)).collect() };
+    let ask = |i: usize| ask(&char::from(b'a' + i as u8).to_string(), 24); // 1 page first, 7 in the end
+    for (pages, chunk) in [(7, 100), (9, 2), (16, 100), (100, 100)] {
+        let mut engine = engine(pages, 4, chunk);
+        (0..8).for_each(|i| drop(engine.submit(ask(i)).unwrap()));
+        let mut ends = Vec::new();
+        let mut all: BTreeMap<(u64, usize), Sample> = BTreeMap::new();
+        let mut begun = Vec::new();
+        drain(&mut engine, |event| {
+            match event.what {
+                What::Finished(_) => ends.push(event.request.0),
+                What::Started { .. } => begun.push(event.request.0),
+                _ => {}
+            }
+            all.entry((event.request.0, event.sample)).or_default().add(event.what);
+            true
+        })
+        .unwrap();
+        let order: Vec<u64> = (0..8).collect();
+        assert_eq!((&ends, &begun), (&order, &order), "{pages} pages");
+        for (&(i, _), sample) in &all {
+            assert_eq!(text(sample), want(i as usize), "{pages} pages");
+        }
+        let stats = engine.stats();
+        assert_eq!((stats.pages_used, stats.finished), (0, 8));
+        assert_eq!(stats.paused > 0, pages < 28, "{pages} pages, {} pauses", stats.paused);
+    }
+}
+
+#[test]
+fn samples_of_one_prompt_give_way_one_by_one() {
+    let sampling = Sampling { temperature: 4.0, ..Sampling::default() };
+    for prompt in ["abc", "abcd", "abcdef"] {
+        let request = Request { samples: 4, sampling, ..ask(prompt, 20) };
+        let want = complete(&mut engine(100, 8, 100), request.clone()).unwrap();
+        let mut narrow = engine(25, 8, 100);
+        narrow.submit(ask("wxyzwxyzwxyz", 40)).unwrap(); // older, and in the way
+        assert_eq!(complete(&mut narrow, request).unwrap(), want);
+        assert!(narrow.stats().paused > 0);
+        assert_eq!(narrow.stats().pages_used, 0);
+    }
+}
+
+#[test]
+fn who_waits_for_room_can_be_called_off() {
+    let mut engine = engine(8, 4, 100);
+    let ids: Vec<RequestId> = (0..4).map(|_| engine.submit(ask("a", 25)).unwrap()).collect();
+    while engine.stats().paused < 2 {
+        engine.step().unwrap();
+    }
+    let mut ended = 0;
+    for &id in ids.iter().rev() {
+        assert!(engine.cancel(id));
+        assert!(!engine.cancel(id), "only once");
+        ended += engine.step().unwrap().iter().filter(|e| matches!(e.what, What::Finished(_))).count();
+    }
+    assert_eq!((ended, engine.stats().pages_used, engine.stats().finished), (4, 0, 4));
+    assert!(engine.is_idle());
+}
+
+#[test]
+fn the_prompts_log_probabilities_come_once_even_after_a_pause() {
+    let scored = |pages: usize, chunk: usize, max_tokens: usize| {
+        let mut engine = engine(pages, 4, chunk);
+        engine.submit(ask("a", 27)).unwrap(); // takes all pages there are if there are 7
+        engine.step().unwrap();
+        let prompt = "abcabcabcab#x";
+        let request = Request { prompt_logprobs: true, logprobs: Some(1), ..ask(prompt, max_tokens) };
+        let id = engine.submit(request).unwrap();
+        let (mut prompt, mut tokens) = (Vec::new(), Vec::new());
+        drain(&mut engine, |event| {
+            match event.what {
+                What::Prompt(found) if event.request == id => prompt.extend(found),
+                What::Token(token) if event.request == id => tokens.push(token.id),
+                _ => {}
+            }
+            true
+        })
+        .unwrap();
+        assert_eq!(engine.stats().pages_used, 0);
+        (prompt, tokens)
+    };
+    let (prompt, tokens) = scored(100, 100, 3);
+    assert_eq!(prompt.len(), 12);
+    let likely: Vec<bool> = prompt.iter().map(|p| p.token > -0.1).collect();
+    let letters = [true, true, false]; // a b c, then a again
+    assert!((0..10).all(|i| likely[i] == letters[i % 3]), "{likely:?}");
+    assert_eq!(tokens.len(), 3);
+    for (pages, chunk) in [(7, 100), (7, 3), (10, 1), (100, 5)] {
+        assert_eq!(scored(pages, chunk, 3), (prompt.clone(), tokens.clone()), "{pages} pages, {chunk}");
+    }
+    assert_eq!(scored(100, 5, 0), (prompt, Vec::new()), "no token is wanted");
 }
 
 #[test]
