@@ -77,11 +77,11 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
 fn words(name: &str) -> String {
     match name {
         "rates" => format!(
-            "train compare --name rates --seeds 1,2 . matrix-lr=0.01 matrix-lr=0.04 embedding-lr=0.15 embedding-lr=0.6 \
+            "train compare --name rates --seeds 1 . matrix-lr=0.01 matrix-lr=0.04 embedding-lr=0.15 embedding-lr=0.6 \
              unembedding-lr=0.004 unembedding-lr=0.016 scalar-lr=0.1 weight-decay=0.02 weight-decay=0.4 -- {SMALL} {RATES}"
         ),
         "rates-classic" => format!(
-            "train compare --name rates-classic --seeds 1,2 . matrix-lr=0.01 matrix-lr=0.04 embedding-lr=0.1 embedding-lr=0.4 \
+            "train compare --name rates-classic --seeds 1 . matrix-lr=0.01 matrix-lr=0.04 embedding-lr=0.1 embedding-lr=0.4 \
              unembedding-lr=0.002 unembedding-lr=0.008 -- {SMALL} --warmdown-ratio 0.4"
         ),
         "parts" => format!(
