@@ -40,7 +40,7 @@ const SMALL: &str = "--n-layer 4 --n-embd 64 --n-head 2 --max-seq-len 256 --devi
 const DEMO: &str = "--n-layer 4 --n-embd 256 --n-head 4 --max-seq-len 256 --device-batch-size 16 --total-batch-size 4096 \
     --num-iterations 500 --warmdown-ratio 0.4 --eval-tokens 131072";
 
-/// Rates of the demo's recipe.
+/// Rates as they come, without the factors of big runs.
 const RATES: &str =
     "--generation current --unscaled --warmup-steps 10 --warmdown-ratio 0.4 --weight-decay 0.1";
 
@@ -104,7 +104,7 @@ fn words(name: &str) -> String {
         ),
         _ => format!(
             "train compare --name demo --equal-time generation=classic \
-             generation=current,unscaled,warmup-steps=10,weight-decay=0.1,final-lr-frac=0 -- {DEMO}"
+             generation=current,unscaled,warmup-steps=10,weight-decay=0.1,final-lr-frac=0,scalar-lr=0.02,matrix-lr=0.03 -- {DEMO}"
         ),
     }
 }
