@@ -40,7 +40,7 @@ const SMALL: &str = "--n-layer 4 --n-embd 64 --n-head 2 --max-seq-len 256 --devi
 const DEMO: &str = "--n-layer 4 --n-embd 256 --n-head 4 --max-seq-len 256 --device-batch-size 16 --total-batch-size 4096 \
     --num-iterations 500 --warmdown-ratio 0.4 --eval-tokens 131072";
 
-/// Rates of the demo's recipe.
+/// Rates as they come, without the factors of big runs.
 const RATES: &str =
     "--generation current --unscaled --warmup-steps 10 --warmdown-ratio 0.4 --weight-decay 0.1";
 
@@ -77,11 +77,11 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
 fn words(name: &str) -> String {
     match name {
         "rates" => format!(
-            "train compare --name rates --seeds 1,2 . matrix-lr=0.01 matrix-lr=0.04 embedding-lr=0.15 embedding-lr=0.6 \
+            "train compare --name rates --seeds 1 . matrix-lr=0.01 matrix-lr=0.04 embedding-lr=0.15 embedding-lr=0.6 \
              unembedding-lr=0.004 unembedding-lr=0.016 scalar-lr=0.1 weight-decay=0.02 weight-decay=0.4 -- {SMALL} {RATES}"
         ),
         "rates-classic" => format!(
-            "train compare --name rates-classic --seeds 1,2 . matrix-lr=0.01 matrix-lr=0.04 embedding-lr=0.1 embedding-lr=0.4 \
+            "train compare --name rates-classic --seeds 1 . matrix-lr=0.01 matrix-lr=0.04 embedding-lr=0.1 embedding-lr=0.4 \
              unembedding-lr=0.002 unembedding-lr=0.008 -- {SMALL} --warmdown-ratio 0.4"
         ),
         "parts" => format!(
@@ -104,7 +104,7 @@ fn words(name: &str) -> String {
         ),
         _ => format!(
             "train compare --name demo --equal-time generation=classic \
-             generation=current,unscaled,warmup-steps=10,weight-decay=0.1,final-lr-frac=0 -- {DEMO}"
+             generation=current,unscaled,warmup-steps=10,weight-decay=0.1,final-lr-frac=0,scalar-lr=0.02,matrix-lr=0.03 -- {DEMO}"
         ),
     }
 }
