@@ -122,12 +122,7 @@ impl Trigram {
 }
 
 /// Learns from the first `tokens` tokens of a loader, and at most one pass. Returns how many there were, too.
-pub fn learn_from(
-    loader: &mut dyn Loader,
-    t: usize,
-    tokens: u64,
-    vocab: usize,
-) -> Result<(Trigram, u64)> {
+pub fn learn_from(loader: &mut dyn Loader, t: usize, tokens: u64, vocab: usize) -> Result<(Trigram, u64)> {
     loader.restart()?;
     let mut rows: Vec<Vec<u32>> = Vec::new();
     let mut read = 0;
@@ -181,10 +176,9 @@ mod tests {
         let rows = Rows { ids: vec![0, 1, 2, 0], targets: vec![1, 2, 3, -1], b: 2, t: 2 };
         trigram.score(&rows, &[0, 2, 1, 5], &mut sums);
         assert_eq!((sums.targets, sums.bytes), (3, 8));
-        let want = -(trigram.probability(&[0], 1)
-            * trigram.probability(&[0, 1], 2)
-            * trigram.probability(&[2], 3))
-        .ln();
+        let want =
+            -(trigram.probability(&[0], 1) * trigram.probability(&[0, 1], 2) * trigram.probability(&[2], 3))
+                .ln();
         assert!((sums.nats - want).abs() < 1e-12 && sums.nats == sums.all_nats);
     }
 }

@@ -19,7 +19,9 @@ use train::trigram::learn_from;
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Bits per byte on held-out documents, and samples
-    #[command(after_help = "Example:\n  nanochat eval base --run base --prompt 'Once upon a time'\n  nanochat eval base --run base --trigram")]
+    #[command(
+        after_help = "Example:\n  nanochat eval base --run base --prompt 'Once upon a time'\n  nanochat eval base --run base --trigram"
+    )]
     Base(BaseArgs),
     /// What a pretrained model knows: the tasks of CORE, scored by probabilities
     #[command(
@@ -78,7 +80,8 @@ pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
     let bytes = loaded.tokenizer.token_bytes();
     let sums =
         evaluate_loader(&loaded.gpt, stream.as_mut(), &bytes, args.device_batch_size, args.eval_tokens)?;
-    let counted = if args.trigram { Some(trigram(args, &loaded, &data, stream.as_mut(), globals)?) } else { None };
+    let counted =
+        if args.trigram { Some(trigram(args, &loaded, &data, stream.as_mut(), globals)?) } else { None };
     if let Some([trigram_bpb, _]) = counted {
         let step = loaded.state.step;
         let path = globals.layout()?.run(&loaded.run).dir.join(format!("trigram_{step:06}.json"));
@@ -107,7 +110,9 @@ pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
     output::line(&format!("run {:?}, step {}, {} tokens", loaded.run, loaded.state.step, sums.targets))?;
     output::line(&format!("Validation bpb: {:.4}", sums.value()))?;
     if let Some([bpb, tokens]) = counted {
-        output::line(&format!("Trigram bpb: {bpb:.4} (interpolated Kneser–Ney, counted in {tokens} tokens)"))?;
+        output::line(&format!(
+            "Trigram bpb: {bpb:.4} (interpolated Kneser–Ney, counted in {tokens} tokens)"
+        ))?;
     }
     output::line(&format!("Loss per token: {:.4} nats", sums.loss()))?;
     for (prompt, text) in samples {

@@ -27,7 +27,10 @@ pub fn html(line: &Line, machine: &Machine, price_per_hour: Option<f64>) -> Stri
         );
     }
     out += "</table>\n";
-    line.runs.iter().filter_map(beside_trigram).for_each(|text| out += &format!("<p>{}</p>\n", escape(&text)));
+    line.runs
+        .iter()
+        .filter_map(beside_trigram)
+        .for_each(|text| out += &format!("<p>{}</p>\n", escape(&text)));
     if line.runs.iter().any(|r| r.core.is_some()) {
         out += &format!("<p>CORE of the 1.6-billion GPT-2, on the published tasks: {GPT2}.</p>\n");
     }
