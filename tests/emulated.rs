@@ -50,6 +50,30 @@ fn twenty_steps_lose_what_they_lose_on_the_cpu() {
     }
 }
 
+/// The step reads its loss for each micro-batch and the gradients' norms together, when all is launched; nothing else makes the host
+/// wait, and from the second step on nothing new is asked of the device's memory.
+#[test]
+fn a_step_waits_for_its_results_alone() {
+    let config = tiny();
+    let device = Device::DryRun;
+    let mut gpt =
+        model(config.clone(), 1, GptOptions { device, compute: DType::Bf16, ..GptOptions::default() });
+    let mut optimizer = Optimizer::new(gpt.params(), Hyper::classic(config.n_embd)).unwrap();
+    let mut counts = Vec::new();
+    for _ in 0..3 {
+        let waits = device.memory().unwrap().waits();
+        let mut batches = (0..2).map(|i| random_batch(&config, 2, 16, i, device)).collect::<Vec<_>>();
+        let made = device.memory().unwrap().waits();
+        let asked = tensor::memory::stats(device).system_allocations;
+        let step =
+            trainer::step(&mut gpt, &mut optimizer, 2, || Ok(batches.pop().unwrap()), SETTINGS, 1.0).unwrap();
+        assert_eq!((step.loss, made), (0.0, waits));
+        let asked = tensor::memory::stats(device).system_allocations - asked;
+        counts.push((device.memory().unwrap().waits() - made, asked));
+    }
+    assert_eq!(counts[1..], [(3, 0); 2]);
+}
+
 #[test]
 fn cached_decoding_equals_full_decoding() {
     let _leaks = LeakCheck::default();

@@ -66,6 +66,8 @@ enum Command {
     /// Measure speed
     #[command(subcommand)]
     Bench(commands::bench::Command),
+    /// Would it fit on that GPU, and what would a training step do there?
+    Plan(commands::plan::Args),
     /// What this machine has and what would be used
     Doctor(commands::doctor::Args),
 }
@@ -108,6 +110,7 @@ fn dispatch(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
         Command::Trace(args) => commands::trace::run(args, globals),
         Command::Emulate(args) => commands::emulate::run(args, globals),
         Command::Bench(command) => commands::bench::run(command, globals),
+        Command::Plan(args) => commands::plan::run(args, globals),
         Command::Doctor(args) => commands::doctor::run(args, globals),
     }
 }

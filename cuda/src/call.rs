@@ -1,10 +1,10 @@
-//! One call of an operation: its arguments copied to the device, a launch, its outputs copied back.
+//! One call of an operation: its arguments, copied to the device if they are the host's, launches, its outputs copied back.
 
 use crate::bundle::Bundled;
 use crate::driver::{Driver, DriverError, Launch, Value};
 use crate::{Cuda, signature};
 use kernels::check::host;
-use kernels::{Bf16, DType, KernelError, Layout, Result, View, ViewMut};
+use kernels::{Bf16, Buffer, DType, KernelError, Layout, Result, Space, View, ViewMut};
 
 /// An argument on the device.
 #[derive(Clone, Copy)]
@@ -63,16 +63,23 @@ impl Operand {
     }
 }
 
-/// What is allocated for the call; freed with it.
+/// The operands' addresses, then their layouts, each without so many last axes.
+pub fn arguments(operands: &[(Operand, usize)]) -> Vec<Value> {
+    let addresses = operands.iter().map(|(o, _)| o.address());
+    addresses.chain(operands.iter().map(|(o, dropped)| o.strided(*dropped))).collect()
+}
+
+/// What the call is about, and what is allocated for it; freed with it.
 pub struct Call<'d, D: Driver> {
     gpu: &'d Cuda<D>,
     op: &'static str,
     operands: Vec<Operand>,
+    owned: Vec<(u64, u64)>,
 }
 
 impl<D: Driver> Cuda<D> {
     pub(crate) fn call(&self, op: &'static str) -> Call<'_, D> {
-        Call { gpu: self, op, operands: Vec::new() }
+        Call { gpu: self, op, operands: Vec::new(), owned: Vec::new() }
     }
     /// The refusal of an operation, or of a case of it, that has no kernel.
     pub(crate) fn unsupported<T>(&self, op: &'static str) -> Result<T> {
@@ -107,9 +114,15 @@ impl<D: Driver> Call<'_, D> {
     pub fn count(&self, elements: usize) -> Result<u32> {
         count(self.op, elements)
     }
-    /// Copies an argument to the device, from its buffer's beginning to its own last element.
+    /// Where an argument is. The host's is copied to the device, from its buffer's beginning to its own last element.
     pub fn place(&mut self, arg: &'static str, x: &View<'_>) -> Result<Operand> {
         count(self.op, x.numel())?;
+        if let Buffer { address, bytes, space: Space::Device(_) } = x.buffer() {
+            let (base, bytes, dtype, layout) = (address as u64, bytes as u64, x.dtype(), *x.layout());
+            let operand = Operand { base, bytes, dtype, layout, traffic: x.traffic() };
+            self.operands.push(operand);
+            return Ok(operand);
+        }
         let data: Vec<u8> = match x.dtype() {
             DType::F32 => bytes(host(self.op, arg, x.base::<f32>())?, |v| v.to_le_bytes()),
             DType::Bf16 => bytes(host(self.op, arg, x.base::<Bf16>())?, |v| v.0.to_le_bytes()),
@@ -117,22 +130,38 @@ impl<D: Driver> Call<'_, D> {
             _ => return self.gpu.unsupported(self.op),
         };
         let length = data.len() as u64;
-        let driver = &self.gpu.driver;
-        let base = self.gpu.pool.alloc(driver, length).map_err(|e| self.failed(e))?;
+        let base = self.alloc(length)?;
         let (dtype, layout) = (x.dtype(), *x.layout());
         let operand = Operand { base, bytes: length, dtype, layout, traffic: x.traffic() };
         self.operands.push(operand);
         if length > 0 {
-            driver.upload(base, &data).map_err(|e| self.failed(e))?;
+            self.gpu.driver.upload(base, &data).map_err(|e| self.failed(e))?;
         }
         Ok(operand)
+    }
+    /// The same for an argument that may be missing: its address is then null, its layout and type another's.
+    pub fn place_or_null(
+        &mut self,
+        arg: &'static str,
+        x: Option<&View<'_>>,
+        like: Operand,
+    ) -> Result<Operand> {
+        x.map_or(
+            Ok(Operand { base: 0, bytes: 0, traffic: 0.0, layout: Layout::contiguous(&[0])?, ..like }),
+            |x| self.place(arg, x),
+        )
+    }
+    fn alloc(&mut self, bytes: u64) -> Result<u64> {
+        let base = self.gpu.pool.alloc(&self.gpu.driver, bytes).map_err(|e| self.failed(e))?;
+        self.owned.push((base, bytes));
+        Ok(base)
     }
     /// Memory for what one launch leaves to the next: `n` doubles.
     pub fn scratch(&mut self, n: usize) -> Result<Operand> {
         count(self.op, n)?;
         let (layout, bytes) = (Layout::contiguous(&[n])?, n as u64 * 8);
-        let base = self.gpu.pool.alloc(&self.gpu.driver, bytes).map_err(|e| self.failed(e))?;
-        let operand = Operand { base, bytes, dtype: DType::F64, layout, traffic: 2.0 * bytes as f64 };
+        let base = self.alloc(bytes)?;
+        let operand = Operand { base, bytes, dtype: DType::F64, layout, traffic: bytes as f64 };
         self.operands.push(operand);
         Ok(operand)
     }
@@ -148,17 +177,18 @@ impl<D: Driver> Call<'_, D> {
         (grid, block, shared_bytes): (u32, u32, u32),
         args: &[Value],
     ) -> Result<()> {
-        let moved = self.operands.iter().map(|o| o.traffic).sum();
-        let launch = Launch { module, kernel, grid, block, shared_bytes, args, bytes: moved };
+        let named = |o: &&Operand| args.contains(&o.address());
+        let moved = self.operands.iter().filter(named).map(|o| o.traffic).sum();
+        let launch = Launch { op: self.op, module, kernel, grid, block, shared_bytes, args, bytes: moved };
         signature::check(&launch).map_err(|e| self.failed(e))?;
         if grid == 0 {
             return Ok(());
         }
         self.gpu.driver.launch(&launch).map_err(|e| self.failed(e))
     }
-    /// Copies an output back. Memory between its elements is as it was copied there.
+    /// Copies an output back, if it is the host's. Memory between its elements is as it was copied there.
     pub fn fetch(&self, arg: &'static str, y: &Operand, out: &mut ViewMut<'_>) -> Result<()> {
-        if y.bytes == 0 {
+        if y.bytes == 0 || out.buffer().space != Space::Host {
             return Ok(());
         }
         let data = self.gpu.driver.download(y.base, y.bytes).map_err(|e| self.failed(e))?;
@@ -181,9 +211,9 @@ fn copy<T, const N: usize>(out: &mut [T], data: &[[u8; N]], of: impl Fn([u8; N])
 
 impl<D: Driver> Drop for Call<'_, D> {
     fn drop(&mut self) {
-        for operand in &self.operands {
+        for &(base, bytes) in &self.owned {
             // nothing can be done about memory that the driver does not take back
-            let _ = self.gpu.pool.free(&self.gpu.driver, operand.base, operand.bytes);
+            let _ = self.gpu.pool.free(&self.gpu.driver, base, bytes);
         }
     }
 }

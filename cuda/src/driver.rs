@@ -50,6 +50,8 @@ pub enum Value {
 /// A launch: which kernel, how many threads, with what.
 #[derive(Clone, Debug)]
 pub struct Launch<'a> {
+    /// The operation that it is a part of.
+    pub op: &'static str,
     /// The file it is in.
     pub module: &'static Bundled,
     /// Its name.

@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 /// A launch that would have run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
+    /// The operation that it is a part of.
+    pub op: &'static str,
     /// The kernel.
     pub kernel: String,
     /// Blocks, and threads of each.
@@ -21,6 +23,10 @@ pub struct DryRun {
 }
 
 impl DryRun {
+    /// What was launched so far, in order; it begins anew.
+    pub fn take_launches(&self) -> Vec<Recorded> {
+        std::mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).1)
+    }
     /// What was launched so far, in order.
     pub fn launches(&self) -> Vec<Recorded> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
@@ -52,7 +58,7 @@ impl Driver for DryRun {
     }
     fn launch(&self, launch: &Launch<'_>) -> Result<(), DriverError> {
         let threads = (launch.grid, launch.block);
-        let recorded = Recorded { kernel: launch.kernel.into(), threads, bytes: launch.bytes };
+        let recorded = Recorded { op: launch.op, kernel: launch.kernel.into(), threads, bytes: launch.bytes };
         self.state.lock().unwrap_or_else(PoisonError::into_inner).1.push(recorded);
         Ok(())
     }

@@ -5,7 +5,8 @@
 //! The code above the driver is the same for both. An operation without a CUDA kernel is refused with
 //! `KernelError::Unsupported`, never computed elsewhere.
 //!
-//! Arguments in host memory are copied to the device and back around each call. Reading order: `driver.rs`, `call.rs`,
+//! Arguments in the device's own memory ([`Memory`]) are used where they are; those in host memory are copied there and back
+//! around each call, as the registry's checks do. Reading order: `driver.rs`, `call.rs`,
 //! `ops/rms_norm.rs`, then the `.cu` file beside the CPU version.
 
 pub mod bundle;
@@ -13,6 +14,7 @@ mod call;
 mod driver;
 mod dry_run;
 mod emulated;
+mod memory;
 mod ops;
 mod pool;
 mod signature;
@@ -21,23 +23,26 @@ mod verify;
 pub use driver::{Driver, DriverError, Launch, Value};
 pub use dry_run::{DryRun, Recorded};
 pub use emulated::Emulated;
+pub use memory::Memory;
 pub use ops::Rung;
 pub use pool::Statistics;
 pub use verify::{has_kernel, verify};
 
 use pool::Pool;
+use std::sync::atomic::AtomicU64;
 
 /// The CUDA backend over a driver.
 pub struct Cuda<D: Driver> {
     driver: D,
     pool: Pool,
     rung: Rung,
+    waits: AtomicU64,
 }
 
 impl<D: Driver> Cuda<D> {
     /// Over `driver`.
     pub fn new(driver: D) -> Cuda<D> {
-        Cuda { driver, pool: Pool::default(), rung: Rung::default() }
+        Cuda { driver, pool: Pool::default(), rung: Rung::default(), waits: AtomicU64::new(0) }
     }
     /// The same, with matrix products by this rung of the ladder.
     pub fn with_matmul(self, rung: Rung) -> Cuda<D> {

@@ -49,6 +49,7 @@ mod tests {
     fn launch(args: &[Value]) -> Result<(), DriverError> {
         let shape = (1, 32, 0);
         check(&Launch {
+            op: "adamw",
             module: &ADAMW,
             kernel: "adamw_packs",
             grid: shape.0,

@@ -68,7 +68,7 @@ impl Nvrtc {
     }
 
     /// The text that is committed beside `source`: compiled for `arch` with line numbers, `header` in front, without what says
-    /// nothing: empty lines, marks around inline assembly, line numbers of no instruction.
+    /// nothing: empty lines and marks around inline assembly.
     ///
     /// # Errors
     /// As for `compile`.
@@ -78,25 +78,10 @@ impl Nvrtc {
     }
 }
 
-/// The lines of a text that say something.
+/// The lines of a text that say something. Every line number stays: later ones name earlier ones as the place of a call.
 fn dense(ptx: &str) -> String {
     let kept = |line: &&str| !matches!(line.trim(), "" | "// begin inline asm" | "// end inline asm");
-    let (mut lines, mut latest): (Vec<&str>, &str) = (Vec::new(), "");
-    for line in ptx.lines().map(str::trim_end).filter(kept) {
-        let is_number = |line: &str| line.trim_start().starts_with(".loc");
-        if is_number(line) && lines.last().is_some_and(|before| is_number(before)) {
-            lines.pop();
-        }
-        if !is_number(line) && lines.last().is_some_and(|before| is_number(before)) {
-            let number = lines.last().copied().unwrap_or_default();
-            if number == latest {
-                lines.pop();
-            }
-            latest = number;
-        }
-        lines.push(line);
-    }
-    lines.join("\n")
+    ptx.lines().map(str::trim_end).filter(kept).collect::<Vec<_>>().join("\n")
 }
 
 /// The first line of a committed text: which source it is of, and that source's FNV-1a hash, so that a text that is older

@@ -97,6 +97,11 @@ __device__ inline void as_left(const float (*sums)[4], u32* out) {
     out[3] = pair(sums[1][2], sums[1][3]);
 }
 
+// to = from, if so: said in a way that the compiler cannot turn into an index, for which it would keep the array in memory.
+__device__ inline void choose(float& to, float from, u32 so) {
+    asm("{ .reg .pred p; setp.ne.u32 p, %2, 0; selp.f32 %0, %1, %0, p; }" : "+f"(to) : "f"(from), "r"(so));
+}
+
 // sums += w·y for a warp's 16 × 8N weights w, one row of y after the other, those that are seen: where y is not finite, 0·y
 // would not be 0. `seen` has a bit for each of the lane's weights, number 4n + j for w[n][j]. Rare, so it is short rather than fast.
 template <u32 N, u32 D>
@@ -108,7 +113,7 @@ __device__ void add_seen(float (*sums)[4], const float (*w)[4], u32 seen, const 
 #pragma unroll
         for (u32 n = 0; n < N; n++)
 #pragma unroll
-            for (u32 j = 0; j < 4; j++) own[j] = n == row / 8 ? w[n][j] : own[j];
+            for (u32 j = 0; j < 4; j++) choose(own[j], w[n][j], n == row / 8);
         // the row's weights are in lane row/2 of each four
         u32 odd = row % 2, from = threadIdx.x % 32 / 4 * 4 + row % 8 / 2;
         float upper = __shfl_sync(0xffffffff, odd ? own[1] : own[0], from);

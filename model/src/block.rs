@@ -144,7 +144,8 @@ fn turned(q: Var, k: Var, ctx: &BlockContext<'_>, observer: &mut dyn Observer) -
         let ready = |x: &Var| x.rms_norm(eps)?.affine(gain, 0.0)?.rope(ctx.positions, cos, sin);
         return Ok((ready(&q)?, ready(&k)?));
     }
-    if ctx.config.family == Family::Current {
+    // elsewhere than on the host it is one launch for two, and nobody sees what is between
+    if ctx.config.family == Family::Current || q.value().device().memory().is_some() {
         let rope = || Rope { positions: ctx.positions.clone(), cos: cos.clone(), sin: sin.clone() };
         return Ok((q.rope_norm(rope(), gain, eps)?, k.rope_norm(rope(), gain, eps)?));
     }

@@ -114,6 +114,10 @@ impl Projections {
     /// Queries, keys and values (…, rows) of `x` (…, C).
     pub fn apply(&self, x: &Var) -> Result<[Var; 3]> {
         match self {
+            // one launch for three where a launch is what costs
+            Projections::Plain([q, k, v]) if x.value().device().memory().is_some() => {
+                Ok(x.linears([q, k, v])?)
+            }
             Projections::Plain([q, k, v]) => Ok([x.linear(q)?, x.linear(k)?, x.linear(v)?]),
             Projections::Packed(w, [q, k, v]) => {
                 let y = w.apply(x.value(), x.dtype())?;

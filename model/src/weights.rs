@@ -2,7 +2,7 @@
 //!
 //! A compiled model of the original has `_orig_mod.` before every name. Before there was mixing, smear or backout, files had no numbers
 //! for them; they get those with which the part does nothing: shares of the stream 1, all others 0. What cannot be neutral, such as a
-//! missing matrix, is refused.
+//! missing matrix, is refused, and so is half of a part: a smear without its gate.
 
 use crate::config::GptConfig;
 use crate::error::{ModelError, Result};
@@ -14,11 +14,14 @@ use tensor::{DType, Device, Tensor, memory, safetensors};
 /// What the original puts before the names of a compiled model.
 const COMPILED: &str = "_orig_mod.";
 
-/// The value with which a part that is younger than the file does nothing.
-fn neutral(name: &str) -> Option<f64> {
+/// The value with which a part that is younger than the file does nothing, and the weight that is as old as this one.
+fn neutral(name: &str) -> Option<(f64, &'static str)> {
     match name {
-        "resid_lambdas" => Some(1.0),
-        "x0_lambdas" | "smear_lambda" | "smear_gate.weight" | "backout_lambda" => Some(0.0),
+        "resid_lambdas" => Some((1.0, "x0_lambdas")),
+        "x0_lambdas" => Some((0.0, "resid_lambdas")),
+        "smear_lambda" => Some((0.0, "smear_gate.weight")),
+        "smear_gate.weight" => Some((0.0, "smear_lambda")),
+        "backout_lambda" => Some((0.0, "backout_lambda")),
         _ => None,
     }
 }
@@ -52,9 +55,10 @@ pub fn pick(
     shapes
         .into_iter()
         .map(|(name, shape)| {
-            let t = match (found.get(&name), neutral(&name)) {
+            let young = neutral(&name).filter(|(_, other)| !found.contains_key(*other));
+            let t = match (found.get(&name), young) {
                 (Some(t), _) => *t,
-                (None, Some(value)) => return Ok((name, Tensor::full(value, &shape, dtype, device)?)),
+                (None, Some((value, _))) => return Ok((name, Tensor::full(value, &shape, dtype, device)?)),
                 (None, None) => return Err(wrong(&name, "is missing".into())),
             };
             if t.dims() != shape {
@@ -110,6 +114,12 @@ mod tests {
         let worst = logits(&old).iter().zip(logits(&new)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(worst < 1e-6, "{worst}");
 
+        let gate = Tensor::full(0.1, &[1, 24], DType::F32, options.device).unwrap();
+        file.tensors.insert("smear_gate.weight".into(), gate);
+        let half = pick(&file, path, &config(), "", options.device).unwrap_err().to_string();
+        assert!(half.contains("smear_lambda is missing"), "{half}");
+
+        file.tensors.remove("smear_gate.weight");
         file.tensors.remove(&format!("{COMPILED}lm_head.weight"));
         let missing = pick(&file, path, &config(), "", options.device).unwrap_err().to_string();
         assert!(missing.contains("lm_head.weight is missing"), "{missing}");

@@ -2,6 +2,7 @@
 
 use crate::{DType, Device, Element, Layout, Result, Tensor, TensorError};
 use kernels::copy;
+use std::sync::Arc;
 
 /// Are there as many values as `dims` have elements? Asked before memory is.
 fn holds(op: &'static str, values: usize, dims: &[usize]) -> Result<()> {
@@ -29,6 +30,9 @@ impl Tensor {
     /// A copy of `data` (row-major), in `data`'s own dtype.
     pub fn from_slice<T: Element>(data: &[T], dims: &[usize], device: Device) -> Result<Tensor> {
         holds("from_slice", data.len(), dims)?;
+        if device.memory().is_some() {
+            return Tensor::from_slice(data, dims, Device::Cpu)?.to_device(device);
+        }
         let mut t = Tensor::uninit(dims, T::DTYPE, device)?;
         if let Some(slice) = t.view_mut()?.as_mut_slice::<T>() {
             slice.copy_from_slice(data);
@@ -38,6 +42,9 @@ impl Tensor {
     /// `data` rounded once into `dtype`.
     pub fn from_f64(data: &[f64], dims: &[usize], dtype: DType, device: Device) -> Result<Tensor> {
         holds("from_f64", data.len(), dims)?;
+        if device.memory().is_some() {
+            return Tensor::from_f64(data, dims, dtype, Device::Cpu)?.to_device(device);
+        }
         let mut t = Tensor::uninit(dims, dtype, device)?;
         t.view_mut()?.store_f64(data);
         Ok(t)
@@ -51,17 +58,16 @@ impl Tensor {
         if self.dtype() != T::DTYPE {
             return Err(TensorError::DTypeMismatch { op: "to_vec", got: self.dtype(), want: T::DTYPE });
         }
-        let dense = self.contiguous()?;
+        let dense = self.contiguous()?.on_host()?;
         Ok(dense.view().as_slice::<T>().unwrap_or_default().to_vec())
     }
     /// Every element in logical order, widened.
     pub fn to_f64_vec(&self) -> Vec<f64> {
-        self.view().to_f64().unwrap_or_default()
+        self.on_host().ok().and_then(|t| t.view().to_f64()).unwrap_or_default()
     }
     /// The value of a one-element tensor.
     pub fn item(&self) -> Result<f64> {
-        let value =
-            if self.numel() == 1 { self.view().to_f64().and_then(|v| v.first().copied()) } else { None };
+        let value = if self.numel() == 1 { self.to_f64_vec().first().copied() } else { None };
         value.ok_or_else(|| TensorError::Shape { op: "item", lhs: self.dims().to_vec(), rhs: vec![] })
     }
     /// The same values without gaps, in row-major order. No copy if they are that already.
@@ -88,10 +94,12 @@ impl Tensor {
         if device == self.device() {
             return Ok(self.clone());
         }
-        // All devices so far share host memory, so the reference's copy serves every pair.
-        let mut t = Tensor::uninit(self.dims(), self.dtype(), device)?;
-        copy::copy(device.backend(), self.view(), t.view_mut()?)?;
-        Ok(t)
+        let whole = if self.storage.bytes() > 2 * self.bytes() { self.copied()? } else { self.clone() };
+        Ok(Tensor { storage: Arc::new(whole.storage.copied_to(device)?), ..whole })
+    }
+    /// Itself where the host can read it, else a copy: this waits for the device.
+    fn on_host(&self) -> Result<Tensor> {
+        if self.device().memory().is_none() { Ok(self.clone()) } else { self.to_device(Device::Cpu) }
     }
     /// Overwrite with the values of `src` (same shape, any float dtype); the only handle is needed.
     pub fn copy_from(&mut self, src: &Tensor) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Where a tensor lives and which backend computes on it: a run-time value, one virtual call per operation.
 
-use cuda::{Cuda, Emulated};
-use kernels::{Backend, Cpu, DType, Reference};
+use cuda::{Cuda, DryRun, Emulated, Memory};
+use kernels::{Backend, Cpu, DType, Reference, Space};
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -12,12 +12,20 @@ pub enum Device {
     Cpu,
     /// The naive f64 definitions, host memory. The only device that stores f64.
     Reference,
-    /// The CUDA kernels on the emulator, host memory: each call copies its arguments there and back. For checking.
+    /// The CUDA kernels on the emulator, a GPU in software with memory of its own. For checking.
     Emulated,
+    /// The CUDA kernels as they would be launched: nothing is computed, and memory is counted, not there.
+    DryRun,
 }
 
 /// One GPU in software for the whole process.
 static EMULATED: LazyLock<Cuda<Emulated>> = LazyLock::new(|| Cuda::new(Emulated::default()));
+static DRY_RUN: LazyLock<Cuda<DryRun>> = LazyLock::new(|| Cuda::new(DryRun::default()));
+
+/// The launches of [`Device::DryRun`] since the last call.
+pub fn dry_launches() -> Vec<cuda::Recorded> {
+    DRY_RUN.driver().take_launches()
+}
 
 impl Device {
     /// The kernels of this device.
@@ -26,7 +34,19 @@ impl Device {
             Device::Cpu => &Cpu,
             Device::Reference => &Reference,
             Device::Emulated => &*EMULATED,
+            Device::DryRun => &*DRY_RUN,
         }
+    }
+    /// Its memory, where that is not the host's.
+    pub fn memory(self) -> Option<&'static dyn Memory> {
+        match self {
+            Device::Cpu | Device::Reference => None,
+            Device::Emulated => Some(&*EMULATED),
+            Device::DryRun => Some(&*DRY_RUN),
+        }
+    }
+    pub(crate) fn space(self) -> Space {
+        self.memory().map_or(Space::Host, |_| Space::Device(0))
     }
     /// Can a tensor of `dtype` live here?
     pub fn stores(self, dtype: DType) -> bool {
@@ -49,6 +69,7 @@ impl fmt::Display for Device {
             Device::Cpu => "cpu",
             Device::Reference => "reference",
             Device::Emulated => "emulated",
+            Device::DryRun => "dry-run",
         })
     }
 }

@@ -108,6 +108,7 @@ impl Pool {
 static CPU: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 static REFERENCE: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 static EMULATED: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
+static DRY_RUN: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 
 /// Free memory beyond this is returned to the system, unless [`crate::set_cache_limit`] says otherwise.
 pub const CACHE_LIMIT: usize = 4 << 30;
@@ -118,6 +119,7 @@ pub(crate) fn with_pool<R>(device: Device, f: impl FnOnce(&mut Pool) -> R) -> R 
         Device::Cpu => &CPU,
         Device::Reference => &REFERENCE,
         Device::Emulated => &EMULATED,
+        Device::DryRun => &DRY_RUN,
     };
     let mut guard: MutexGuard<'_, Pool> = lock.lock().unwrap_or_else(|e| e.into_inner());
     f(&mut guard)

@@ -2,7 +2,7 @@
 
 use crate::memory::{self, Pool};
 use crate::{Device, Result, TensorError};
-use kernels::{Buffer, DType, Layout as KernelLayout, Space, View, ViewMut, pages, planted};
+use kernels::{Buffer, DType, KernelError, Layout as KernelLayout, View, ViewMut, pages, planted};
 use std::sync::Arc;
 
 /// An owned block of memory.
@@ -17,15 +17,18 @@ pub struct Storage {
     _maker: Arc<()>,
 }
 
-fn release(blocks: Vec<(usize, usize)>) {
+fn release(device: Device, blocks: Vec<(usize, usize)>) {
     for (class, address) in blocks {
-        // SAFETY: `address` was taken with this very size and is given up exactly once.
-        unsafe { pages::give_back(address, class) }
+        match device.memory() {
+            Some(memory) => memory.give_back(address, class),
+            // SAFETY: `address` was taken with this very size and is given up exactly once.
+            None => unsafe { pages::give_back(address, class) },
+        }
     }
 }
 
 /// A free block, or one from the system, entered as held.
-fn take(pool: &mut Pool, class: usize) -> Option<usize> {
+fn take(pool: &mut Pool, device: Device, class: usize) -> Option<usize> {
     let free = &mut pool.class(class).free;
     let reused = planted!("storage.block_in_use_handed_out", free.pop() => free.last().copied());
     if let Some(address) = reused {
@@ -35,7 +38,7 @@ fn take(pool: &mut Pool, class: usize) -> Option<usize> {
     }
     let total =
         pool.stats.system_bytes.checked_add(class).filter(|t| pool.limit.is_none_or(|limit| *t <= limit))?;
-    let fresh = pages::take(class)?;
+    let fresh = device.memory().map_or_else(|| pages::take(class), |memory| memory.take(class))?;
     pool.stats.system_bytes = total;
     pool.stats.system_allocations += 1;
     Some(fresh)
@@ -48,9 +51,9 @@ impl Storage {
         let label = memory::current_label();
         let found = memory::size_class(bytes).and_then(|class| {
             memory::with_pool(device, |pool| {
-                let address = take(pool, class).or_else(|| {
-                    release(pool.evict(0)); // what is kept for reuse may be what is missing
-                    take(pool, class)
+                let address = take(pool, device, class).or_else(|| {
+                    release(device, pool.evict(0)); // what is kept for reuse may be what is missing
+                    take(pool, device, class)
                 })?;
                 pool.born(bytes, label);
                 Some((class, address))
@@ -59,7 +62,7 @@ impl Storage {
         let Some((class, address)) = found else {
             return Err(TensorError::OutOfMemory { device, bytes, live: memory::stats(device).live_bytes });
         };
-        if cfg!(debug_assertions) {
+        if cfg!(debug_assertions) && device.memory().is_none() {
             // SAFETY: we own `class` bytes here.
             unsafe { std::ptr::write_bytes(address as *mut u8, 0xFF, class) }
         }
@@ -68,7 +71,7 @@ impl Storage {
 
     /// What kernels need to know about the block.
     pub fn buffer(&self) -> Buffer {
-        Buffer { address: self.address, bytes: self.bytes, space: Space::Host }
+        Buffer { address: self.address, bytes: self.bytes, space: self.device.space() }
     }
     /// A view of the block, for reading while it is borrowed.
     pub fn view(&self, dtype: DType, layout: KernelLayout) -> kernels::Result<View<'_>> {
@@ -80,6 +83,26 @@ impl Storage {
     pub fn view_mut(&mut self, dtype: DType, layout: KernelLayout) -> kernels::Result<ViewMut<'_>> {
         // SAFETY: as above, and the mutable borrow makes this the only access.
         unsafe { ViewMut::from_buffer(self.buffer(), dtype, layout) }
+    }
+    /// A copy in another device's memory.
+    pub(crate) fn copied_to(&self, device: Device) -> Result<Storage> {
+        let failed = |e: cuda::DriverError| KernelError::Device { op: "to_device", what: e.to_string() };
+        let (copy, own) = (Storage::new(self.bytes, device)?, self.bytes);
+        let downloaded;
+        let data = match self.device.memory() {
+            Some(memory) => {
+                downloaded = memory.download(self.address, own).map_err(failed)?;
+                &downloaded[..]
+            }
+            // SAFETY: `own` initialised bytes that nobody writes while `self` is borrowed.
+            None => unsafe { std::slice::from_raw_parts(self.address as *const u8, own) },
+        };
+        match device.memory() {
+            Some(memory) => memory.upload(copy.address, data).map_err(failed)?,
+            // SAFETY: as long, and nobody else's.
+            None => unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), copy.address as *mut u8, own) },
+        }
+        Ok(copy)
     }
     /// The device whose memory this is.
     pub fn device(&self) -> Device {
@@ -100,21 +123,22 @@ impl Drop for Storage {
             pool.stats.cached_bytes += self.class;
             pool.shrink()
         });
-        release(surplus);
+        release(self.device, surplus);
     }
 }
 
 /// Keep at most `bytes` of a device's free memory for reuse, from now on; what is beyond goes back to the system.
 pub fn set_cache_limit(device: Device, bytes: usize) {
-    release(memory::with_pool(device, |pool| {
+    let surplus = memory::with_pool(device, |pool| {
         pool.cache_limit = Some(bytes);
         pool.shrink()
-    }));
+    });
+    release(device, surplus);
 }
 
 /// Give all cached memory of a device back to the system.
 pub fn trim(device: Device) {
-    release(memory::with_pool(device, |pool| pool.evict(0)));
+    release(device, memory::with_pool(device, |pool| pool.evict(0)));
 }
 
 #[cfg(test)]

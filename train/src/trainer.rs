@@ -32,20 +32,25 @@ pub fn step(
 ) -> Result<StepResult> {
     let at = optimizer.steps as usize;
     let mut result = StepResult::default();
+    let mut losses = Vec::new();
     for _ in 0..micro_batches {
         let batch = next()?;
         let tape = Tape::new();
         let [loss, _] = gpt.loss(&batch.ids, &batch.targets, &batch.weight, Some(&tape))?;
-        result.loss = loss.value().item()?;
+        losses.push(loss.value().clone());
         result.tokens += batch.tokens();
         result.targets += batch.valid;
-        if !result.loss.is_finite() {
-            gpt.clear_grads();
-            return Err(TrainError::Diverged { step: at, loss: result.loss });
-        }
         if batch.valid > 0 {
             let share = planted!("trainer.micro_batches_count_in_full", 1.0 / micro_batches as f64 => 1.0);
             loss.backward(share)?;
+        }
+    }
+    // only now: reading a number waits for everything before it
+    for loss in losses {
+        result.loss = loss.item()?;
+        if !result.loss.is_finite() {
+            gpt.clear_grads();
+            return Err(TrainError::Diverged { step: at, loss: result.loss });
         }
     }
     if result.targets == 0 {

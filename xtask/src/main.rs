@@ -9,6 +9,7 @@
 //! Read next: `command.rs` (the table's row), `steps.rs` (how commands run programs), `ci.rs` (what gets checked).
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a terminal program talks on the terminal
 
+mod ablations;
 mod bench_vs_torch;
 mod book;
 mod ci;
@@ -20,6 +21,7 @@ mod mutants;
 mod new_op;
 mod nvrtc;
 mod planted;
+mod ptxas;
 mod python;
 mod results;
 mod soak;
@@ -42,9 +44,11 @@ const COMMANDS: &[Command] = &[
     soak::COMMAND,
     book::COMMAND,
     nvrtc::COMMAND,
+    ptxas::COMMAND,
     new_op::COMMAND,
     results::COMMAND,
     bench_vs_torch::COMMAND,
+    ablations::COMMAND,
 ];
 
 fn main() -> ExitCode {

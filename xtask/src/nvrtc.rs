@@ -58,23 +58,28 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
 
 /// The library in `folder`, fetched if it is not there.
 fn fetch(folder: &Path) -> Result<PathBuf, String> {
-    let library = folder.join("nvidia/cuda_nvrtc/lib/libnvrtc.so.12");
-    if library.is_file() {
-        return Ok(library);
+    package(folder, "nvidia/cuda_nvrtc/lib/libnvrtc.so.12", &PACKAGES)
+}
+
+/// `file` of `packages` in `folder`, fetched if it is not there.
+pub fn package(folder: &Path, file: &str, packages: &[&str]) -> Result<PathBuf, String> {
+    let path = folder.join(file);
+    if path.is_file() {
+        return Ok(path);
     }
     let python = ["python3", "python"].into_iter().find(|name| {
         let mut process = Process::new(name);
         process.args(["-m", "pip", "--version"]);
         works(process)
     });
-    let python = python.ok_or("there is no python3 with pip, which fetches NVRTC")?;
+    let python = python.ok_or_else(|| format!("there is no python3 with pip, which fetches {file}"))?;
     let mut pip = Process::new(python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]);
-    succeed("fetching NVRTC", pip.arg(folder).args(PACKAGES))?;
-    if library.is_file() {
-        return Ok(library);
+    succeed("fetching a package of NVIDIA's", pip.arg(folder).args(packages))?;
+    if path.is_file() {
+        return Ok(path);
     }
-    Err(format!("the package has no {}: only Linux on x86-64 is supported", library.display()))
+    Err(format!("the package has no {}: only Linux on x86-64 is supported", path.display()))
 }
 
 /// The CUDA files of a folder, sorted.

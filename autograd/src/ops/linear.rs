@@ -38,17 +38,27 @@ impl Op<2, 1> for Linear {
         [dy]: [Option<&Tensor>; 1],
         [dx, dw]: [Option<&GradSlot>; 2],
     ) -> Result<()> {
-        let Some(dy) = dy else { return Ok(()) };
-        let dy = flat(dy)?;
-        if let (Some(dx), Some(w)) = (dx, w) {
-            dx.add_matmul(&dy, &w)?;
-        }
-        if let (Some(dw), Some(x)) = (dw, x) {
-            let (dy, x) = planted!("linear.weight_gradient_transposed", (&dy, &x) => (&x, &dy));
-            dw.add_matmul(&dy.transpose(0, 1)?, x)?;
-        }
-        Ok(())
+        dy.map_or(Ok(()), |dy| gradients(dy, x.as_ref(), w.as_ref(), dx, dw))
     }
+}
+
+/// `dx += dy·W`, `dW += dyᵀ·x`, where there is a slot.
+pub(crate) fn gradients(
+    dy: &Tensor,
+    x: Option<&Tensor>,
+    w: Option<&Tensor>,
+    dx: Option<&GradSlot>,
+    dw: Option<&GradSlot>,
+) -> Result<()> {
+    let dy = flat(dy)?;
+    if let (Some(dx), Some(w)) = (dx, w) {
+        dx.add_matmul(&dy, w)?;
+    }
+    if let (Some(dw), Some(x)) = (dw, x) {
+        let (dy, x) = planted!("linear.weight_gradient_transposed", (&dy, x) => (x, &dy));
+        dw.add_matmul(&dy.transpose(0, 1)?, x)?;
+    }
+    Ok(())
 }
 
 impl Var {

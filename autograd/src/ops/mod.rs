@@ -19,6 +19,7 @@ pub mod gather;
 pub mod gelu;
 pub mod layer_norm;
 pub mod linear;
+pub mod linears;
 pub mod lm_head_loss;
 pub mod matmul;
 pub mod mean;

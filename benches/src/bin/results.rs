@@ -2,10 +2,11 @@
 //!
 //! `results FOLDER BENCHES` reads `kernels.json` in FOLDER, and `products.json`, `ladder.json` and `torch.json` where they are,
 //! and rewrites the marked sections of `BENCHES/RESULTS.md` and the picture `BENCHES/roofline.svg`. Sections without new
-//! results stay. `results --section NAME FILE BENCHES` puts a table that is Markdown already into its section.
+//! results stay. `results --section NAME FILE BENCHES` puts a table that is Markdown already into its section, and
+//! `results --ablations FOLDER BENCHES` what `cargo xtask ablations` left in FOLDER into theirs.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use benches::{plot, sections, tables};
+use benches::{ablations, plot, sections, tables};
 use serde_json::Value;
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,9 +16,12 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let written = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [folder, benches] => write(Path::new(folder), Path::new(benches)),
+        ["--ablations", folder, benches] => ideas(Path::new(folder), Path::new(benches)),
         ["--section", name, file, benches] => section(name, Path::new(file), Path::new(benches)),
         _ => {
-            eprintln!("usage: results FOLDER BENCHES, or results --section NAME FILE BENCHES");
+            eprintln!(
+                "usage: results FOLDER BENCHES, or results --section NAME FILE BENCHES, or results --ablations FOLDER BENCHES"
+            );
             return ExitCode::from(2);
         }
     };
@@ -42,6 +46,18 @@ fn section(name: &str, file: &Path, benches: &Path) -> Result<(), String> {
     let path = benches.join("RESULTS.md");
     put(&path, &sections::replace(&read(&path)?, name, &read(file)?)?)?;
     println!("written: the section {name} of {}", path.display());
+    Ok(())
+}
+
+fn ideas(folder: &Path, benches: &Path) -> Result<(), String> {
+    let path = benches.join("RESULTS.md");
+    let found = |name: &str| {
+        let text = std::fs::read_to_string(folder.join(format!("{name}.json"))).ok()?;
+        serde_json::from_str(&text).ok()
+    };
+    let section = ablations::section(found, &today());
+    put(&path, &sections::replace(&read(&path)?, "ablations", &section)?)?;
+    println!("written: the section ablations of {}", path.display());
     Ok(())
 }
 

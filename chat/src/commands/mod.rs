@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod emulate;
 pub mod eval;
 pub mod parity;
+pub mod plan;
 pub mod report;
 pub mod selftest;
 pub mod serve;

@@ -5,7 +5,7 @@ mod base;
 mod compare;
 mod compare_report;
 mod pace;
-mod parts;
+pub mod parts;
 mod rl;
 mod sweep;
 mod sweep_report;

@@ -35,6 +35,32 @@ fn layer_norm_composite(x: &[Var]) -> Result<Vec<Var>> {
     Ok(vec![x.get(2).map_or(Ok(y.clone()), |bias| y.add(&weight(bias)?.cast(dtype)?))?])
 }
 
+pub static LINEARS: OpInfo = OpInfo {
+    name: "linears",
+    module: "linears",
+    doc: "yᵢ = x·Wᵢᵀ of three weights in one product; dx = Σ dyᵢ·Wᵢ, dWᵢ = dyᵢᵀ·x",
+    samples: || {
+        let sample = |label, x: &[usize], outs: [usize; 3]| {
+            let weights = outs.map(|out| Input::weight("w", &[out, x[x.len() - 1]]));
+            OpSample::new(label, [vec![Input::activation("x", x)], weights.to_vec()].concat())
+        };
+        vec![
+            sample("odd", &[3, 5, 7], [9, 3, 2]),
+            sample("no rows", &[0, 6], [4, 2, 2]),
+            sample("d4.qkv, shared keys", &[2, 8, 256], [64, 32, 32]),
+        ]
+    },
+    apply: |x, _| Ok(x[0].linears([&x[1], &x[2], &x[3]])?.to_vec()),
+    composite: Some(|x, _| (1..4).map(|i| composites::linear(&x[0], &x[i])).collect()),
+    scales: &[1.0, 1e-3],
+    dtypes: FLOATS,
+    layouts: Layouts::Any,
+    forward: bound(32.0, 4.0), // the weights are rounded to the activations' dtype
+    gradient: bound(32.0, 4.0),
+    hidden: None,
+    avoid: None,
+};
+
 pub static LAYER_NORM: OpInfo = OpInfo {
     name: "layer_norm",
     module: "layer_norm",

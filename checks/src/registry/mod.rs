@@ -100,6 +100,7 @@ pub static OPS: &[&OpInfo] = &[
     &nn::ROPE,
     &nn::ATTENTION,
     &nn::LINEAR,
+    &layers::LINEARS,
     &nn::EMBEDDING,
     &nn::LM_HEAD_LOSS,
     &nn::CHECKPOINT,

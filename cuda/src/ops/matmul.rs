@@ -1,13 +1,13 @@
 //! The matrix product's launches: which rung of the ladder, and how its tiles are counted.
 
 use crate::Cuda;
-use crate::bundle::MATMUL;
+use crate::bundle::{MATMUL, MATMUL_PIPELINED};
 use crate::call::{Call, Operand, suffix};
 use crate::driver::{Driver, Value};
 use kernels::matmul::Matmul;
 use kernels::{DType, KernelError, Result, View, ViewMut};
 
-/// A rung of the ladder in `kernels/src/matmul/matmul.cu`.
+/// A rung of the ladder in `kernels/src/matmul/`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rung {
     /// A thread per element.
@@ -15,8 +15,10 @@ pub enum Rung {
     /// Tiles in shared memory.
     Tiled,
     /// Tensor cores for bf16; tiles for f32.
-    #[default]
     Tensor,
+    /// The same, with the next tiles on their way.
+    #[default]
+    Pipelined,
 }
 
 /// Rows and columns of a block's tile.
@@ -30,10 +32,11 @@ impl<D: Driver> Call<'_, D> {
         let (m, n) = (c.layout.dims()[lead], c.layout.dims()[lead + 1]);
         let k = a.layout.dims()[lead + 1];
         let batches: usize = c.layout.dims()[..lead].iter().product();
-        let (form, threads) = match (rung, a.dtype) {
-            (Rung::Naive, _) => ("naive", 256),
-            (Rung::Tensor, DType::Bf16) => ("tensor", 128),
-            _ => ("tiled", 256),
+        let (module, form, threads) = match (rung, a.dtype) {
+            (Rung::Naive, _) => (&MATMUL, "naive", 256),
+            (Rung::Tensor, DType::Bf16) => (&MATMUL, "tensor", 128),
+            (Rung::Pipelined, DType::Bf16) => (&MATMUL_PIPELINED, "pipelined", 128),
+            _ => (&MATMUL, "tiled", 256),
         };
         let tiles = match rung {
             Rung::Naive => (m * n).div_ceil(256),
@@ -51,7 +54,7 @@ impl<D: Driver> Call<'_, D> {
         args.extend(all.iter().map(|o| o.strided(2)));
         args.extend([Value::Bytes(sizes.chain(strides).chain(factors).collect()), Value::U32(tiles)]);
         let kernel = format!("matmul_{form}_{}_{}", suffix(a.dtype), suffix(c.dtype));
-        self.launch_blocks(&MATMUL, &kernel, (grid, threads, 0), &args)
+        self.launch_blocks(module, &kernel, (grid, threads, 0), &args)
     }
 }
 

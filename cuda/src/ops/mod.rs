@@ -1,12 +1,18 @@
 //! The launches of each operation: arguments, grid, kernel.
 
+mod activation;
 mod attention;
+mod axis;
 mod elementwise;
 mod embedding;
 mod function;
+mod gates;
+mod layer_norm;
 mod loss;
 mod matmul;
+mod normuon;
 mod orthogonal;
+mod packed_linear;
 mod paged_attention;
 mod random;
 mod reduce;

@@ -96,7 +96,7 @@ __device__ void write(float (*sums)[4], float factor, bf16* to, u64 stride, u32 
                 for (u32 j = 0; j < 4; j++) narrow(accumulate ? widen(pack.at[j]) + values.at[j] : values.at[j], pack.at[j]);
                 *(Pack<bf16, 4>*)out = pack;
             } else {
-#pragma unroll 1
+#pragma unroll
                 for (u32 j = 0; j < 4; j++)
                     if (column + j < s.d) narrow(accumulate ? widen(out[j]) + values.at[j] : values.at[j], out[j]);
             }

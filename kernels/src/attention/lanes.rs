@@ -26,6 +26,11 @@ pub(crate) trait Lanes: Copy {
     fn add_product(self, x: Self, y: Self) -> Self;
     /// All lanes, halves added to each other again and again.
     fn sum(self) -> f32;
+    /// [`Lanes::sum`] of each, bit for bit; four together may need fewer instructions.
+    #[inline(always)]
+    fn sums(of: [Self; 4]) -> [f32; 4] {
+        of.map(Self::sum)
+    }
 
     /// Load and widen.
     ///
@@ -131,6 +136,25 @@ mod x86 {
         }
     }
 
+    /// The additions of four `sum`s, four or two of them in one instruction.
+    #[inline(always)]
+    unsafe fn four_sums([a, b, c, d]: [__m512; 4]) -> [f32; 4] {
+        // SAFETY: only for those who have the instructions.
+        unsafe {
+            // Lower half plus upper half of a and of b.
+            let halves =
+                |a, b| _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xEE>(a, b));
+            let (ab, cd) = (halves(a, b), halves(c, d));
+            let (low, high) = (_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xDD>(ab, cd));
+            let x = _mm512_add_ps(low, high); // four numbers left of each
+            let x = _mm512_add_ps(x, _mm512_permute_ps::<0b01_00_11_10>(x));
+            let x = _mm512_add_ps(x, _mm512_permute_ps::<0b10_11_00_01>(x));
+            let mut sums = [0.0; 4];
+            _mm_storeu_ps(sums.as_mut_ptr(), _mm512_castps512_ps128(_mm512_maskz_compress_ps(0x1111, x)));
+            sums
+        }
+    }
+
     /// A register of f32 to add to, and of pairs of bf16 to multiply.
     #[derive(Clone, Copy)]
     pub struct Pairs(__m512);
@@ -175,7 +199,7 @@ mod x86 {
     // Only the three functions above bring these types into play, and they enable the instructions used below.
     macro_rules! lanes {
         ($register:ty, $width:expr, $many:expr, $splat:ident, $load:ident, $store:ident, $fma:ident,
-         |$from:ident| $bf16:expr, |$x:ident| $sum:expr) => {
+         |$from:ident| $bf16:expr, |$x:ident| $sum:expr, |$of:ident| $sums:expr) => {
             impl Lanes for $register {
                 const WIDTH: usize = $width;
                 const MANY: bool = $many;
@@ -210,6 +234,10 @@ mod x86 {
                     // SAFETY: see the note on the macro.
                     unsafe { $sum }
                 }
+                #[inline(always)]
+                fn sums($of: [Self; 4]) -> [f32; 4] {
+                    $sums
+                }
             }
         };
     }
@@ -224,7 +252,8 @@ mod x86 {
         |from| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(
             from.cast()
         )))),
-        |x| sum_128(_mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x)))
+        |x| sum_128(_mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x))),
+        |of| of.map(Lanes::sum)
     );
     lanes!(
         __m512,
@@ -237,7 +266,9 @@ mod x86 {
         |from| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(
             from.cast()
         )))),
-        |x| _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x)).sum()
+        |x| _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x)).sum(),
+        // SAFETY: see the note on the macro.
+        |of| unsafe { four_sums(of) }
     );
 }
 
@@ -276,6 +307,8 @@ mod tests {
                 // SAFETY: as above.
                 unsafe { twice.store(self.1.as_mut_ptr().add(at)) };
                 *self.2 += x.sum();
+                let each = [x, twice, x.add_product(twice, x), twice.add_product(x, x)];
+                assert_eq!(V::sums(each).map(f32::to_bits), each.map(|v| v.sum().to_bits()));
             }
         }
     }

@@ -6,7 +6,7 @@
 //! a group, and the tokens of a chunk, share what is read. Read next: `block.rs`, one query meeting one block.
 
 use super::PagedAttention;
-use super::block::Block;
+use super::block::{Block, common};
 use crate::attention::{AttentionParams, lanes};
 use crate::check::host;
 use crate::{Bf16, Cpu, DType, Float, Layout, Result, View, ViewMut, par, planted};
@@ -209,15 +209,17 @@ fn attend_rows<T: Float>(
         for (group, state) in state.chunks_mut(QUERIES * (d + 2)).enumerate() {
             let first = group * QUERIES;
             let q = |r: usize| &q[r * d..][..d];
-            if state.len() == QUERIES * (d + 2) && (1..QUERIES).all(|i| lanes(first + i) == lanes(first)) {
+            let each = std::array::from_fn(|i| lanes((first + i).min(rows - 1)));
+            if state.len() == QUERIES * (d + 2) && common(&each).is_some() {
                 let (q, mut state) = (std::array::from_fn(|i| q(first + i)), state.chunks_exact_mut(d + 2));
                 let state = std::array::from_fn::<_, QUERIES, _>(|_| state.next().unwrap_or_default());
-                meet(Block { q, k, v, slots, next: next(first), lanes: lanes(first), scale, state });
+                let (next, lanes) = (next(first), each);
+                lanes::run(Block { q, k, v, slots, next, lanes, scale, state });
                 continue;
             }
             for (r, state) in (first..).zip(state.chunks_exact_mut(d + 2)) {
-                let (q, state, lanes) = ([q(r)], [state], lanes(r));
-                meet(Block { q, k, v, slots, next: next(r), lanes, scale, state });
+                let (q, state, lanes) = ([q(r)], [state], [lanes(r)]);
+                lanes::run(Block { q, k, v, slots, next: next(r), lanes, scale, state });
             }
         }
     }
@@ -225,9 +227,3 @@ fn attend_rows<T: Float>(
 
 /// Queries that share what they load.
 const QUERIES: usize = 4;
-
-fn meet<T: Float, const Q: usize>(block: Block<T, Q>) {
-    if block.lanes.start < block.lanes.end {
-        lanes::run(block);
-    }
-}

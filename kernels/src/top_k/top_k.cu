@@ -6,12 +6,6 @@
 //    counts its own by a vote, and the warps' counts are added up.
 // 4. A candidate's place is the number of candidates before it. k² comparisons, but k is small and nothing is moved twice.
 
-__device__ inline u32 key_of(float x) {
-    if (x != x) return 0xffffffffu;
-    u32 bits = __float_as_uint(x == 0.0f ? 0.0f : x);
-    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
 // Candidate: key above, and below it what makes the lower index the larger.
 __device__ inline u64 candidate(u32 key, u32 index) { return (u64)key << 32 | (0xffffffffu - index); }
 

@@ -20,9 +20,11 @@ impl Batch {
     /// From host ids of a (B, T) batch.
     pub fn new(ids: &[i32], targets: &[i32], b: usize, t: usize, device: Device) -> Result<Batch> {
         let ids = Tensor::ids(ids, &[b, t], device)?;
-        let targets = Tensor::ids(targets, &[b * t], device)?;
+        let host = if device.memory().is_some() { Device::Cpu } else { device };
+        let targets = Tensor::ids(targets, &[b * t], host)?; // counted before they go to the device
         let dtype = if device == Device::Reference { DType::F64 } else { DType::F32 };
         let (weight, valid) = mean_weights(&targets, dtype)?;
+        let (targets, weight) = (targets.to_device(device)?, weight.to_device(device)?);
         Ok(Batch { ids, targets, weight, valid })
     }
     /// Positions in the batch, counted or not.

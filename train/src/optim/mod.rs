@@ -3,12 +3,14 @@
 
 mod adamw;
 mod clip;
+mod ingredients;
 mod muon;
 mod normuon;
 mod optimizer;
 
 pub use adamw::AdamWState;
 pub use clip::clip_grad_norm;
+pub use ingredients::{MuonPart, MuonParts};
 pub use muon::{MuonState, MuonUpdate, NsDtype, muon_step};
 pub use normuon::{NorMuonState, NorMuonUpdate, normuon_step};
 pub use optimizer::{Hyper, Optimizer, Rule, StepSettings};

@@ -2,19 +2,14 @@
 //! ([`kernels::normuon`]) while the weights move.
 //!
 //! `buf ← buf + (1−μ)(g − buf)`, `u = (1−μ)·g + μ·buf`, `X = PolarExpress(u)`, and what normuon does with X. A gradient of zero
-//! gives no update, only decay.
+//! gives no update, only decay. Each of these can be left out: `ingredients.rs`.
 
+use super::ingredients::MuonParts;
 use super::muon::{NsDtype, in_batches, looked_ahead};
 use crate::error::Result;
 use kernels::muon::newton_schulz_scratch;
-use kernels::normuon::{NorMuonParams, normuon, second_moments};
-use kernels::polar_express::polar_express;
+use kernels::normuon::{normuon, second_moments};
 use tensor::{Tensor, TensorError};
-
-/// Steps of Polar Express.
-const STEPS: usize = 5;
-/// Decay of the second moments.
-const BETA2: f64 = 0.9;
 
 /// State of one matrix, f32.
 pub struct NorMuonState {
@@ -25,10 +20,11 @@ pub struct NorMuonState {
 }
 
 impl NorMuonState {
-    /// Zero, for a matrix.
-    pub fn new(p: &Tensor) -> Result<NorMuonState> {
-        let zeros = |dims: &[usize]| Tensor::zeros(dims, p.dtype(), p.device());
-        Ok(NorMuonState { buf: zeros(p.dims())?, second: zeros(&[second_moments(p.dim(0), p.dim(1))])? })
+    /// Before the first step, for a matrix.
+    pub fn new(p: &Tensor, parts: MuonParts) -> Result<NorMuonState> {
+        let full = |value, dims: &[usize]| Tensor::full(value, dims, p.dtype(), p.device());
+        let second = full(parts.first_second_moment(), &[second_moments(p.dim(0), p.dim(1))])?;
+        Ok(NorMuonState { buf: full(0.0, p.dims())?, second })
     }
 }
 
@@ -49,20 +45,26 @@ pub fn normuon_step(
     momentum: f64,
     weight_decay: f64,
     ns: NsDtype,
+    parts: MuonParts,
 ) -> Result<()> {
-    let h = NorMuonParams { lr, beta2: BETA2, weight_decay };
-    in_batches(updates, |u| u.p.dims(), |batch| step(batch, momentum, h, ns))
+    in_batches(updates, |u| u.p.dims(), |batch| step(batch, lr, momentum, weight_decay, ns, parts))
 }
 
-fn step(mut updates: Vec<NorMuonUpdate>, momentum: f64, h: NorMuonParams, ns: NsDtype) -> Result<()> {
+fn step(
+    mut updates: Vec<NorMuonUpdate>,
+    lr: f64,
+    momentum: f64,
+    weight_decay: f64,
+    ns: NsDtype,
+    parts: MuonParts,
+) -> Result<()> {
     let u = looked_ahead(updates.iter_mut().map(|u| (&mut u.state.buf, &u.g)).collect(), momentum)?;
     let backend = u.device().backend();
-    let mut x = u.uninit_like()?;
     let mut scratch = Tensor::uninit(&[newton_schulz_scratch(u.dims())], u.dtype(), u.device())?;
-    polar_express(backend, u.view(), x.view_mut()?, scratch.view_mut()?, STEPS, ns == NsDtype::Bf16)
-        .map_err(TensorError::from)?;
+    let x = parts.orthogonal(&u, &mut scratch, ns)?;
     for (i, NorMuonUpdate { state, p, .. }) in updates.into_iter().enumerate() {
         let x = x.narrow(0, i, 1)?.reshape(p.dims())?;
+        let h = parts.decay(p, lr, weight_decay)?;
         normuon(backend, x.view(), p.view_mut()?, state.second.view_mut()?, h).map_err(TensorError::from)?;
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! The optimizer of a whole model, of either generation: which weight is updated by which rule, at which rate.
 
 use super::adamw::AdamWState;
+use super::ingredients::MuonParts;
 use super::muon::{MuonState, MuonUpdate, NsDtype, muon_step};
 use super::normuon::{NorMuonState, NorMuonUpdate, normuon_step};
 use crate::error::{Result, TrainError};
@@ -31,6 +32,8 @@ pub struct Hyper {
     /// The rates of the current generation, after scaling. With them every group has its own β1, β2 and decay, matrices are
     /// updated by today's Muon, and `lrs`, `betas` and `weight_decay` are not used.
     pub current: Option<CurrentLrs>,
+    /// What today's Muon is made of.
+    pub muon: MuonParts,
 }
 
 impl Hyper {
@@ -43,6 +46,7 @@ impl Hyper {
             weight_decay: 0.0,
             ns: NsDtype::fastest(),
             current: None,
+            muon: MuonParts::default(),
         }
     }
     /// The current generation, with these rates.
@@ -146,7 +150,7 @@ impl Optimizer {
                     State::AdamW { state: AdamWState::new(p.value())?, lr, betas, weight_decay }
                 }
                 Rule::Muon { lr } => State::Muon(MuonState::new(p.value())?, lr),
-                Rule::NorMuon { lr } => State::NorMuon(NorMuonState::new(p.value())?, lr),
+                Rule::NorMuon { lr } => State::NorMuon(NorMuonState::new(p.value(), hyper.muon)?, lr),
             })
         };
         let states = params.iter().map(state).collect::<Result<_>>()?;
@@ -155,7 +159,7 @@ impl Optimizer {
     /// Update every weight that has a gradient, and clear the gradients.
     pub fn step(&mut self, params: &mut [Parameter], s: StepSettings) -> Result<()> {
         self.steps += 1;
-        let Hyper { eps, ns, .. } = self.hyper;
+        let Hyper { eps, ns, muon: parts, .. } = self.hyper;
         let mut muon: BTreeMap<Vec<usize>, (f64, Vec<MuonUpdate>)> = BTreeMap::new();
         let mut normuon: BTreeMap<Vec<usize>, (f64, Vec<NorMuonUpdate>)> = BTreeMap::new();
         for (p, state) in params.iter_mut().zip(&mut self.states) {
@@ -182,7 +186,7 @@ impl Optimizer {
         }
         let weight_decay = planted!("optimizer.decay_not_scheduled", s.muon_weight_decay => 0.28);
         for (lr, updates) in normuon.into_values() {
-            normuon_step(updates, lr * s.lr_multiplier, s.muon_momentum, weight_decay, ns)?;
+            normuon_step(updates, lr * s.lr_multiplier, s.muon_momentum, weight_decay, ns, parts)?;
         }
         planted!("optimizer.gradients_not_cleared", params.iter().for_each(|p| p.grad().clear()) => ());
         Ok(())

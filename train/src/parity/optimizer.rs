@@ -207,7 +207,7 @@ fn model_steps(data: &Tensors, info: &Info, v: Variant<'_>, report: &mut Reporte
     }
     let (lrs, multipliers) = schedule(data, info)?;
     let AdamW { betas, eps, .. } = info.adamw;
-    let hyper = Hyper { lrs, betas, eps, weight_decay: v.weight_decay, ns: v.ns, current: None };
+    let hyper = Hyper { lrs, betas, eps, weight_decay: v.weight_decay, ns: v.ns, ..Hyper::classic(1) };
     let mut optimizer = Optimizer::new(&params, hyper)?;
     let mut history = History::new();
     for (i, rates) in info.steps.iter().enumerate() {

@@ -3,7 +3,7 @@
 
 use super::input::{Tensors, json};
 use super::report::{Checked, Reporter, Stop, Tolerance, fail};
-use crate::optim::{AdamWState, NorMuonState, NorMuonUpdate, NsDtype, normuon_step};
+use crate::optim::{AdamWState, MuonParts, NorMuonState, NorMuonUpdate, NsDtype, normuon_step};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -66,12 +66,13 @@ fn muon(
     report: &mut Reporter<'_>,
 ) -> Checked<usize> {
     let (tag, tolerance) = if ns == NsDtype::Bf16 { ("_bf16", WEIGHTS_BF16) } else { ("", WEIGHTS) };
-    let (mut p, mut state) = (p0.copied()?, NorMuonState::new(p0)?);
+    let parts = MuonParts::default();
+    let (mut p, mut state) = (p0.copied()?, NorMuonState::new(p0, parts)?);
     for (i, step) in info.hyperparams_per_step.iter().enumerate() {
         let g = data.get(&format!("grad{i}.{name}"))?;
         let lr = info.muon_base.lr * step.lr_mult;
         let update = NorMuonUpdate { state: &mut state, p: &mut p, g: g.clone() };
-        normuon_step(vec![update], lr, step.muon_momentum, step.muon_weight_decay, ns)?;
+        normuon_step(vec![update], lr, step.muon_momentum, step.muon_weight_decay, ns, parts)?;
         let stored = format!("p{}{tag}.{name}", i + 1);
         report.tensors(&stored, &p, data.get(&stored)?, tolerance);
     }

@@ -10,9 +10,10 @@ mod generation;
 mod kernel;
 mod kernel_table;
 mod load;
+mod parts;
 mod serve;
 mod server;
-mod steps;
+pub(crate) mod steps;
 mod train;
 
 use crate::globals::Globals;
@@ -23,8 +24,10 @@ use std::process::ExitCode;
 pub enum Command {
     /// Time every kernel, and say what fraction of this machine's roof it reaches
     Kernels(kernel::Args),
-    /// Time training steps of the classic model on random tokens
+    /// Time training steps on random tokens
     Train(Box<train::Args>),
+    /// Time training steps with and without each part of the current model, in turn
+    Parts(Box<parts::Args>),
     /// Time reading a prompt and drawing tokens after it, with random weights
     Decode(Box<decode::Args>),
     /// Time the engine and the server for one and for many requests at a time, with random weights
@@ -36,6 +39,7 @@ pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
     match command {
         Command::Kernels(args) => kernel::run(args, globals),
         Command::Train(args) => train::run(args, globals),
+        Command::Parts(args) => parts::run(args, globals),
         Command::Decode(args) => decode::run(args, globals),
         Command::Serve(args) => server::run(args, globals),
     }

@@ -2,16 +2,18 @@
 
 use super::train::Args;
 use crate::commands::shared::Generation;
+use crate::commands::train::parts::PartArgs;
 use crate::globals::Globals;
 use crate::profile;
+use autograd::Tape;
 use kernels::philox::Philox;
 use model::scaling::CurrentLrs;
-use model::{Gpt, GptConfig};
+use model::{Gpt, GptConfig, GptOptions};
 use std::time::Instant;
 use tensor::DType;
 use train::TrainError;
 use train::data::Batch;
-use train::optim::{Hyper, Optimizer, StepSettings};
+use train::optim::{Hyper, NsDtype, Optimizer, StepSettings};
 use train::schedule::classic_muon_momentum;
 use train::trainer;
 
@@ -25,7 +27,7 @@ const CLIP: f64 = 1.0;
 pub struct Shape {
     /// Architecture and optimizer
     #[arg(long, value_enum, default_value_t)]
-    generation: Generation,
+    pub(super) generation: Generation,
     /// Blocks
     #[arg(long, default_value_t = 4)]
     depth: usize,
@@ -41,6 +43,8 @@ pub struct Shape {
     /// Number of token ids
     #[arg(long, aliases = ["vocab_size", "vocab"], value_name = "V", default_value_t = 4096)]
     vocab_size: usize,
+    #[command(flatten)]
+    parts: PartArgs,
 }
 
 impl Shape {
@@ -57,6 +61,7 @@ impl Shape {
             n_embd,
             ..GptConfig::of(self.generation.family())
         };
+        let config = self.parts.applied_to(config)?;
         config.validate()?;
         Ok(config)
     }
@@ -77,20 +82,42 @@ pub struct Bench {
 impl Bench {
     /// A fresh model; nothing is timed yet.
     pub fn new(args: &Args, globals: &Globals) -> anyhow::Result<Bench> {
-        let gpt = Gpt::new(args.shape.config(args.sequence_len)?, globals.seed, globals.gpt_options())?;
-        if gpt.options().compute == DType::F32 {
-            profile::expect(gpt.config().memory_plan(args.device_batch_size, gpt.config().sequence_len));
+        let sizes = (args.sequence_len, args.device_batch_size);
+        let bench =
+            Bench::of(&args.shape, sizes, args.ns_dtype.chosen(), globals.seed, globals.gpt_options())?;
+        if bench.gpt.options().compute == DType::F32 {
+            let config = bench.gpt.config();
+            profile::expect(config.memory_plan(args.device_batch_size, config.sequence_len));
         }
-        let ns = args.ns_dtype.chosen();
+        Ok(bench)
+    }
+    /// The same of its parts: the length of rows and their number, Muon's precision, where and in what dtype.
+    pub fn of(
+        shape: &Shape,
+        (sequence_len, rows): (usize, usize),
+        ns: NsDtype,
+        seed: u64,
+        options: GptOptions,
+    ) -> anyhow::Result<Bench> {
+        Bench::with(shape.config(sequence_len)?, shape.generation, rows, ns, seed, options)
+    }
+    /// A fresh model of this configuration.
+    pub fn with(
+        config: GptConfig,
+        generation: Generation,
+        rows: usize,
+        ns: NsDtype,
+        seed: u64,
+        options: GptOptions,
+    ) -> anyhow::Result<Bench> {
+        let gpt = Gpt::new(config, seed, options)?;
         let n_embd = gpt.config().n_embd;
-        let hyper = match args.shape.generation {
+        let hyper = match generation {
             Generation::Classic => Hyper::classic(n_embd),
             Generation::Current => Hyper::current(CurrentLrs::default().scaled_to(n_embd, 1.0)),
         };
-        let hyper = Hyper { ns, ..hyper };
-        let optimizer = Optimizer::new(gpt.params(), hyper)?;
-        let tokens = Philox::new(globals.seed, STREAM);
-        Ok(Bench { gpt, optimizer, tokens, rows: args.device_batch_size, loss: f64::NAN })
+        let optimizer = Optimizer::new(gpt.params(), Hyper { ns, ..hyper })?;
+        Ok(Bench { gpt, optimizer, tokens: Philox::new(seed, STREAM), rows, loss: f64::NAN })
     }
     /// B·T.
     pub fn tokens_per_step(&self) -> usize {
@@ -112,23 +139,53 @@ impl Bench {
     pub fn step(&mut self) -> anyhow::Result<f64> {
         let mut batch = Some(self.batch()?);
         let next = || batch.take().ok_or_else(|| TrainError::Config("one batch a step".into()));
-        let muon_momentum = classic_muon_momentum(u64::from(self.optimizer.steps));
-        let settings = StepSettings { lr_multiplier: 1.0, muon_momentum, muon_weight_decay: 0.0 };
+        let settings = self.settings();
         let start = Instant::now();
         self.loss = trainer::step(&mut self.gpt, &mut self.optimizer, 1, next, settings, CLIP)?.loss;
         Ok(1e3 * start.elapsed().as_secs_f64())
     }
+    /// A micro-batch forward and backward; milliseconds. Gradients add up until the update.
+    pub fn micro_batch(&mut self) -> anyhow::Result<f64> {
+        let batch = self.batch()?;
+        let start = Instant::now();
+        let tape = Tape::new();
+        let [loss, _] = self.gpt.loss(&batch.ids, &batch.targets, &batch.weight, Some(&tape))?;
+        self.loss = loss.value().item()?;
+        loss.backward(1.0)?;
+        Ok(1e3 * start.elapsed().as_secs_f64())
+    }
+    /// The update after micro-batches; milliseconds.
+    pub fn update(&mut self) -> anyhow::Result<f64> {
+        let settings = self.settings();
+        let start = Instant::now();
+        self.optimizer.step(self.gpt.params_mut(), settings)?;
+        Ok(1e3 * start.elapsed().as_secs_f64())
+    }
+    fn settings(&self) -> StepSettings {
+        let muon_momentum = classic_muon_momentum(u64::from(self.optimizer.steps));
+        StepSettings { lr_multiplier: 1.0, muon_momentum, muon_weight_decay: 0.0 }
+    }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::globals::parsed;
+    use tensor::Device;
+
+    const SMALL: [&str; 10] =
+        ["--depth", "1", "--n-embd", "32", "--n-head", "2", "--vocab", "40", "--seq-len", "8"];
+
+    /// Steps that are recorded and not computed.
+    pub fn dry() -> Bench {
+        let (args, globals) = parsed::<Args>(&SMALL);
+        let options = GptOptions { device: Device::DryRun, compute: DType::Bf16, ..globals.gpt_options() };
+        Bench::of(&args.shape, (8, 1), args.ns_dtype.chosen(), 1, options).unwrap()
+    }
 
     /// Steps of a model so small that they take no time.
     pub fn bench(more: &[&str]) -> Bench {
-        let line = ["--depth", "1", "--n-embd", "32", "--n-head", "2", "--vocab", "40", "--seq-len", "8"];
-        let (args, globals) = parsed::<Args>(&[&line, more].concat());
+        let (args, globals) = parsed::<Args>(&[&SMALL, more].concat());
         Bench::new(&args, &globals).unwrap()
     }
 

@@ -8,11 +8,12 @@ mod stages;
 
 use super::chat::{self, Screen, Session};
 use super::serve;
-use super::shared::{self, Loaded};
+use super::shared::{self, Generation, Loaded};
 use crate::globals::{Globals, Precision};
 use crate::output;
 use anyhow::Context;
 use kernels::simd;
+use recipe::Recipe;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,12 +28,15 @@ use train::synth::{self, SynthOptions};
 /// `demo`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  nanochat demo                        five to ten minutes on two cores, then a chat prompt\n  nanochat demo --dtype f32            the same in f32, also where bf16 is faster\n  nanochat demo < /dev/null            no prompt: five sample questions\n  nanochat demo --text novel.txt       learn your own text, then continue what you type\n  nanochat demo --fresh                forget what an earlier demo learnt"
+    after_help = "Examples:\n  nanochat demo                        five to ten minutes on two cores, then a chat prompt\n  nanochat demo --dtype f32            the same in f32, also where bf16 is faster\n  nanochat demo < /dev/null            no prompt: five sample questions\n  nanochat demo --generation current   the models of 2026, in the same time\n  nanochat demo --text novel.txt       learn your own text, then continue what you type\n  nanochat demo --fresh                forget what an earlier demo learnt"
 )]
 pub struct Args {
     /// Learn these files or folders of UTF-8 text instead of the generated world
     #[arg(long, value_name = "PATH", num_args = 1..)]
     text: Vec<PathBuf>,
+    /// Architecture and optimizer: each with numbers of its own, for the same time
+    #[arg(long, value_enum, default_value_t = recipe::DEFAULT)]
+    generation: Generation,
     /// Start over, deleting what an earlier demo of this seed made
     #[arg(long)]
     fresh: bool,
@@ -42,10 +46,14 @@ pub struct Args {
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     let layout = globals.layout()?;
     let begun = Instant::now();
+    let generation = match args.generation {
+        Generation::Classic => "",
+        Generation::Current => "current-",
+    };
     let name = if args.text.is_empty() {
-        format!("demo-{}", globals.seed)
+        format!("demo-{generation}{}", globals.seed)
     } else {
-        format!("demo-text-{:08x}-{}", text_key(&args.text)?, globals.seed)
+        format!("demo-text-{generation}{:08x}-{}", text_key(&args.text)?, globals.seed)
     };
     if args.fresh {
         forget(&layout, &name)?;
@@ -57,9 +65,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
         )?;
     }
     if args.text.is_empty() {
-        world(&layout, &name, globals, begun)
+        world(&recipe::WORLD.of(args.generation), &layout, &name, globals, begun)
     } else {
-        own_text(&args.text, &layout, &name, globals, begun)
+        own_text(&args.text, &recipe::TEXT.of(args.generation), &layout, &name, globals, begun)
     }
 }
 
@@ -69,8 +77,13 @@ fn precision(globals: &Globals) -> Precision {
     globals.dtype.unwrap_or(if fast { Precision::Bf16 } else { Precision::F32 })
 }
 
-fn world(layout: &Layout, name: &str, globals: &Globals, begun: Instant) -> anyhow::Result<ExitCode> {
-    let recipe = &recipe::WORLD;
+fn world(
+    recipe: &Recipe,
+    layout: &Layout,
+    name: &str,
+    globals: &Globals,
+    begun: Instant,
+) -> anyhow::Result<ExitCode> {
     heading("1  A small world, generated")?;
     let data = stages::once(&layout.data(name), "manifest.json", || {
         let options = SynthOptions { seed: globals.seed, ..SynthOptions::default() };
@@ -108,12 +121,12 @@ fn world_prompts() -> Vec<String> {
 
 fn own_text(
     paths: &[PathBuf],
+    recipe: &Recipe,
     layout: &Layout,
     name: &str,
     globals: &Globals,
     begun: Instant,
 ) -> anyhow::Result<ExitCode> {
-    let recipe = &recipe::TEXT;
     heading("1  Your text")?;
     let dir = layout.data(name);
     let dir = stages::once(&dir, documents::DOCUMENTS, || {

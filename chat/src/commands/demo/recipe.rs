@@ -1,5 +1,6 @@
 //! The demo's recipe: shapes and step counts, fixed, so that the same seed gives the same model everywhere.
 
+use crate::commands::shared::Generation;
 use model::scaling::CurrentLrs;
 use model::{Family, GptConfig};
 use serde_json::{Value, json};
@@ -60,6 +61,24 @@ pub struct Current {
     pub window_pattern: &'static str,
 }
 
+/// What `demo` does unless it is told.
+pub const DEFAULT: Generation = Generation::Classic;
+
+/// Found by `train sweep` at this size.
+const CURRENT: Current = Current {
+    embedding_lr: 0.3,
+    unembedding_lr: 0.008,
+    scalar_lr: 0.5,
+    matrix_lr: 0.02,
+    weight_decay: 0.1,
+    warmup_steps: 10,
+    final_lr_frac: 0.0,
+    window_pattern: "SSSL",
+};
+
+/// Steps of the current generation in the time of 100 of the classic one, from both timed in turn at this size.
+const CURRENT_STEPS: usize = 98;
+
 /// For the generated world.
 pub const WORLD: Recipe = Recipe {
     vocab_size: 2048,
@@ -95,6 +114,15 @@ pub const TEXT: Recipe = Recipe {
 };
 
 impl Recipe {
+    /// The recipe of a generation that takes the time of this one, which is classic.
+    pub fn of(self, generation: Generation) -> Recipe {
+        match generation {
+            Generation::Classic => self,
+            Generation::Current => {
+                Recipe { current: Some(CURRENT), base_steps: self.base_steps * CURRENT_STEPS / 100, ..self }
+            }
+        }
+    }
     /// The model's shape for a tokenizer of `vocab_size` entries.
     pub fn config(&self, vocab_size: usize) -> GptConfig {
         let family = if self.current.is_some() { Family::Current } else { Family::Classic };

@@ -2,7 +2,7 @@
 //! follows from the generation and the depth.
 
 use super::StageArgs;
-use super::parts::{PartArg, PartArgs};
+use super::parts::{MuonArg, PartArg, PartArgs};
 use crate::commands::doctor;
 use crate::commands::shared::{self, Generation, load_tokenizer, stop_flag};
 use crate::globals::{Globals, Usage};
@@ -18,7 +18,7 @@ use serde_json::json;
 use tensor::DType;
 use train::checkpoint;
 use train::data::Dataset;
-use train::optim::Hyper;
+use train::optim::{Hyper, MuonParts};
 use train::run::RunDir;
 use train::stage::base::{Base, BaseOptions, CurrentOptions};
 use train::stage::{RunOptions, StageSummary, run_stage};
@@ -46,7 +46,7 @@ pub struct BaseArgs {
     #[arg(long, alias = "window_pattern", value_name = "SSSL")]
     window_pattern: Option<String>,
     #[command(flatten)]
-    parts: PartArgs,
+    pub(super) parts: PartArgs,
     /// Base of the rotary frequencies (default: 10000; current: 100000)
     #[arg(long, alias = "rope_base")]
     rope_base: Option<f32>,
@@ -104,6 +104,9 @@ pub struct BaseArgs {
     /// Take learning rates and weight decay as they are given: no factors from batch and horizon; current only
     #[arg(long)]
     unscaled: bool,
+    /// Leave a part of today's Muon out; may be repeated; current only
+    #[arg(long, value_enum, value_name = "PART")]
+    muon_without: Vec<MuonArg>,
     /// Steps with rising learning rate; current only (default: 40)
     #[arg(long, alias = "warmup_steps")]
     warmup_steps: Option<u64>,
@@ -148,6 +151,7 @@ impl BaseArgs {
                 ("--scalar-lr", self.scalar_lr.is_some()),
                 ("--warmup-steps", self.warmup_steps.is_some()),
                 ("--unscaled", self.unscaled),
+                ("--muon-without", !self.muon_without.is_empty()),
             ],
         };
         let other = if self.is_current() { "classic" } else { "current" };
@@ -177,12 +181,7 @@ impl BaseArgs {
         if let Some(base) = self.rope_base {
             config.rope_base = base;
         }
-        for PartArg(part) in &self.parts.with {
-            config = config.with(*part)?;
-        }
-        for PartArg(part) in &self.parts.without {
-            config = config.without(*part)?;
-        }
+        config = self.parts.applied_to(config)?;
         if let Some(pattern) = &self.window_pattern {
             let windows = |list: &[PartArg]| list.contains(&PartArg(Part::Windows));
             if windows(&self.parts.with) || windows(&self.parts.without) {
@@ -217,17 +216,19 @@ impl BaseArgs {
     fn scalar_lr(&self) -> f64 {
         self.scalar_lr.unwrap_or(0.5)
     }
-    fn hyper(&self, n_embd: usize, dial: Option<&Dial>) -> Hyper {
+    fn hyper(&self, n_embd: usize, dial: Option<&Dial>) -> anyhow::Result<Hyper> {
         let (embedding, head) =
             (self.or(self.embedding_lr, 0.2, 0.3), self.or(self.unembedding_lr, 0.004, 0.008));
         let ns = self.stage.ns_dtype.chosen();
         if let Some(dial) = dial {
             let lrs = CurrentLrs::tuned(embedding, head, self.scalar_lr(), self.matrix_lr);
-            return Hyper { ns, ..Hyper::current(lrs.scaled_to(n_embd, dial.batch_lr_scale)) };
+            let left_out: Vec<_> = self.muon_without.iter().map(|MuonArg(part)| *part).collect();
+            let muon = MuonParts::without(&left_out)?;
+            return Ok(Hyper { ns, muon, ..Hyper::current(lrs.scaled_to(n_embd, dial.batch_lr_scale)) });
         }
         let lrs = ClassicLrs { wte: embedding, lm_head: head, matrices: self.matrix_lr };
         let weight_decay = self.weight_decay.unwrap_or(0.0);
-        Hyper { lrs: lrs.scaled_to(n_embd), weight_decay, ns, ..Hyper::classic(n_embd) }
+        Ok(Hyper { lrs: lrs.scaled_to(n_embd), weight_decay, ns, ..Hyper::classic(n_embd) })
     }
     /// Rows per micro-batch: as given, as at the first start of a run that goes on, or as many as half of the free memory holds.
     fn rows(&self, config: &GptConfig, total_batch: usize, run: &RunDir) -> anyhow::Result<usize> {
@@ -285,7 +286,7 @@ pub fn prepare(args: &BaseArgs, globals: &Globals) -> anyhow::Result<Ready> {
         eval_tokens: args.eval_tokens,
         seed: globals.seed,
     };
-    let hyper = args.hyper(config.n_embd, dial.as_ref());
+    let hyper = args.hyper(config.n_embd, dial.as_ref())?;
     let grad_clip = args.or(args.grad_clip, 1.0, 0.0);
     let gpt_options = globals.gpt_options();
     if gpt_options.compute == DType::F32 {
@@ -321,6 +322,10 @@ pub fn prepare(args: &BaseArgs, globals: &Globals) -> anyhow::Result<Ready> {
     }
     if args.unscaled {
         run.options["unscaled"] = json!(true);
+    }
+    if !args.muon_without.is_empty() {
+        let names: Vec<&str> = hyper.muon.missing().map(|part| part.name()).collect();
+        run.options["muon_without"] = json!(names);
     }
     Ok(Ready { gpt, stage, hyper, run, total_batch })
 }

@@ -6,8 +6,8 @@
 
 use super::base::Ready;
 use super::trial::Trial;
-use crate::globals::Globals;
-use anyhow::Context;
+use crate::globals::{Globals, Usage};
+use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Instant;
@@ -32,17 +32,35 @@ pub struct Pace {
     pub steps: usize,
 }
 
+/// As it is kept: the paces, and of what.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// The options of each kind.
+    options: Vec<Vec<String>>,
+    paces: Vec<Pace>,
+}
+
 /// What `path` says of all trials but the first, or what timing them says, which is written there.
 pub fn known_or_measured(path: &Path, trials: &[&Trial], globals: &Globals) -> anyhow::Result<Vec<Pace>> {
+    let options: Vec<Vec<String>> = trials.iter().map(|trial| trial.words.clone()).collect();
     if let Ok(text) = std::fs::read_to_string(path) {
-        return serde_json::from_str(&text).with_context(|| format!("{}: delete it", path.display()));
+        return known(&text, &options).with_context(|| path.display().to_string());
     }
-    let paces = measured(trials, globals)?;
+    let kept = Kept { options, paces: measured(trials, globals)? };
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
     }
-    std::fs::write(path, serde_json::to_string(&paces)?).with_context(|| path.display().to_string())?;
-    Ok(paces)
+    std::fs::write(path, serde_json::to_string(&kept)?).with_context(|| path.display().to_string())?;
+    Ok(kept.paces)
+}
+
+/// The paces in a text, if they are those of kinds with these options.
+fn known(text: &str, options: &[Vec<String>]) -> anyhow::Result<Vec<Pace>> {
+    let kept: Kept = serde_json::from_str(text)?;
+    if kept.options != options {
+        bail!(Usage("a comparison of this name had other options: give --name or --fresh".into()));
+    }
+    Ok(kept.paces)
 }
 
 fn measured(trials: &[&Trial], globals: &Globals) -> anyhow::Result<Vec<Pace>> {
@@ -89,6 +107,15 @@ fn median(mut values: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paces_are_known_for_the_same_options_only() {
+        let of = |word: &str| vec![vec![word.to_string()]];
+        let paces = vec![Pace { ratio: 0.5, steps_of_first: 10, steps: 5 }];
+        let text = serde_json::to_string(&Kept { options: of("--depth=2"), paces: paces.clone() }).unwrap();
+        assert_eq!(known(&text, &of("--depth=2")).unwrap(), paces);
+        assert!(known(&text, &of("--depth=4")).unwrap_err().to_string().contains("--fresh"));
+    }
 
     #[test]
     fn a_slower_run_gets_fewer_steps_for_the_same_time() {

@@ -1,7 +1,8 @@
-//! Parts of the architecture as options: `--with PART`, `--without PART`.
+//! Parts of the architecture and of Muon as options: `--with PART`, `--without PART`, `--muon-without PART`.
 
 use clap::builder::PossibleValue;
-use model::Part;
+use model::{ConfigError, GptConfig, Part};
+use train::optim::MuonPart;
 
 /// A part's name on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,23 @@ impl clap::ValueEnum for PartArg {
     }
 }
 
+/// The name of a part of today's Muon on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MuonArg(pub MuonPart);
+
+impl clap::ValueEnum for MuonArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        const EVERY: [MuonArg; 4] = {
+            let [a, b, c, d] = MuonPart::EVERY;
+            [MuonArg(a), MuonArg(b), MuonArg(c), MuonArg(d)]
+        };
+        &EVERY
+    }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()).help(self.0.says()))
+    }
+}
+
 /// What a model has more or less than its generation.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct PartArgs {
@@ -38,4 +56,12 @@ pub struct PartArgs {
     /// Leave out a part that the generation has; may be repeated
     #[arg(long, value_enum, value_name = "PART")]
     pub without: Vec<PartArg>,
+}
+
+impl PartArgs {
+    /// `config` with these parts added, then those taken away; not validated yet.
+    pub fn applied_to(&self, config: GptConfig) -> Result<GptConfig, ConfigError> {
+        let config = self.with.iter().try_fold(config, |config, PartArg(part)| config.with(*part))?;
+        self.without.iter().try_fold(config, |config, PartArg(part)| config.without(*part))
+    }
 }

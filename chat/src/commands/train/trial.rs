@@ -44,9 +44,10 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
-/// The options of `train base` alone.
+/// The options of `train base` alone. The last of several values counts: what a kind of runs has of its own stands behind what
+/// all share.
 #[derive(Parser)]
-#[command(name = "train base", no_binary_name = true)]
+#[command(name = "train base", no_binary_name = true, args_override_self = true)]
 struct Line {
     #[command(flatten)]
     base: BaseArgs,
@@ -171,5 +172,21 @@ impl ManyArgs {
             Some(path) => std::fs::write(path, svg).with_context(|| path.display().to_string()),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_value_counts_and_parts_add_up() {
+        let words = |line: &str| line.split(' ').map(String::from).collect::<Vec<_>>();
+        let line =
+            "--num-iterations 5 --unscaled --without smear --num-iterations=7 --unscaled --without=mixing";
+        let read = options(&words(line)).unwrap();
+        assert_eq!((read.num_iterations, read.parts.without.len()), (Some(7), 2));
+        let wrong = options(&words("--num-iteration 5")).err().unwrap().to_string();
+        assert!(wrong.contains("train base --num-iteration 5"), "{wrong}");
     }
 }

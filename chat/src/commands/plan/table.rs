@@ -1,0 +1,166 @@
+//! A plan as text and as JSON.
+
+use super::gpu::Gpu;
+use super::rows::Plan;
+use kernels::profile::Totals;
+use kernels::registry::Cost;
+use model::GptConfig;
+use serde_json::{Value, json};
+use std::fmt::Write;
+use tensor::DType;
+
+/// Everything that is said.
+pub struct Report {
+    /// The step.
+    pub plan: Plan,
+    /// Where.
+    pub gpu: Gpu,
+    /// Bytes that the step may take.
+    pub room: f64,
+    /// The model.
+    pub config: GptConfig,
+    /// The activations' dtype.
+    pub compute: DType,
+}
+
+/// Operations whose products run on tensor cores when the activations are bf16. The bound must hold, so what is partly done
+/// there counts as done there.
+const PRODUCTS: &[&str] =
+    &["matmul", "attention_fwd", "attention_bwd", "newton_schulz", "polar_express", "paged_attention"];
+
+/// One line of the table.
+struct Line {
+    op: &'static str,
+    launches: usize,
+    cost: Cost,
+    seconds: f64,
+    by_memory: bool,
+}
+
+impl Report {
+    /// The operations, the longest first.
+    fn lines(&self) -> Vec<Line> {
+        let line = |&(op, launches, Totals { cost, .. }): &(&'static str, usize, Totals)| {
+            let tensor_cores = self.compute == DType::Bf16 && PRODUCTS.contains(&op);
+            let seconds = self.gpu.at_least(cost, tensor_cores);
+            Line { op, launches, cost, seconds, by_memory: self.gpu.is_bound_by_memory(cost, tensor_cores) }
+        };
+        let mut lines: Vec<Line> = self.plan.kernels.iter().map(line).collect();
+        lines.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        lines
+    }
+    fn fits(&self) -> bool {
+        self.plan.peak <= self.room
+    }
+    /// For people.
+    pub fn text(&self) -> String {
+        let (config, plan, gpu) = (&self.config, &self.plan, &self.gpu);
+        let mut out = format!(
+            "a training step of {} rows of {} tokens, {} blocks of width {}, {}, on {} ({} GB, {} GB/s)\n\n",
+            plan.rows,
+            config.sequence_len,
+            config.n_layer,
+            config.n_embd,
+            self.compute,
+            gpu.name,
+            gpu.memory_gb,
+            gpu.gb_per_s,
+        );
+        let gb = |bytes: f64| bytes / 1e9;
+        let _ = writeln!(out, "{:<26} {:>9}", "memory when forward ends", "GB");
+        for (label, bytes) in &plan.memory {
+            let _ = writeln!(out, "{label:<26} {:>9.3}", gb(*bytes as f64));
+        }
+        let verdict = if self.fits() { "fits" } else { "does not fit" };
+        let _ = writeln!(
+            out,
+            "{:<26} {:>9.3}   {verdict} into {:.1} GB",
+            "peak of the step",
+            gb(plan.peak),
+            gb(self.room)
+        );
+        let _ = writeln!(out, "{:<26} {:>9}\n", "most rows that fit", plan.most_rows);
+        let _ = writeln!(
+            out,
+            "{:<26} {:>9} {:>11} {:>10} {:>12}  bound by",
+            "operation", "launches", "GFLOP", "GB", "at least ms"
+        );
+        let lines = self.lines();
+        for line in &lines {
+            let _ = writeln!(
+                out,
+                "{:<26} {:>9} {:>11.1} {:>10.3} {:>12.3}  {}",
+                line.op,
+                line.launches,
+                line.cost.flops / 1e9,
+                gb(line.cost.bytes),
+                1e3 * line.seconds,
+                if line.by_memory { "memory" } else { "arithmetic" },
+            );
+        }
+        let sum = |of: fn(&Line) -> f64| lines.iter().map(of).sum::<f64>();
+        let _ = writeln!(
+            out,
+            "{:<26} {:>9} {:>11.1} {:>10.3} {:>12.3}",
+            "all",
+            lines.iter().map(|line| line.launches).sum::<usize>(),
+            sum(|line| line.cost.flops) / 1e9,
+            gb(sum(|line| line.cost.bytes)),
+            1e3 * sum(|line| line.seconds),
+        );
+        out + "\nThe time is a lower bound from the data sheet, not a forecast: no step is faster, and a real one is slower.\n"
+    }
+    /// For programs.
+    pub fn json(&self) -> Value {
+        let (plan, config) = (&self.plan, &self.config);
+        let lines = self.lines();
+        let operation = |line: &Line| {
+            json!({
+                "operation": line.op, "launches": line.launches, "flops": line.cost.flops, "bytes": line.cost.bytes,
+                "lower_bound_ms": 1e3 * line.seconds, "bound_by": if line.by_memory { "memory" } else { "arithmetic" },
+            })
+        };
+        let memory: serde_json::Map<String, Value> =
+            plan.memory.iter().map(|(label, bytes)| ((*label).to_string(), json!(bytes))).collect();
+        json!({
+            "gpu": self.gpu.json(),
+            "shape": {
+                "depth": config.n_layer, "n_embd": config.n_embd, "seq_len": config.sequence_len,
+                "vocab": config.vocab_size, "batch": plan.rows, "dtype": self.compute.to_string(),
+            },
+            "memory_when_forward_ends": memory,
+            "peak_bytes": plan.peak,
+            "room_bytes": self.room,
+            "fits": self.fits(),
+            "most_rows": plan.most_rows,
+            "operations": lines.iter().map(operation).collect::<Vec<_>>(),
+            "launches": lines.iter().map(|line| line.launches).sum::<usize>(),
+            "lower_bound_ms": 1e3 * lines.iter().map(|line| line.seconds).sum::<f64>(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gpu::named;
+    use super::super::rows::plan;
+    use super::*;
+    use crate::commands::bench::steps::tests::dry;
+
+    #[test]
+    fn a_small_step_is_planned_whole() {
+        let mut bench = dry();
+        let plan = plan(&mut bench, 3, 4e6).unwrap();
+        let (config, gpu) = (bench.gpt.config().clone(), named("l4").unwrap());
+        let report = Report { plan, gpu, room: 4e6, config, compute: DType::Bf16 };
+        let json = report.json();
+        assert!(json["launches"].as_u64().unwrap() > 40, "{json}");
+        assert!(json["most_rows"].as_u64().unwrap() > 3 && json["fits"] == true, "{json}");
+        assert!(json["memory_when_forward_ends"]["weights"].as_u64().unwrap() > 0, "{json}");
+        assert!(json["lower_bound_ms"].as_f64().unwrap() > 0.0);
+        let text = report.text();
+        for word in ["attention_bwd", "adamw", "matmul", "lower bound", "fits into"] {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+    }
+}
