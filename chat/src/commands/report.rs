@@ -8,12 +8,12 @@ use anyhow::{Context, bail};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use train::report::{Machine, collect, page, text};
+use train::report::{Machine, collect, page, tensorboard, text};
 
 /// `report`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  nanochat report --run rl                      report.html and report.md in the run's folder\n  nanochat report --run rl --price 24 --out .    with what it cost at 24 an hour"
+    after_help = "Examples:\n  nanochat report --run rl                      report.html and report.md in the run's folder\n  nanochat report --run rl --price 24 --out .    with what it cost at 24 an hour\n  nanochat report --run rl --tensorboard logs    then: tensorboard --logdir logs"
 )]
 pub struct Args {
     /// The last run of the line (default: the most recent)
@@ -25,6 +25,9 @@ pub struct Args {
     /// Folder for the pages (default: the run's)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Write the curves of every run of the line into this folder, too, for TensorBoard
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
 }
 
 /// Run the command.
@@ -48,6 +51,12 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     let paths = [dir.join("report.html"), dir.join("report.md")];
     for (path, page) in paths.iter().zip([html, markdown]) {
         std::fs::write(path, page).with_context(|| path.display().to_string())?;
+    }
+    for (run, dir) in line.runs.iter().zip(args.tensorboard.iter().cycle()) {
+        let dir = dir.join(&run.name);
+        std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
+        let path = dir.join(tensorboard::FILE);
+        std::fs::write(&path, tensorboard::events(run)).with_context(|| path.display().to_string())?;
     }
     match globals.json {
         true => output::line(&json!({"html": paths[0], "markdown": paths[1]}).to_string())?,

@@ -10,7 +10,9 @@ fn sandbox(walls: Walls) -> Option<Sandbox> {
     match Sandbox::new(walls, Duration::from_secs(3)) {
         Ok(sandbox) => Some(sandbox),
         Err(error) => {
-            eprintln!("notice: the sandbox {walls:?} is not tested on this machine: {error:#}");
+            crate::output::error(&format!(
+                "notice: the sandbox {walls:?} is not tested on this machine: {error:#}"
+            ));
             None
         }
     }
@@ -72,7 +74,7 @@ fn behind_walls_there_is_no_network_and_no_file_of_others() {
 #[test]
 fn the_published_solutions_of_human_eval_pass_and_none_do_not() {
     let Some(file) = std::env::var_os("NANOCHAT_HUMAN_EVAL") else {
-        eprintln!("notice: HumanEval itself is not run: `cargo xtask soak tasks` fetches it");
+        crate::output::error("notice: HumanEval itself is not run: `cargo xtask soak tasks` fetches it");
         return;
     };
     let sandbox = [Walls::Isolated, Walls::Limits].into_iter().find_map(sandbox).unwrap();

@@ -2,12 +2,14 @@
 //!
 //! A run's folder has its options, its metrics (a JSON object per line) and the results of evaluations. A line of runs (base,
 //! mid, sft, rl) is followed back by the run that each one started from. Reading order: `collect.rs` (files to numbers),
-//! `svg.rs` (numbers to curves), `page.rs` (HTML), `text.rs` (Markdown); `chart.rs` draws what several runs have in common.
+//! `svg.rs` (numbers to curves), `page.rs` (HTML), `text.rs` (Markdown); `chart.rs` draws what several runs have in common;
+//! `tensorboard.rs` writes the curves for somebody else's page.
 
 pub mod chart;
 pub mod collect;
 pub mod page;
 pub mod svg;
+pub mod tensorboard;
 pub mod text;
 
 pub use collect::{Line, Machine, Run, collect};

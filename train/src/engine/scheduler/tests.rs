@@ -149,7 +149,9 @@ fn who_must_give_way_is_read_again_and_says_the_same_and_whoever_came_first_ends
     let ask = |i: usize| ask(&char::from(b'a' + i as u8).to_string(), 24); // 1 page first, 7 in the end
     for (pages, chunk) in [(7, 100), (9, 2), (16, 100), (100, 100)] {
         let mut engine = engine(pages, 4, chunk);
-        (0..8).for_each(|i| drop(engine.submit(ask(i)).unwrap()));
+        for i in 0..8 {
+            engine.submit(ask(i)).unwrap();
+        }
         let mut ends = Vec::new();
         let mut all: BTreeMap<(u64, usize), Sample> = BTreeMap::new();
         let mut begun = Vec::new();
