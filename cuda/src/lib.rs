@@ -1,8 +1,8 @@
 //! The kernels in CUDA C++ as a backend, over one thin driver.
 //!
 //! [`Cuda`] implements the operations of `kernels` by launching the kernels of `kernels/src/<op>/<op>.cu`. Below it is a
-//! [`Driver`]: [`Emulated`] runs their PTX on the emulator with every checker on, [`DryRun`] only records what would have run.
-//! The code above the driver is the same for both. An operation without a CUDA kernel is refused with
+//! [`Driver`]: [`Hardware`] is a GPU, [`Emulated`] runs their PTX on the emulator with every checker on, [`DryRun`] only records what
+//! would have run. The code above the driver is the same for all three. An operation without a CUDA kernel is refused with
 //! `KernelError::Unsupported`, never computed elsewhere.
 //!
 //! Arguments in the device's own memory ([`Memory`]) are used where they are; those in host memory are copied there and back
@@ -14,15 +14,19 @@ mod call;
 mod driver;
 mod dry_run;
 mod emulated;
+mod gemm;
+pub mod hardware;
 mod memory;
 mod ops;
 mod pool;
 mod signature;
 mod verify;
 
-pub use driver::{Driver, DriverError, Launch, Value};
+pub use driver::{Driver, DriverError, Launch, Unavailable, Value};
 pub use dry_run::{DryRun, Recorded};
 pub use emulated::Emulated;
+pub use gemm::{Gemm, Stored};
+pub use hardware::Hardware;
 pub use memory::Memory;
 pub use ops::Rung;
 pub use pool::Statistics;
