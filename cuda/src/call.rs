@@ -153,7 +153,8 @@ impl<D: Driver> Call<'_, D> {
         )
     }
     fn alloc(&mut self, bytes: u64) -> Result<u64> {
-        let base = self.gpu.pool.alloc(&self.gpu.driver, bytes).map_err(|e| self.failed(e))?;
+        let base =
+            self.gpu.pool.alloc(&self.gpu.driver, bytes, self.gpu.reclaim).map_err(|e| self.failed(e))?;
         self.owned.push((base, bytes));
         Ok(base)
     }

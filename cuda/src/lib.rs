@@ -19,6 +19,7 @@ pub mod hardware;
 mod memory;
 mod ops;
 mod pool;
+mod replay;
 mod signature;
 mod verify;
 
@@ -30,6 +31,7 @@ pub use hardware::Hardware;
 pub use memory::Memory;
 pub use ops::Rung;
 pub use pool::Statistics;
+pub use replay::Replay;
 pub use verify::{has_kernel, verify};
 
 use pool::Pool;
@@ -41,16 +43,28 @@ pub struct Cuda<D: Driver> {
     pool: Pool,
     rung: Rung,
     waits: AtomicU64,
+    /// Gives back memory that others keep for later.
+    reclaim: fn(),
 }
 
 impl<D: Driver> Cuda<D> {
     /// Over `driver`.
     pub fn new(driver: D) -> Cuda<D> {
-        Cuda { driver, pool: Pool::default(), rung: Rung::default(), waits: AtomicU64::new(0) }
+        Cuda {
+            driver,
+            pool: Pool::default(),
+            rung: Rung::default(),
+            waits: AtomicU64::new(0),
+            reclaim: || {},
+        }
     }
     /// The same, with matrix products by this rung of the ladder.
     pub fn with_matmul(self, rung: Rung) -> Cuda<D> {
         Cuda { rung, ..self }
+    }
+    /// The same, where `reclaim` makes others give back what they keep of the driver's memory for later: called when that is full.
+    pub fn with_reclaim(self, reclaim: fn()) -> Cuda<D> {
+        Cuda { reclaim, ..self }
     }
     /// The driver.
     pub fn driver(&self) -> &D {

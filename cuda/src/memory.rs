@@ -37,7 +37,12 @@ impl<D: Driver> Memory for Cuda<D> {
         self.driver.usable()
     }
     fn take(&self, bytes: usize) -> Option<usize> {
-        self.driver.alloc(bytes as u64).ok().and_then(|address| usize::try_from(address).ok())
+        let again = || {
+            self.pool.trim(&self.driver)?; // what operations keep for their next call may be what is missing
+            self.driver.alloc(bytes as u64)
+        };
+        let address = self.driver.alloc(bytes as u64).or_else(|_| again()).ok()?;
+        usize::try_from(address).ok()
     }
     fn give_back(&self, address: usize, bytes: usize) {
         // nothing can be done about memory that the driver does not take back

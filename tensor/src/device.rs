@@ -28,7 +28,8 @@ static DRY_RUN: LazyLock<Cuda<DryRun>> = LazyLock::new(|| Cuda::new(DryRun::defa
 static GPU: OnceLock<Cuda<Hardware>> = OnceLock::new();
 
 fn gpu(number: usize) -> &'static Cuda<Hardware> {
-    GPU.get_or_init(|| Cuda::new(Hardware::open_or_refuse(number, &Libraries::from_env())))
+    let open = || Hardware::open_or_refuse(number, &Libraries::from_env());
+    GPU.get_or_init(|| Cuda::new(open()).with_reclaim(|| crate::storage::trim(Device::Cuda)))
 }
 
 /// Makes the GPU of this number what [`Device::Cuda`] means, unless that was settled before: a process has one.

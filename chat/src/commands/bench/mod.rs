@@ -7,6 +7,7 @@ mod clients;
 mod decode;
 mod facts;
 mod generation;
+mod gpu;
 mod kernel;
 mod kernel_table;
 mod load;
