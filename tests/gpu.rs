@@ -104,7 +104,7 @@ fn a_model_is_trained_measured_evaluated_and_talked_to() {
     assert!(gpu.iter().zip(&cpu).all(|(a, b)| (a - b).abs() <= 1e-4), "{gpu:?} and {cpu:?}");
     // a run of one device goes on, is measured and answers on another
     let bpb = |device: &str| {
-        let eval = succeed(base, &format!("eval base --run gpu --max-tokens 64 --json --device {device}"));
+        let eval = succeed(base, &format!("eval base --run gpu --eval-tokens 64 --json --device {device}"));
         serde_json::from_str::<Value>(&eval).unwrap()["val_bpb"].as_f64().unwrap()
     };
     assert!((bpb("cuda") - bpb("cpu")).abs() <= 1e-4);
@@ -134,7 +134,7 @@ fn a_step_that_does_not_fit_says_what_plan_would_have_said_and_leaves_the_checkp
     refused(base, train, &small, "a step of 128 rows needs at least");
     refused(base, train, &small, "fit: use --device-batch-size");
     assert!(state() == before, "the checkpoint is as it was");
-    succeed(base, "eval base --run base --max-tokens 64 --device cuda");
+    succeed(base, "eval base --run base --eval-tokens 64 --device cuda");
 }
 
 #[test]
