@@ -8,8 +8,8 @@ use model::{Gpt, GptConfig, GptOptions};
 use std::path::PathBuf;
 use tensor::{DType, Device};
 use tests::{LeakCheck, model, random_batch, small_config};
-use train::parity::{self, Options, Row, Status};
 use train::optim::{Hyper, Optimizer, StepSettings};
+use train::parity::{self, Options, Row, Status};
 use train::trainer;
 
 const SETTINGS: StepSettings =

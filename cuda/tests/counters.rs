@@ -58,7 +58,10 @@ fn norms_and_elementwise_kernels_read_and_write_once() {
             let little = case.sample.args.iter().map(|arg| arg.numel()).filter(|n| 16 * n <= most);
             let slack = SECTOR * little.sum::<usize>() as f64;
             if moved > bytes + slack || moved < bytes - slack {
-                wrong.push(format!("{name} {dtype} {}: {moved} bytes moved, {bytes} needed, slack {slack}", case.shape()));
+                wrong.push(format!(
+                    "{name} {dtype} {}: {moved} bytes moved, {bytes} needed, slack {slack}",
+                    case.shape()
+                ));
             }
         }
     }
