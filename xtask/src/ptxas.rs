@@ -105,7 +105,9 @@ fn texts(folder: &Path) -> Result<Vec<PathBuf>, String> {
 fn older(ptx: &Path, target: &Path) -> Result<PathBuf, String> {
     let failed = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
     let text = std::fs::read_to_string(ptx).map_err(|e| failed(ptx, e))?;
-    let line = |line: &str| if line.starts_with(".version ") { ".version 8.0\n".into() } else { format!("{line}\n") };
+    let line = |line: &str| {
+        if line.starts_with(".version ") { ".version 8.0\n".into() } else { format!("{line}\n") }
+    };
     let copy = target.join("ptxas.ptx");
     std::fs::write(&copy, text.lines().map(line).collect::<String>()).map_err(|e| failed(&copy, e))?;
     Ok(copy)
