@@ -13,6 +13,7 @@
 
 use super::request::{Logprobs, Refusal};
 use kernels::philox;
+use kernels::planted;
 use kernels::sample::sample;
 use tensor::{DType, Tensor, TensorError};
 
@@ -115,7 +116,10 @@ pub struct Draw<'a> {
 /// A token for each row of logits (rows, V); `None` where the logits have no distribution.
 pub fn draw(logits: &Tensor, rows: &[Draw<'_>]) -> Result<Vec<Option<u32>>, TensorError> {
     let wish = |row: &Draw<'_>| (row.sampling.temperature, row.sampling.top_k);
-    let alike = |row: &Draw<'_>| row.sampling.is_plain() && wish(row) == wish(&rows[0]);
+    let alike = |row: &Draw<'_>| {
+        row.sampling.is_plain()
+            && planted!("sampling.all_as_the_first_row", wish(row) == wish(&rows[0]) => true)
+    };
     if rows.iter().all(alike) {
         return plain(logits, rows);
     }
@@ -134,7 +138,10 @@ pub fn draw(logits: &Tensor, rows: &[Draw<'_>]) -> Result<Vec<Option<u32>>, Tens
 fn plain(logits: &Tensor, rows: &[Draw<'_>]) -> Result<Vec<Option<u32>>, TensorError> {
     let Some(first) = rows.first() else { return Ok(Vec::new()) };
     let device = logits.device();
-    let uniforms: Vec<f64> = rows.iter().map(|row| f64::from(row.uniform)).collect();
+    let uniforms: Vec<f64> = rows
+        .iter()
+        .map(|row| f64::from(planted!("sampling.number_of_the_first_row", row.uniform => first.uniform)))
+        .collect();
     let uniforms = Tensor::from_f64(&uniforms, &[rows.len()], logits.dtype(), device)?;
     let mut ids = Tensor::uninit(&[rows.len()], DType::I32, device)?;
     let top_k = Some(first.sampling.top_k).filter(|&k| k > 0);
@@ -156,7 +163,7 @@ pub fn distribution(logits: &[f32], row: &Draw<'_>) -> Vec<(u32, f64)> {
         let penalty = f64::from(sampling.repetition_penalty);
         for &id in seen {
             let Some(&before) = logits.get(id as usize) else { continue };
-            let before = f64::from(before);
+            let before = planted!("sampling.penalty_piles_up", f64::from(before) => z[id as usize]);
             // From the logit as it was: once, however often the token occurred.
             z[id as usize] = if before > 0.0 { before / penalty } else { before * penalty };
         }
@@ -164,7 +171,7 @@ pub fn distribution(logits: &[f32], row: &Draw<'_>) -> Vec<(u32, f64)> {
     let (presence, frequency) = (f64::from(sampling.presence_penalty), f64::from(sampling.frequency_penalty));
     if (presence, frequency) != (0.0, 0.0) {
         let mut counts = vec![0u32; z.len()];
-        for &id in &seen[row.prompt.min(seen.len())..] {
+        for &id in &seen[planted!("sampling.presence_counts_the_prompt", row.prompt => 0).min(seen.len())..] {
             let Some(count) = counts.get_mut(id as usize) else { continue };
             *count += 1;
         }
@@ -187,7 +194,9 @@ pub fn distribution(logits: &[f32], row: &Draw<'_>) -> Vec<(u32, f64)> {
         kept.truncate(sampling.top_k);
     }
     let total: f64 = kept.iter().map(|(_, w)| w).sum();
-    kept.retain(|&(_, w)| w > 0.0 && w >= f64::from(sampling.min_p)); // the largest weight is 1
+    kept.retain(|&(_, w)| {
+        w > 0.0 && planted!("sampling.min_p_of_the_whole", w => w / total) >= f64::from(sampling.min_p)
+    }); // the largest weight is 1
     kept.sort_unstable_by(best_first);
     if sampling.top_p < 1.0 {
         let (goal, mut sum) = (f64::from(sampling.top_p) * total, 0.0);
@@ -195,7 +204,9 @@ pub fn distribution(logits: &[f32], row: &Draw<'_>) -> Vec<(u32, f64)> {
             sum += w;
             sum >= goal
         });
-        kept.truncate(enough.map_or(kept.len(), |last| last + 1));
+        kept.truncate(enough.map_or(kept.len(), |last| {
+            last + planted!("sampling.top_p_stops_short", 1 => usize::from(last == 0))
+        }));
     }
     let total: f64 = kept.iter().map(|(_, w)| w).sum();
     kept.iter_mut().for_each(|(_, w)| *w /= total);

@@ -34,7 +34,7 @@ impl<F: Forward> Engine<F> {
         let mine = row.tokens.len().div_ceil(page_len) - found.pages.len();
         let copies = if row.tokens.len().is_multiple_of(page_len) { 0 } else { rows - 1 };
         let fits = |available: usize| available >= mine + copies + others_there;
-        self.pool.share(&partly); // so that it is not taken
+        self.pool.share(planted!("scheduler.page_taken_while_copied_from", &partly => &[])); // so that it is not taken
         let copied = found.partly.filter(|_| fits(self.pool.available()));
         if copied.is_none() {
             self.pool.give_back(&partly);
@@ -45,12 +45,13 @@ impl<F: Forward> Engine<F> {
         }
         let Some(mut taken) = taken else {
             self.pool.give_back(&found.pages);
+            planted!("scheduler.large_request_goes_behind_small_ones", () => self.waiting.rotate_left(1));
             return Ok(false);
         };
         let Some(mut row) = self.waiting.pop_front() else { return Ok(false) };
         let mut length = found.pages.len() * page_len;
         if let (Some((page, agree)), Some(&to)) = (copied, taken.first()) {
-            self.forward.copy_page(page, to)?;
+            planted!("scheduler.agreed_page_not_copied", self.forward.copy_page(page, to)? => ());
             length += agree;
         }
         let mut others: Vec<Option<u32>> = taken.split_off(mine).into_iter().map(Some).collect();

@@ -354,6 +354,54 @@ fn what_is_called_off_ends_at_once_and_frees_its_pages() {
 }
 
 #[test]
+fn pages_that_samples_would_have_copied_come_back_if_the_prompt_is_called_off() {
+    let mut engine = engine(30, 8, 4);
+    let id = engine.submit(Request { samples: 4, ..ask("abcdefghijklm", 20) }).unwrap();
+    engine.step().unwrap();
+    assert_eq!(engine.stats().pages_used, 4 + 3, "the prompt's, and one for each further sample");
+    assert!(engine.cancel(id));
+    assert_eq!(engine.step().unwrap().len(), 4);
+    assert_eq!(engine.stats().pages_used, 0);
+}
+
+#[test]
+fn a_request_that_waits_for_pages_is_not_overtaken_by_smaller_ones() {
+    let mut engine = engine(10, 8, 100);
+    let mut wanted = vec![engine.submit(ask("a", 15)).unwrap()]; // grows from 1 page to 4
+    engine.step().unwrap();
+    wanted.push(engine.submit(ask(&"x".repeat(37), 3)).unwrap()); // all 10
+    wanted.extend((0..3).map(|_| engine.submit(ask("b", 2)).unwrap()));
+    let mut begun = vec![wanted[0]];
+    drain(&mut engine, |event| {
+        if matches!(event.what, What::Started { .. }) {
+            begun.push(event.request);
+        }
+        true
+    })
+    .unwrap();
+    assert_eq!(begun, wanted);
+}
+
+#[test]
+fn the_last_token_of_an_answer_is_read_again_since_the_model_has_not_seen_it() {
+    let mut engine = engine(20, 2, 100);
+    let first = complete(&mut engine, ask("\"", 1)).unwrap();
+    assert_eq!(text(&first[0]), "#");
+    let second = complete(&mut engine, ask("\"#a", 3)).unwrap();
+    assert_eq!(text(&second[0]), "ceg", "the # counts");
+}
+
+#[test]
+fn every_sample_knows_the_whole_prompt() {
+    for prompt in ["#ab", "#abcb", "xyz#ab", "#xyb"] {
+        let mut engine = engine(40, 4, 100);
+        let all = complete(&mut engine, Request { samples: 3, ..ask(prompt, 6) }).unwrap();
+        all.iter().for_each(|sample| assert_eq!(text(sample), "dfhjln", "after {prompt}"));
+        assert_eq!(engine.stats().pages_used, 0);
+    }
+}
+
+#[test]
 fn bad_requests_are_refused_with_the_reason() {
     let mut engine = engine(10, 2, 100);
     let refused =
