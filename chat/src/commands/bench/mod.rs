@@ -5,6 +5,7 @@
 
 mod clients;
 mod decode;
+mod engine;
 mod facts;
 mod generation;
 mod kernel;
@@ -30,6 +31,8 @@ pub enum Command {
     Parts(Box<parts::Args>),
     /// Time reading a prompt and drawing tokens after it, with random weights
     Decode(Box<decode::Args>),
+    /// Time the engine against the bare loop of `bench decode`, in turn, and what a second turn costs
+    Engine(Box<engine::Args>),
     /// Time the engine and the server for one and for many requests at a time, with random weights
     Serve(Box<server::Args>),
 }
@@ -41,6 +44,7 @@ pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
         Command::Train(args) => train::run(args, globals),
         Command::Parts(args) => parts::run(args, globals),
         Command::Decode(args) => decode::run(args, globals),
+        Command::Engine(args) => engine::run(args, globals),
         Command::Serve(args) => server::run(args, globals),
     }
 }
