@@ -51,6 +51,8 @@ fn the_penalty_lowers_what_occurred_once_however_often_and_whatever_its_sign() {
     let sampling = Sampling { temperature: 0.0, repetition_penalty: 2.0, ..Sampling::default() };
     assert_eq!(ids(sampling, &[]), [2]);
     assert_eq!(ids(sampling, &[2, 2, 2]), [4]);
+    let twice = Sampling { repetition_penalty: 2.0, ..Sampling::default() };
+    assert_eq!(table(&twice, &[2, 2, 1, 2]), table(&twice, &[1, 2]));
     assert_eq!(ids(sampling, &[2, 4]), [0]); // 1.5 and 1.5 against 2
     let sampling = Sampling { repetition_penalty: 2.0, ..Sampling::default() };
     let p = |seen: &[u32]| table(&sampling, seen).iter().find(|(id, _)| *id == 1).unwrap().1;
@@ -83,12 +85,15 @@ fn presence_counts_once_and_frequency_every_time_and_neither_counts_the_prompt()
 
 #[test]
 fn rows_that_want_different_things_get_what_they_would_get_alone() {
-    let settings = [
-        Sampling { top_k: 3, ..Sampling::default() },
-        Sampling { top_p: 0.9, ..Sampling::default() },
-        Sampling::greedy(),
-        Sampling { min_p: 0.3, repetition_penalty: 1.5, ..Sampling::default() },
-    ];
+    let of = |temperature, top_k| Sampling { temperature, top_k, ..Sampling::default() };
+    let filtered = Sampling { min_p: 0.3, repetition_penalty: 1.5, ..Sampling::default() };
+    // Those that the kernel draws for, alike and not, and those that it cannot draw for.
+    together_as_alone([of(0.7, 3), of(0.7, 3), of(0.7, 3), of(0.7, 3)]);
+    together_as_alone([of(1.0, 3), of(1.0, 2), of(2.0, 3), Sampling::greedy()]);
+    together_as_alone([of(1.0, 3), Sampling { top_p: 0.9, ..of(1.0, 0) }, Sampling::greedy(), filtered]);
+}
+
+fn together_as_alone(settings: [Sampling; 4]) {
     let logits = Tensor::from_slice(&LOGITS.repeat(4), &[4, 6], Device::Cpu).unwrap();
     for index in 0..50 {
         let row =

@@ -1,5 +1,7 @@
 //! The scheduler, driven by a model that says what its script says.
 
+mod crowd;
+
 use super::*;
 use crate::engine::collect::{Sample, complete, drain};
 use crate::engine::sampling::Sampling;
@@ -239,6 +241,32 @@ fn the_prompts_log_probabilities_come_once_even_after_a_pause() {
         assert_eq!(scored(pages, chunk, 3), (prompt.clone(), tokens.clone()), "{pages} pages, {chunk}");
     }
     assert_eq!(scored(100, 5, 0), (prompt, Vec::new()), "no token is wanted");
+}
+
+#[test]
+fn a_prompt_that_gives_way_while_it_is_scored_reports_each_token_once() {
+    let scored = |pages: usize| {
+        let mut engine = engine(pages, 3, 2);
+        ["a", "b"].map(|older| engine.submit(ask(older, 14)).unwrap()); // 4 pages each in the end
+        engine.step().unwrap();
+        let prompt = "abcabcabcabc#xyzabcabcabcabcx"; // 8 pages, read in 15 rounds
+        let request = Request { prompt_logprobs: true, logprobs: Some(1), ..ask(prompt, 2) };
+        let id = engine.submit(request).unwrap();
+        let mut found = Vec::new();
+        drain(&mut engine, |event| {
+            if let (What::Prompt(more), true) = (event.what, event.request == id) {
+                found.extend(more);
+            }
+            true
+        })
+        .unwrap();
+        (found, engine.stats().paused)
+    };
+    let (want, paused) = scored(100);
+    assert_eq!((want.len(), paused), (28, 0));
+    let (got, paused) = scored(12);
+    assert!(paused > 0, "there was room for all");
+    assert_eq!(got, want);
 }
 
 #[test]
