@@ -46,12 +46,17 @@ pub fn into_modules(text: &str, prefix: &str, name: &str) -> Result<String, Stri
     Ok(format!("{}{line}{}", &text[..place], &text[place..]))
 }
 
-/// Adds `added` before the first line `end` after the first line `start`.
+/// Adds `added` before the first line `end` after the first line `start`; both may be one line, as an empty list is written.
 fn before_end(text: &str, start: &str, end: &str, added: &str) -> Result<String, String> {
     let (mut at, mut open) = (0, false);
+    let empty = format!("{start}{end}");
     for line in text.split_inclusive('\n') {
         if open && line.trim_end() == end {
             return Ok(format!("{}{added}{}", &text[..at], &text[at..]));
+        }
+        if line.trim_end() == empty {
+            let after = &text[at + line.len()..];
+            return Ok(format!("{}{start}\n{added}{end}\n{after}", &text[..at]));
         }
         open |= line.trim_end() == start;
         at += line.len();
@@ -62,6 +67,12 @@ fn before_end(text: &str, start: &str, end: &str, added: &str) -> Result<String,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_list_is_opened() {
+        let text = before_end("a\nlist! {}\nb\n", "list! {", "}", "    c\n").unwrap();
+        assert_eq!(text, "a\nlist! {\n    c\n}\nb\n");
+    }
 
     #[test]
     fn a_list_grows_at_its_end() {

@@ -143,8 +143,9 @@ fn alone(gpt: &Gpt, tokenizer: &Tokenizer, args: &Args, n: usize) -> anyhow::Res
     let (total, mut asked, mut tokens) = (n * args.requests, 0, 0);
     let begun = Instant::now();
     while asked < total || !engine.is_idle() {
-        let busy = engine.stats();
-        for _ in busy.running..n.min(busy.running + total - asked) {
+        let stats = engine.stats();
+        let busy = stats.running + stats.waiting;
+        for _ in busy..n.min(busy + total - asked) {
             engine.submit(Request::greedy(prompt(args, tokenizer, asked), args.new_tokens))?;
             asked += 1;
         }
