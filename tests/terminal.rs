@@ -157,7 +157,7 @@ fn a_chat_at_the_keyboard() {
     terminal.types(&["/load ", talk.to_str().unwrap(), ENTER]);
     terminal.expect("2 turns");
     terminal.ready();
-    let back = [UP; 7]; // load, save, nonsense, temperature, top-k, four, two
+    let back = [UP; 8]; // load, save, nonsense, temperature, top-k, the lines of a question, the last of another
     terminal.types(&back);
     terminal.types(&[ENTER]);
     terminal.expect("nanochat: ");

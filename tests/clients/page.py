@@ -18,7 +18,7 @@ problems = []
 
 def tab(context):
     page = context.new_page()
-    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    page.on("console", lambda m: problems.append(f"{m.text} {m.location}") if m.type == "error" else None)
     page.on("pageerror", lambda e: problems.append(str(e)))
     page.on("dialog", lambda d: (problems.append("dialog: " + d.message), d.dismiss()))
     page.goto(BASE)
@@ -130,12 +130,13 @@ with sync_playwright() as p:
     expect(page.locator(".turn.assistant .body").last).to_have_text("Once upon")
     page.click("#stop")
     expect(page.locator(".turn.assistant").last).to_contain_text("stopped")
-    page.evaluate("window.fetch = window.real")
+    page.evaluate("() => { window.fetch = window.real; }")
     with page.expect_request(CHAT) as asked:
         page.fill("#input", "Go on.")
         page.keyboard.press("Enter")
     said = [m["content"] for m in asked.value.post_data_json["messages"]]
     assert said[-3:] == ["Tell me a story.", "Once upon", "Go on."], said
+    assert "Are you there?" not in said, "a question that was never answered is not sent again"
     expect(page.locator(".turn.assistant").last.get_by_role("button", name="Regenerate")).to_be_visible(timeout=30_000)
 
     # Settings are sent, commands are not.

@@ -53,6 +53,10 @@ impl Sequence {
     pub fn rows(&self) -> usize {
         if self.generated() == 0 { self.request.samples } else { 1 }
     }
+    /// May it become longer than its pages? The last token that is drawn is never fed.
+    pub fn grows(&self, page_len: usize) -> bool {
+        self.pages.len() * page_len + 1 < self.request.prompt.len() + self.request.max_tokens
+    }
     /// Are the log-probabilities of its prompt still to be found?
     pub fn wants_scores(&self) -> bool {
         self.request.prompt_logprobs && self.scored < self.request.prompt.len()

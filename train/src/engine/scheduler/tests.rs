@@ -411,6 +411,19 @@ fn a_request_that_waits_for_pages_is_not_overtaken_by_smaller_ones() {
 }
 
 #[test]
+fn a_cache_with_room_for_so_many_rows_has_so_many_rows() {
+    for (prompt, max_tokens) in [("abcdef", 3), ("abc", 6), ("abcd", 5), ("a", 20)] {
+        let need = (prompt.len() + max_tokens - 1).div_ceil(PAGE);
+        let mut engine = engine(5 * need, 5, 100);
+        (0..5).for_each(|i| _ = engine.submit(ask(&format!("{prompt}{i}")[1..], max_tokens)).unwrap());
+        engine.step().unwrap();
+        assert_eq!(engine.stats().running, 5, "{prompt} and {max_tokens}");
+        answers(&mut engine);
+        assert_eq!(engine.stats().paused, 0);
+    }
+}
+
+#[test]
 fn the_last_token_of_an_answer_is_read_again_since_the_model_has_not_seen_it() {
     let mut engine = engine(20, 2, 100);
     let first = complete(&mut engine, ask("\"", 1)).unwrap();
