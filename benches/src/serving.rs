@@ -1,4 +1,5 @@
-//! The engine and the server as Markdown: from the results of `nanochat bench engine` and `nanochat bench serve`.
+//! The engine and the server as Markdown: from the results of `nanochat bench engine` and `nanochat bench serve`. Each table stands
+//! between anchors, by which the book includes it.
 
 use crate::tables::{number, text};
 use serde_json::Value;
@@ -6,21 +7,27 @@ use serde_json::Value;
 /// The section of the document. Each list is in the order of its files' names.
 pub fn section(engines: &[Value], servers: &[Value], date: &str) -> String {
     let machine = engines.iter().chain(servers).map(|r| text(r, "machine")).next().unwrap_or_default();
-    let mut out = format!("{machine}; {date}.\n\n");
-    out += "| model | rows | loop, ms per step | engine, ms per step | engine over loop: median (middle half) | pairs | outside the model, µs per step | engine, tokens/s |\n";
-    out += "|---|---|---|---|---|---|---|---|\n";
-    for result in engines {
-        levels(result).iter().for_each(|level| out += &step(result, level));
-    }
-    out += "\n| model | tokens/s of many rows over those of one, decoding | a second turn: tokens new, read (read without the cache) | first token after, ms (without the cache) | load by others, cores |\n|---|---|---|---|---|\n";
-    engines.iter().for_each(|result| out += &turn(result));
-    out += "\nThe whole server, with clients on the same machine; prompts are read, too.\n\n";
-    out += "| model | at a time | engine alone, tokens/s | server, tokens/s | first token, ms: p50 / p99 | token, ms: p50 / p99 | processor time per token, µs: HTTP thread, model's thread outside of rounds |\n";
-    out += "|---|---|---|---|---|---|---|\n";
-    for result in servers {
-        levels(result).iter().for_each(|level| out += &served(result, level));
-    }
-    out
+    let table = |name: &str, head: &str, rows: Vec<String>| {
+        let line = "---|".repeat(head.matches('|').count() - 1);
+        let (begin, end) =
+            (format!("<!-- ANCHOR: serving-{name} -->"), format!("<!-- ANCHOR_END: serving-{name} -->"));
+        format!("\n{begin}\n{head}\n|{line}\n{}{end}\n", rows.concat())
+    };
+    let each = |results: &[Value], row: fn(&Value, &Value) -> String| {
+        results.iter().flat_map(|result| levels(result).iter().map(move |level| row(result, level))).collect()
+    };
+    let engine = "| model | rows | loop, ms per step | engine, ms per step | engine over loop: median (middle half) | pairs | outside the model, µs per step | engine, tokens/s |";
+    let turns = "| model | tokens/s of many rows over those of one | a second turn: tokens new, read (read without the cache) | first token after, ms (without the cache) | load by others, cores |";
+    let server = "| model | at a time | engine alone, tokens/s | server, tokens/s | first token, ms: p50 / p99 | token, ms: p50 / p99 | processor time per token, µs: HTTP, books |";
+    let vocab = engines.last().map_or(0.0, |result| number(&result["shape"], "vocab"));
+    [
+        format!("{machine}; {date}.\n"),
+        table("engine", engine, each(engines, step)),
+        table("turns", turns, engines.iter().map(turn).collect()),
+        table("sampling", &format!("| drawing one token of {vocab} | µs |"), drawn(engines)),
+        table("server", server, each(servers, served)),
+    ]
+    .concat()
 }
 
 fn levels(result: &Value) -> &[Value] {
@@ -72,6 +79,13 @@ fn turn(result: &Value) -> String {
     )
 }
 
+/// Of the last result: the vocabulary is the same in all.
+fn drawn(engines: &[Value]) -> Vec<String> {
+    let kinds = engines.last().and_then(|result| result["sampling"].as_array());
+    let row = |t: &Value| format!("| {} | {:.0} |\n", text(t, "kind"), number(t, "us"));
+    kinds.map_or(Vec::new(), |kinds| kinds.iter().map(row).collect())
+}
+
 fn served(result: &Value, level: &Value) -> String {
     let server = &level["server"];
     let wait = |what: &str, at: &str| number(&server[what], at);
@@ -106,7 +120,7 @@ mod tests {
         };
         let engine = json!({
             "machine": "a machine", "dtype": "bf16", "shape": { "depth": 12, "vocab": 32768 }, "other_cores": 0.0,
-            "levels": [level(1, 8.0), level(8, 16.0)],
+            "levels": [level(1, 8.0), level(8, 16.0)], "sampling": [{ "kind": "greedy", "us": 12.3 }],
             "second_turn": { "history": 300, "new": 24, "read": 25, "read_without": 324, "ms": 30.0, "ms_without": 300.0 },
         });
         let waits = json!({ "p50": 5.0, "p99": 9.0 });
@@ -125,6 +139,9 @@ mod tests {
             "a machine; 2026-01-02.",
             "| d12, V 32768, bf16 | 8 | 15.900 | 16.000 | **+1.2 %** (-1.0 to +2.0) | 9 | 20 | 500 |",
             "| d12, V 32768, bf16 | 8 rows: **4.0** | 24, 25 (324) | 30.0 (300.0) | 0.00 |",
+            "| greedy | 12 |",
+            "<!-- ANCHOR: serving-turns -->",
+            "|---|---|",
             "| d4, V 4096, f32 | 32 | 4000 | 3600 | 5 / 9 | 5.0 / 9.0 | 27, 3 |",
         ] {
             assert!(text.lines().any(|line| line == row), "{row} is missing in\n{text}");

@@ -15,6 +15,7 @@ use super::request::{Logprobs, Refusal};
 use kernels::philox;
 use kernels::planted;
 use kernels::sample::sample;
+use std::cmp::Ordering;
 use tensor::{DType, Tensor, TensorError};
 
 /// The random stream that samples draw from; those of further samples are 2³² apart.
@@ -155,7 +156,8 @@ pub fn numbers(logits: &Tensor) -> Vec<f32> {
     logits.to_vec::<f32>().unwrap_or_else(|_| logits.to_f64_vec().into_iter().map(|z| z as f32).collect())
 }
 
-/// Ids and probabilities of what may be drawn, most likely first (equals: lowest id first); empty if there is none.
+/// Ids and probabilities of what may be drawn, most likely first (equals: lowest id first); empty if there is none. In order
+/// as far as the row's random number reaches: what is behind is never drawn.
 pub fn distribution(logits: &[f32], row: &Draw<'_>) -> Vec<(u32, f64)> {
     let Draw { sampling, seen, .. } = *row;
     let mut z: Vec<f64> = logits.iter().map(|&z| f64::from(z)).collect();
@@ -188,29 +190,54 @@ pub fn distribution(logits: &[f32], row: &Draw<'_>) -> Vec<(u32, f64)> {
     }
     let weight = |z: f64| ((z - max) / f64::from(sampling.temperature)).exp();
     let mut kept: Vec<(u32, f64)> = z.iter().enumerate().map(|(id, &z)| (id as u32, weight(z))).collect();
-    let best_first = |a: &(u32, f64), b: &(u32, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
     if sampling.top_k > 0 && sampling.top_k < kept.len() {
-        kept.select_nth_unstable_by(sampling.top_k - 1, best_first);
+        kept.select_nth_unstable_by(sampling.top_k - 1, likelier);
         kept.truncate(sampling.top_k);
     }
     let total: f64 = kept.iter().map(|(_, w)| w).sum();
     kept.retain(|&(_, w)| {
         w > 0.0 && planted!("sampling.min_p_of_the_whole", w => w / total) >= f64::from(sampling.min_p)
     }); // the largest weight is 1
-    kept.sort_unstable_by(best_first);
     if sampling.top_p < 1.0 {
-        let (goal, mut sum) = (f64::from(sampling.top_p) * total, 0.0);
-        let enough = kept.iter().position(|&(_, w)| {
-            sum += w;
-            sum >= goal
-        });
-        kept.truncate(enough.map_or(kept.len(), |last| {
-            last + planted!("sampling.top_p_stops_short", 1 => usize::from(last == 0))
-        }));
+        let last = order(&mut kept, f64::from(sampling.top_p) * total);
+        kept.truncate(last + planted!("sampling.top_p_stops_short", 1 => usize::from(last == 0)));
+    } else {
+        let all: f64 = kept.iter().map(|(_, w)| w).sum();
+        order(&mut kept, f64::from(row.uniform) * all * (1.0 + 1e-9));
     }
     let total: f64 = kept.iter().map(|(_, w)| w).sum();
     kept.iter_mut().for_each(|(_, w)| *w /= total);
     kept
+}
+
+fn likelier(a: &(u32, f64), b: &(u32, f64)) -> Ordering {
+    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
+}
+
+/// So many are put in order at first.
+const FIRST: usize = 256;
+
+/// Puts the likeliest in order, as many as add up to `goal`, and returns where that is. Of a large vocabulary a few hundred
+/// are nearly always enough, and those are found in one pass; sorting all would take longer than a small model.
+fn order(weights: &mut [(u32, f64)], goal: f64) -> usize {
+    let mut n = FIRST;
+    loop {
+        n = n.min(weights.len());
+        if n < weights.len() {
+            weights.select_nth_unstable_by(n, likelier);
+        }
+        weights[..n].sort_unstable_by(likelier);
+        let mut sum = 0.0;
+        let reached = weights[..n].iter().position(|&(_, w)| {
+            sum += w;
+            sum >= goal
+        });
+        match reached {
+            Some(last) => return last,
+            None if n == weights.len() => return n.saturating_sub(1),
+            None => n *= 8,
+        }
+    }
 }
 
 /// The first id at which the running sum passes `u`.

@@ -7,6 +7,7 @@
 
 use super::facts::{self, Watch, number};
 use super::generation::{Generation, TOP_K, random_model};
+use super::sampling;
 use super::server::made_up;
 use super::steps::Shape;
 use crate::commands::shared::Weights;
@@ -56,7 +57,7 @@ pub struct Args {
 
 /// Steps of each before it is the other's turn.
 const BLOCK: usize = 4;
-/// The random stream of the conversation's second question.
+/// The random stream of prompts and of the conversation's second question.
 const STREAM: u64 = 0x2_7042;
 /// Tokens of that question.
 const QUESTION: usize = 24;
@@ -96,6 +97,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
             },
             "levels": levels,
             "second_turn": second,
+            "sampling": sampling::times(c.vocab_size, globals.seed)?,
         }),
     );
     facts::show(&result, &table(&result), args.json_file.as_deref(), globals)?;
@@ -310,7 +312,7 @@ fn table(result: &Value) -> String {
         turn("read_without"),
         turn("ms_without"),
     );
-    out
+    out + "\n" + &sampling::line(&result["sampling"])
 }
 
 #[cfg(test)]

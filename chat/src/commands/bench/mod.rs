@@ -12,6 +12,7 @@ mod kernel;
 mod kernel_table;
 mod load;
 mod parts;
+mod sampling;
 mod serve;
 mod server;
 pub(crate) mod steps;

@@ -39,6 +39,27 @@ fn top_p_keeps_the_smallest_set_that_reaches_it() {
 }
 
 #[test]
+fn of_a_large_vocabulary_enough_is_put_in_order() {
+    // Flat and steep: a few are enough, or hardly all.
+    for (steepness, top_p) in [(0.0, 0.9), (0.0, 1.0), (1e-4, 0.999), (0.01, 0.5), (1.0, 0.95), (1.0, 1.0)] {
+        let logits: Vec<f32> = (0..5000u32).map(|i| -steepness * ((i * 2741) % 5000) as f32).collect();
+        let sampling = Sampling { top_p, presence_penalty: 0.5, ..Sampling::default() };
+        for uniform in [0.0, 0.37, 0.9, 0.999_999] {
+            let found = distribution(&logits, &Draw { sampling: &sampling, uniform, seen: &[], prompt: 0 });
+            let mut sorted = found.clone();
+            sorted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            let drawn = pick(&found, uniform);
+            assert_eq!(drawn, pick(&sorted, uniform), "steepness {steepness}, top-p {top_p}, {uniform}");
+            assert!((found.iter().map(|(_, p)| p).sum::<f64>() - 1.0).abs() < 1e-9);
+            let full =
+                distribution(&logits, &Draw { sampling: &sampling, uniform: 1.0, seen: &[], prompt: 0 });
+            assert_eq!(full.len(), found.len());
+            assert_eq!(drawn, pick(&full, uniform));
+        }
+    }
+}
+
+#[test]
 fn min_p_compares_with_the_largest() {
     let kept = |min_p| ids(Sampling { min_p, ..Sampling::default() }, &[]);
     assert_eq!(kept(0.3), [2, 4, 0]); // e^(2 − 3) = 0.37

@@ -247,7 +247,7 @@ fn the_prompts_log_probabilities_come_once_even_after_a_pause() {
 fn a_prompt_that_gives_way_while_it_is_scored_reports_each_token_once() {
     let scored = |pages: usize| {
         let mut engine = engine(pages, 3, 2);
-        ["a", "b"].map(|older| engine.submit(ask(older, 14)).unwrap()); // 4 pages each in the end
+        ["a", "b"].iter().for_each(|older| _ = engine.submit(ask(older, 14)).unwrap()); // 4 pages each in the end
         engine.step().unwrap();
         let prompt = "abcabcabcabc#xyzabcabcabcabcx"; // 8 pages, read in 15 rounds
         let request = Request { prompt_logprobs: true, logprobs: Some(1), ..ask(prompt, 2) };
