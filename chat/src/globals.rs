@@ -47,6 +47,8 @@ pub enum TableArg {
 pub enum SimdArg {
     /// None beyond the baseline
     Scalar,
+    /// NEON (64-bit ARM)
+    Neon,
     /// AVX2 and FMA
     Avx2,
     /// AVX-512
@@ -121,6 +123,7 @@ impl Globals {
         if let Some(want) = self.simd {
             let want = match want {
                 SimdArg::Scalar => Simd::Scalar,
+                SimdArg::Neon => Simd::Neon,
                 SimdArg::Avx2 => Simd::Avx2,
                 SimdArg::Avx512 => Simd::Avx512,
             };

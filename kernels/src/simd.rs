@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub enum Simd {
     /// Plain Rust, compiled for the baseline of the target.
     Scalar = 1,
+    /// NEON, 4 f32 lanes: every 64-bit ARM processor.
+    Neon = 2,
     /// AVX2 with FMA, 8 f32 lanes.
-    Avx2 = 2,
+    Avx2 = 3,
     /// AVX-512 F/BW/DQ/VL, 16 f32 lanes.
-    Avx512 = 3,
+    Avx512 = 4,
 }
 
 static LEVEL: AtomicU8 = AtomicU8::new(0);
@@ -34,7 +36,17 @@ pub fn detected() -> Simd {
             return Simd::Avx2;
         }
     }
-    Simd::Scalar
+    if cfg!(target_arch = "aarch64") { Simd::Neon } else { Simd::Scalar }
+}
+
+/// The levels this machine has, weakest first.
+pub fn levels() -> impl Iterator<Item = Simd> {
+    let of_the_target = |level: &Simd| match level {
+        Simd::Scalar => true,
+        Simd::Neon => cfg!(target_arch = "aarch64"),
+        Simd::Avx2 | Simd::Avx512 => cfg!(target_arch = "x86_64"),
+    };
+    Simd::ALL.into_iter().filter(of_the_target).filter(|&level| level <= detected())
 }
 
 /// The level in use.
@@ -42,8 +54,9 @@ pub fn detected() -> Simd {
 pub fn level() -> Simd {
     match LEVEL.load(Ordering::Relaxed) {
         1 => Simd::Scalar,
-        2 => Simd::Avx2,
-        3 => Simd::Avx512,
+        2 => Simd::Neon,
+        3 => Simd::Avx2,
+        4 => Simd::Avx512,
         _ => {
             let level = detected();
             LEVEL.store(level as u8, Ordering::Relaxed);
@@ -67,25 +80,28 @@ pub(crate) fn detected_bf16() -> bool {
     false
 }
 
-/// Ask for a level. Returns what is in use afterwards: never more than the machine has.
+/// Ask for a level. Returns what is in use afterwards: the best that the machine has and that is not above it.
 pub fn set_level(want: Simd) -> Simd {
-    let level = want.min(detected());
+    let level = levels().take_while(|&level| level <= want).last().unwrap_or(Simd::Scalar);
     LEVEL.store(level as u8, Ordering::Relaxed);
     level
 }
 
 impl Simd {
-    /// `scalar`, `avx2`, `avx512`.
+    /// All levels, weakest first.
+    pub const ALL: [Simd; 4] = [Simd::Scalar, Simd::Neon, Simd::Avx2, Simd::Avx512];
+    /// `scalar`, `neon`, `avx2`, `avx512`.
     pub fn name(self) -> &'static str {
         match self {
             Simd::Scalar => "scalar",
+            Simd::Neon => "neon",
             Simd::Avx2 => "avx2",
             Simd::Avx512 => "avx512",
         }
     }
     /// The level called `name`.
     pub fn from_name(name: &str) -> Option<Simd> {
-        [Simd::Scalar, Simd::Avx2, Simd::Avx512].into_iter().find(|s| s.name() == name)
+        Simd::ALL.into_iter().find(|s| s.name() == name)
     }
 }
 
@@ -113,7 +129,7 @@ pub fn vectorize<R>(f: impl FnOnce() -> R) -> R {
             Simd::Avx512 => return unsafe { avx512(f) },
             // SAFETY: as above.
             Simd::Avx2 => return unsafe { avx2(f) },
-            Simd::Scalar => {}
+            Simd::Scalar | Simd::Neon => {}
         }
     }
     f()

@@ -3,20 +3,21 @@
 use crate::command::{Command, Context, Outcome, no_arguments};
 use crate::goldens::Goldens;
 use crate::steps::{self, Step, Work};
-use crate::tools::{cargo, need_component};
+use crate::tools::{cargo, has_target, need_component};
 use crate::{fmt, new_op, test, tidy};
 use std::process::Command as Process;
 
 /// The row of the command table.
 pub const COMMAND: Command = Command {
     name: "ci",
-    summary: "everything a change must pass: fmt, clippy, docs, tidy, test, new-op",
+    summary: "everything a change must pass: fmt, clippy, other processors, docs, tidy, test, new-op",
     args: "",
     help: "
 Steps, in order; the first failure stops the run and names the command that repeats it:
 
     fmt      every Rust file is formatted
     clippy   no warning in any target
+    arm      the kernels compile for 64-bit ARM (where rustup has that target)
     doc      the documentation builds without a warning
     tidy     the project's own rules (cargo xtask tidy --list)
     test     every test (cargo xtask test)
@@ -39,6 +40,7 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
         program(context, "fmt", &["fmt", "--all", "--check"]),
         fmt::check_step(context),
         program(context, "clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        arm(context),
         doc(context),
         tidy::step(context),
     ];
@@ -51,6 +53,21 @@ fn program<'a>(context: &Context, name: &'a str, args: &[&str]) -> Step<'a> {
     let mut process = cargo();
     process.args(args).current_dir(&context.root);
     Step { name, rerun: format!("cargo {}", args.join(" ")), work: Work::Program(process) }
+}
+
+/// The kernels for a processor that this one is not: NEON is used there, and nothing here would notice that it broke.
+fn arm<'a>(context: &Context) -> Step<'a> {
+    const TARGET: &str = "aarch64-unknown-linux-gnu";
+    let args =
+        ["clippy", "-p", "nanochat-kernels", "--all-targets", "--target", TARGET, "--", "-D", "warnings"];
+    match has_target(TARGET) {
+        true => program(context, "arm", &args),
+        false => Step {
+            name: "arm",
+            rerun: format!("cargo {}", args.join(" ")),
+            work: Work::Skip(format!("the target is not installed: run `rustup target add {TARGET}`")),
+        },
+    }
 }
 
 fn doc<'a>(context: &Context) -> Step<'a> {

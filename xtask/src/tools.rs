@@ -45,6 +45,14 @@ pub fn need_component(name: &str, component: &str) -> Result<(), String> {
     ))
 }
 
+/// Can the compiler build for `target`? Its standard library is there if it is.
+pub fn has_target(target: &str) -> bool {
+    let mut rustc = Process::new("rustc");
+    let found = rustc.args(["--print", "target-libdir", "--target", target]).output();
+    let folder = found.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+    folder.is_some_and(|folder| Path::new(String::from_utf8_lossy(&folder).trim()).is_dir())
+}
+
 /// Where cargo puts what it builds.
 pub fn target_folder(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), |dir| root.join(dir))

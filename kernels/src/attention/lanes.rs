@@ -60,6 +60,8 @@ pub(crate) fn run(work: impl Work) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Simd::Avx2 => unsafe { x86::avx2(work) },
+        #[cfg(target_arch = "aarch64")]
+        Simd::Neon => work.run::<std::arch::aarch64::float32x4_t>(),
         _ => work.run::<[f32; 4]>(),
     }
 }
@@ -272,13 +274,7 @@ mod x86 {
     );
 }
 
-/// The levels that this machine has.
-#[cfg(test)]
-pub(crate) fn levels() -> impl Iterator<Item = Simd> {
-    [Simd::Scalar, Simd::Avx2, Simd::Avx512].into_iter().filter(|&level| level <= crate::simd::detected())
-}
-
-/// Do the work at one of [`levels`], whatever is in use.
+/// Do the work at one of [`crate::simd::levels`], whatever is in use.
 #[cfg(test)]
 pub(crate) fn run_at(level: Simd, work: impl Work) {
     match level.min(crate::simd::detected()) {
@@ -288,6 +284,8 @@ pub(crate) fn run_at(level: Simd, work: impl Work) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Simd::Avx2 => unsafe { x86::avx2(work) },
+        #[cfg(target_arch = "aarch64")]
+        Simd::Neon => work.run::<std::arch::aarch64::float32x4_t>(),
         _ => work.run::<[f32; 4]>(),
     }
 }
@@ -315,7 +313,7 @@ mod tests {
 
     fn lanes_keep_their_places<T: Float>() {
         let x: [T; 16] = std::array::from_fn(|i| T::from_f32(i as f32 - 3.0));
-        for level in levels() {
+        for level in crate::simd::levels() {
             let (mut twice, mut sum) = ([0.0; 16], 0.0);
             run_at(level, Probe(&x, &mut twice, &mut sum));
             assert_eq!(twice, std::array::from_fn(|i| 2.0 * i as f32 - 6.0), "{level:?}");

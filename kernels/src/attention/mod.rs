@@ -20,6 +20,8 @@ mod backward;
 mod cpu;
 mod definition;
 pub(crate) mod lanes;
+#[cfg(target_arch = "aarch64")]
+mod lanes_neon;
 mod mask;
 mod meet;
 mod pack;

@@ -122,7 +122,7 @@ unsafe fn block<V: Lanes, const VECTORS: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attention::lanes::{levels, run_at};
+    use crate::attention::lanes::run_at;
     use crate::attention::units::pair;
 
     /// Small integers, so that every sum is exact in any order.
@@ -175,7 +175,7 @@ mod tests {
                         if add { old[at] + sum } else { sum }
                     })
                     .collect();
-                for level in levels() {
+                for level in crate::simd::levels() {
                     let mut c = old.clone();
                     run_at(
                         level,

@@ -11,6 +11,7 @@
 
 use super::{kernel_scalar, pack};
 use crate::DType;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::simd::{self, Simd};
 
 /// Sums in memory: rows of f32 or bf16, neighbours in a row adjacent.
@@ -105,7 +106,11 @@ pub(super) fn micro(dtype: DType) -> &'static Micro {
         }
         Simd::Avx512 => return &super::kernel_avx512::MICRO,
         Simd::Avx2 => return &super::kernel_avx2::MICRO,
-        Simd::Scalar => {}
+        Simd::Scalar | Simd::Neon => {}
+    }
+    #[cfg(target_arch = "aarch64")]
+    if simd::level() == Simd::Neon {
+        return &super::kernel_neon::MICRO;
     }
     let _ = dtype;
     &kernel_scalar::MICRO
@@ -115,6 +120,8 @@ pub(super) fn micro(dtype: DType) -> &'static Micro {
 #[cfg(test)]
 pub(super) fn all(dtype: DType) -> Vec<&'static Micro> {
     let mut all = vec![&kernel_scalar::MICRO];
+    #[cfg(target_arch = "aarch64")]
+    all.push(&super::kernel_neon::MICRO);
     #[cfg(target_arch = "x86_64")]
     {
         all.extend((simd::detected() >= Simd::Avx2).then_some(&super::kernel_avx2::MICRO));

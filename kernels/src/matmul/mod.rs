@@ -22,6 +22,8 @@ mod kernel_avx2;
 mod kernel_avx512;
 #[cfg(target_arch = "x86_64")]
 mod kernel_avx512_bf16;
+#[cfg(target_arch = "aarch64")]
+mod kernel_neon;
 mod kernel_scalar;
 mod pack;
 #[cfg(target_arch = "x86_64")]

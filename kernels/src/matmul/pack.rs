@@ -7,7 +7,7 @@
 
 use super::kernel::Micro;
 use super::strided::Lanes;
-use crate::{Bf16, DType, Float, planted};
+use crate::{Bf16, DType, Float};
 use std::ops::Range;
 
 /// Packs one strip: for each unit k, `dst[k · dst_step + lane] = src[lane · lane_stride + k · k_stride]`; where units are pairs,
@@ -46,6 +46,7 @@ pub(super) unsafe fn strip_any<T: Float, const W: usize>(
 ///
 /// # Safety
 /// See [`Strip`].
+#[cfg(target_arch = "x86_64")] // nothing else multiplies pairs here
 pub(super) unsafe fn strip_pairs_any<const W: usize>(
     src: *const Bf16,
     lane: usize,
@@ -61,7 +62,7 @@ pub(super) unsafe fn strip_pairs_any<const W: usize>(
     };
     for unit in 0..k.div_ceil(2) {
         for i in 0..W {
-            let second = planted!("matmul.odd_term_lost", term(i, 2 * unit + 1) => 0);
+            let second = crate::planted!("matmul.odd_term_lost", term(i, 2 * unit + 1) => 0);
             // SAFETY: the caller's promise.
             unsafe { *dst.add(unit * dst_step + i).cast::<u32>() = term(i, 2 * unit) | second << 16 };
         }

@@ -25,6 +25,8 @@ pub(super) fn f32_flops(budget: Duration) -> f64 {
         Simd::Avx512 => (x86::SUMS_512 * 16 * 2, x86::fma_avx512),
         #[cfg(target_arch = "x86_64")]
         Simd::Avx2 => (x86::SUMS_256 * 8 * 2, x86::fma_avx2),
+        #[cfg(target_arch = "aarch64")]
+        Simd::Neon => (arm::SUMS * 4 * 2, arm::fma),
         _ => (SUMS * LANES * 2, portable),
     };
     measure(budget, flops_per_round, run)
@@ -67,6 +69,29 @@ fn portable(rounds: usize) -> f32 {
         }
     }
     sums.iter().flatten().sum()
+}
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use std::arch::aarch64::*;
+    use std::hint::black_box;
+
+    /// Sums in 128-bit registers, of which there are 32; up to four multiply-adds begin in a cycle.
+    pub const SUMS: usize = 24;
+
+    pub fn fma(rounds: usize) -> f32 {
+        // SAFETY: part of the baseline.
+        unsafe {
+            let (m, c) = (vdupq_n_f32(black_box(0.5)), vdupq_n_f32(black_box(1.0)));
+            let mut sums = black_box([vdupq_n_f32(0.0); SUMS]);
+            for _ in 0..rounds {
+                for sum in &mut sums {
+                    *sum = vfmaq_f32(c, *sum, m);
+                }
+            }
+            sums.iter().map(|s| vaddvq_f32(*s)).sum()
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -125,6 +150,8 @@ mod tests {
     fn the_loops_compute_what_they_claim() {
         // s ← s/2 + 1 tends to 2 in every lane.
         assert_eq!(portable(60), 2.0 * (SUMS * LANES) as f32);
+        #[cfg(target_arch = "aarch64")]
+        assert_eq!(arm::fma(60), 2.0 * (arm::SUMS * 4) as f32);
         #[cfg(target_arch = "x86_64")]
         {
             if simd::detected() == Simd::Avx512 {
