@@ -220,24 +220,23 @@ const FIRST: usize = 256;
 /// Puts the likeliest in order, as many as add up to `goal`, and returns where that is. Of a large vocabulary a few hundred
 /// are nearly always enough, and those are found in one pass; sorting all would take longer than a small model.
 fn order(weights: &mut [(u32, f64)], goal: f64) -> usize {
-    let mut n = FIRST;
-    loop {
-        n = n.min(weights.len());
-        if n < weights.len() {
-            weights.select_nth_unstable_by(n, likelier);
+    let (mut done, mut sum) = (0, 0.0);
+    while done < weights.len() {
+        let rest = &mut weights[done..];
+        let more = (3 * done).max(FIRST).min(rest.len());
+        if more < rest.len() {
+            rest.select_nth_unstable_by(more, likelier);
         }
-        weights[..n].sort_unstable_by(likelier);
-        let mut sum = 0.0;
-        let reached = weights[..n].iter().position(|&(_, w)| {
-            sum += w;
-            sum >= goal
-        });
-        match reached {
-            Some(last) => return last,
-            None if n == weights.len() => return n.saturating_sub(1),
-            None => n *= 8,
+        rest[..more].sort_unstable_by(likelier);
+        for (i, (_, weight)) in rest[..more].iter().enumerate() {
+            sum += weight;
+            if sum >= goal {
+                return done + i;
+            }
         }
+        done += more;
     }
+    weights.len().saturating_sub(1)
 }
 
 /// The first id at which the running sum passes `u`.
