@@ -2,12 +2,14 @@
 //!
 //! The model is the same code on another device. What differs is the order of sums, so the losses of both drift apart by
 //! roundings that the steps amplify; the bound below is seven times what was seen.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a test may stop, and says what it leaves out
 
 use model::{Gpt, GptConfig, GptOptions};
+use std::path::PathBuf;
 use tensor::{DType, Device};
 use tests::{LeakCheck, model, random_batch, small_config};
 use train::optim::{Hyper, Optimizer, StepSettings};
+use train::parity::{self, Options, Row, Status};
 use train::trainer;
 
 const SETTINGS: StepSettings =
@@ -72,6 +74,25 @@ fn a_step_waits_for_its_results_alone() {
         counts.push((device.memory().unwrap().waits() - made, asked));
     }
     assert_eq!(counts[1..], [(3, 0); 2]);
+}
+
+/// Twenty steps of the original, which the CPU repeats within these bounds: losses of the first five steps to 1e-4 and of all to 1e-3,
+/// the weights after the first step to 1e-4.
+#[test]
+fn the_original_s_twenty_steps_are_repeated_within_the_cpu_s_bounds() {
+    let Some(folder) = std::env::var_os("NANOCHAT_GOLDENS").filter(|v| !v.is_empty()).map(PathBuf::from)
+    else {
+        return println!("notice: NANOCHAT_GOLDENS is not set, the original's steps are not repeated");
+    };
+    let options = Options { device: Device::Emulated, allow_skip: false, goldens: Some(folder.clone()) };
+    let (mut rows, mut failures) = (Vec::new(), Vec::new());
+    let mut on_row = |row: &Row| {
+        rows.push(row.name.clone());
+        failures.extend((row.status != Status::Ok).then(|| row.to_string()));
+    };
+    let summary = parity::run(&[folder.join("train_curve/g1")], &options, &mut on_row).unwrap();
+    assert!(summary.passed() && summary.ok > 10, "{summary}: {failures:#?}");
+    assert!(rows.iter().any(|name| name.contains("losses, all steps")), "{rows:?}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn every_reference_dump_agrees() {
     else {
         return say("notice: NANOCHAT_GOLDENS is not set, reference dumps are not compared");
     };
-    let options = Options { allow_skip: true, goldens: Some(folder.clone()) };
+    let options = Options { allow_skip: true, goldens: Some(folder.clone()), device: Device::Cpu };
     let mut failures = Vec::new();
     let mut on_row = |row: &Row| match row.status {
         Status::Ok => {}

@@ -14,7 +14,7 @@ use train::parity::{self, Options, Row, Status, Summary};
 
 fn compare(path: &Path, allow_skip: bool) -> (Summary, Vec<Row>) {
     let mut rows = Vec::new();
-    let options = Options { allow_skip, goldens: None };
+    let options = Options { allow_skip, goldens: None, device: Device::Cpu };
     let summary = parity::run(&[path.to_path_buf()], &options, &mut |row| rows.push(row.clone())).unwrap();
     (summary, rows)
 }

@@ -18,7 +18,7 @@ type Tensors = BTreeMap<String, Tensor>;
 /// The rows that failed.
 fn failures(path: &Path) -> Vec<Row> {
     let mut rows = Vec::new();
-    let options = Options { allow_skip: false, goldens: None };
+    let options = Options { allow_skip: false, goldens: None, device: Device::Cpu };
     let summary = parity::run(&[path.to_path_buf()], &options, &mut |row| rows.push(row.clone())).unwrap();
     assert_eq!(summary.passed(), rows.iter().all(|r| r.status == Status::Ok) && !rows.is_empty());
     rows.into_iter().filter(|r| r.status != Status::Ok).collect()

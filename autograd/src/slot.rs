@@ -26,6 +26,16 @@ struct State {
     filled: bool,
 }
 
+/// A buffer, or one element of it, and whether to add to that.
+fn part(buffer: &mut Tensor, filled: bool, at: Option<usize>) -> Result<(ViewMut<'_>, bool)> {
+    let Some(at) = at.filter(|_| buffer.numel() > 1) else { return Ok((buffer.view_mut()?, filled)) };
+    if !filled {
+        buffer.fill(0.0)?;
+    }
+    let layout = *buffer.narrow(0, at, 1)?.layout();
+    Ok((buffer.view_mut()?.with_layout(layout).map_err(AutogradError::kernel)?, true))
+}
+
 impl GradSlot {
     /// An empty slot for a value like `t`; takes memory when something is added.
     pub fn like(t: &Tensor) -> GradSlot {
@@ -140,6 +150,37 @@ impl GradSlot {
     /// contiguous, of the slot's shape and dtype.
     pub fn add_with(&self, f: impl FnOnce(ViewMut<'_>, bool) -> kernels::Result<()>) -> Result<()> {
         self.with(|buffer, filled| f(buffer.view_mut()?, filled).map_err(AutogradError::kernel))
+    }
+
+    /// As [`GradSlot::add_with`] for element `at` of several: `f` gets that, and the others are zero if nothing was added yet.
+    pub fn add_part(
+        &self,
+        at: usize,
+        f: impl FnOnce(ViewMut<'_>, bool) -> kernels::Result<()>,
+    ) -> Result<()> {
+        self.with(|buffer, filled| {
+            let (part, add) = part(buffer, filled, Some(at))?;
+            f(part, add).map_err(AutogradError::kernel)
+        })
+    }
+
+    /// As [`GradSlot::add_with`] for a kernel that writes four slots, no two of them the same; of some an element only.
+    pub fn add_all(
+        [a, b, c, d]: [&GradSlot; 4],
+        [i, j, k, l]: [Option<usize>; 4],
+        f: impl FnOnce([ViewMut<'_>; 4], [bool; 4]) -> kernels::Result<()>,
+    ) -> Result<()> {
+        a.with(|a, filled_a| {
+            b.with(|b, filled_b| {
+                c.with(|c, filled_c| {
+                    d.with(|d, filled_d| {
+                        let ((a, add_a), (b, add_b)) = (part(a, filled_a, i)?, part(b, filled_b, j)?);
+                        let ((c, add_c), (d, add_d)) = (part(c, filled_c, k)?, part(d, filled_d, l)?);
+                        f([a, b, c, d], [add_a, add_b, add_c, add_d]).map_err(AutogradError::kernel)
+                    })
+                })
+            })
+        })
     }
 
     /// As [`GradSlot::add_with`] for kernels that can only add: an empty slot is zeroed first.

@@ -6,7 +6,7 @@ use crate::svg::{STYLE, escaped, line, text};
 use serde_json::Value;
 use std::fmt::Write;
 
-/// The models of these runs: token ids, and width per block.
+/// The models of these runs: token ids, where nothing else is said, and width per block.
 const V: f64 = 4096.0;
 const WIDTH_PER_BLOCK: f64 = 64.0;
 
@@ -42,16 +42,17 @@ fn points(results: &[Value], prefix: &str, other: f64) -> Vec<Point> {
         let ms = |key: &str| Some(1e6 / r[key].as_f64()?);
         let (ours, torch) = (ms("ours_tokens_per_s")?, ms("torch_tokens_per_s")?);
         let name = format!("depth {depth}, T {t}");
-        Some(Point { name, x, flops_per_token: flops_per_token(depth, t), ours, torch })
+        Some(Point { name, x, flops_per_token: flops_per_token(depth, V, t), ours, torch })
     };
     let mut points: Vec<Point> = results.iter().filter_map(point).collect();
     points.sort_by(|a, b| a.x.total_cmp(&b.x));
     points
 }
 
-fn flops_per_token(depth: f64, t: f64) -> f64 {
+/// Operations of training on one token, with `v` token ids and rows of `t`.
+pub(crate) fn flops_per_token(depth: f64, v: f64, t: f64) -> f64 {
     let c = WIDTH_PER_BLOCK * depth;
-    6.0 * (V * c + depth * 12.0 * c * c) + 12.0 * depth * c * t
+    6.0 * (v * c + depth * 12.0 * c * c) + 12.0 * depth * c * t
 }
 
 const WIDTH: f64 = 1180.0;

@@ -12,16 +12,38 @@ fn each(results: &[Value], key: &str) -> String {
     all.into_iter().collect::<Vec<_>>().join("; ")
 }
 
+/// Most multiply-adds per second in f32 and in bf16, in GFLOP/s: what the section `kernels` of the document has measured with
+/// all threads.
+pub fn peaks(document: &str) -> Option<[f64; 2]> {
+    let mut rows =
+        document.lines().skip_while(|line| !line.starts_with("| threads | f32, GFLOP/s | bf16 products"));
+    let last = rows.by_ref().skip(2).take_while(|line| line.starts_with('|')).last()?;
+    let mut cells = last.split('|').skip(2).map(|cell| cell.trim().parse().ok());
+    Some([cells.next()??, cells.next()??])
+}
+
+/// Our GFLOP/s by the FLOPs formula, and the part of the peak of its dtype: of training steps, whose model the name tells.
+fn speed(r: &Value, peaks: Option<[f64; 2]>) -> Option<String> {
+    let parts: Vec<&str> = text(r, "name").strip_prefix("train.")?.split('.').collect();
+    let size = |letter| parts.iter().find_map(|part| part.strip_prefix(letter)?.parse::<f64>().ok());
+    let speed = curves::flops_per_token(size('d')?, size('v')?, 512.0) * number(r, "ours_tokens_per_s") / 1e9;
+    let peak = peaks.map(|[wide, narrow]| if parts.contains(&"bf16") { narrow } else { wide });
+    Some(match peak {
+        Some(peak) => format!("{speed:.0} ({:.0} %)", 100.0 * speed / peak),
+        None => format!("{speed:.0}"),
+    })
+}
+
 /// A line per configuration. Results are in the order of their names.
-pub fn table(results: &[Value]) -> String {
+pub fn table(results: &[Value], peaks: Option<[f64; 2]>) -> String {
     let mut out = format!(
         "{}; PyTorch {}; {}.\n\n",
         each(results, "machine"),
         each(results, "torch_version"),
         each(results, "date")
     );
-    out += "| what | ours, tokens/s | PyTorch, tokens/s | ours / PyTorch: median (min to max) | rounds (quiet) | load by others, cores | peak memory, MB: ours / PyTorch |\n";
-    out += "|---|---|---|---|---|---|---|\n";
+    out += "| what | ours, tokens/s | ours, GFLOP/s (of peak) | PyTorch, tokens/s | ours / PyTorch: median (min to max) | rounds (quiet) | load by others, cores | peak memory, MB: ours / PyTorch |\n";
+    out += "|---|---|---|---|---|---|---|---|\n";
     for r in results {
         let [ratio, min, max] = ["median_ratio", "min_ratio", "max_ratio"].map(|key| number(r, key));
         let mut ratios = format!("**{ratio:.2}** ({min:.2} to {max:.2})");
@@ -31,9 +53,10 @@ pub fn table(results: &[Value]) -> String {
         let rounds = r["rounds"].as_array().map_or(0, Vec::len);
         let load = load(r).map_or("?".into(), |load| format!("{load:.2}"));
         out += &format!(
-            "| {} | {:.0} | {:.0} | {ratios} | {rounds} ({}) | {load} | {} / {} |\n",
+            "| {} | {:.0} | {} | {:.0} | {ratios} | {rounds} ({}) | {load} | {} / {} |\n",
             text(r, "name"),
             number(r, "ours_tokens_per_s"),
+            speed(r, peaks).unwrap_or_default(),
             number(r, "torch_tokens_per_s"),
             r["quiet_rounds"],
             megabytes(r, "ours_peak_mb"),
@@ -94,10 +117,24 @@ pub(crate) mod tests {
 
     #[test]
     fn a_configuration_has_its_ratios_its_load_and_its_memory() {
-        let table = table(&[result("decode.d4.b1.f32.eager", 300.0, 150.0)]);
+        let table = table(&[result("decode.d4.b1.f32.eager", 300.0, 150.0)], None);
         assert!(table.starts_with("a machine; PyTorch 2.9; 2026-01-02.\n"), "{table}");
-        let line = "| decode.d4.b1.f32.eager | 300 | 150 | **2.00** (0.50 to 4.00); quiet 2.50 | 1 (1) | 0.20 | 100 / ? |";
+        let line = "| decode.d4.b1.f32.eager | 300 |  | 150 | **2.00** (0.50 to 4.00); quiet 2.50 | 1 (1) | 0.20 | 100 / ? |";
         assert!(table.contains(line), "{table}");
+    }
+
+    #[test]
+    fn a_training_step_is_measured_against_the_peak_of_its_dtype() {
+        let kernels = "text\n| threads | f32, GFLOP/s | bf16 products, GFLOP/s | more |\n|---|---|---|---|\n| 1 | 100 | 200 | 1 |\n\
+                       | 2 | 200 | 400 | 2 |\n\n| 9 | 9 | 9 | 9 |\n";
+        assert_eq!(peaks(kernels), Some([200.0, 400.0]));
+        assert_eq!(peaks("| 2 | 200 | 400 |"), None);
+        // 6·(V·C + L·12·C²) + 12·L·C·T = 31,457,280 operations for a token of this model.
+        let results =
+            ["f32", "bf16"].map(|dtype| result(&format!("train.d4.v4096.b8.{dtype}.best"), 5000.0, 1.0));
+        let table = table(&results, peaks(kernels));
+        assert!(table.contains(".f32.best | 5000 | 157 (79 %) |"), "{table}");
+        assert!(table.contains(".bf16.best | 5000 | 157 (39 %) |"), "{table}");
     }
 
     #[test]

@@ -21,15 +21,34 @@ pub enum Precision {
 }
 
 /// Where tensors live.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceArg {
     /// The fast CPU kernels
     #[default]
     Cpu,
-    /// The naive f64 definitions: slow, for checking
-    Reference,
+    /// The CUDA kernels on the GPU of this number
+    Cuda(usize),
     /// The CUDA kernels on the emulator of a GPU: very slow, for checking
     Emulated,
+    /// The naive f64 definitions: slow, for checking
+    Reference,
+}
+
+impl std::str::FromStr for DeviceArg {
+    type Err = String;
+    fn from_str(text: &str) -> Result<DeviceArg, String> {
+        let refusal = || format!("{text:?} is no device; there are cpu, cuda, cuda:N, emulated, reference");
+        match text {
+            "cpu" => Ok(DeviceArg::Cpu),
+            "cuda" => Ok(DeviceArg::Cuda(0)),
+            "emulated" => Ok(DeviceArg::Emulated),
+            "reference" => Ok(DeviceArg::Reference),
+            _ => {
+                let number = text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
+                number.map(DeviceArg::Cuda).ok_or_else(refusal)
+            }
+        }
+    }
 }
 
 /// Precision of rotary tables.
@@ -58,12 +77,13 @@ pub enum SimdArg {
 /// Global options.
 #[derive(Args, Clone, Debug)]
 pub struct Globals {
-    /// Where to compute
+    /// Where to compute: cpu; cuda, or cuda:N for the GPU of number N; emulated, the CUDA kernels on a GPU in software, and reference,
+    /// the definitions in f64, which are for checking
     #[arg(
         long,
         global = true,
-        value_enum,
-        default_value_t,
+        default_value = "cpu",
+        value_name = "DEVICE",
         alias = "device-type",
         help_heading = "Global options"
     )]
@@ -134,10 +154,18 @@ impl Globals {
         }
         Ok(())
     }
+    /// Opens the GPU, if one is asked for, so that what is wrong with it is said before anything is begun.
+    pub fn open_device(&self) -> anyhow::Result<()> {
+        if let DeviceArg::Cuda(number) = self.device {
+            tensor::open_gpu(number)?;
+        }
+        Ok(())
+    }
     /// The device asked for.
     pub fn device(&self) -> Device {
         match self.device {
             DeviceArg::Cpu => Device::Cpu,
+            DeviceArg::Cuda(_) => Device::Cuda,
             DeviceArg::Emulated => Device::Emulated,
             DeviceArg::Reference => Device::Reference,
         }
@@ -201,4 +229,20 @@ pub fn parsed<A: clap::Args>(options: &[&str]) -> (A, Globals) {
     }
     let line = <Line<A> as clap::Parser>::parse_from(["nanochat"].iter().chain(options));
     (line.args, line.globals)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_has_a_number_and_other_devices_a_name() {
+        let parsed = |text: &str| text.parse::<DeviceArg>();
+        assert_eq!(parsed("cuda"), Ok(DeviceArg::Cuda(0)));
+        assert_eq!(parsed("cuda:3"), Ok(DeviceArg::Cuda(3)));
+        assert_eq!(parsed("emulated"), Ok(DeviceArg::Emulated));
+        for wrong in ["gpu", "cuda:", "cuda:-1", "cuda:x", "CPU", ""] {
+            assert!(parsed(wrong).unwrap_err().contains("cuda:N"), "{wrong}");
+        }
+    }
 }

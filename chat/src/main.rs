@@ -76,6 +76,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse(); // exits with 2 on bad usage
     let run = || -> anyhow::Result<ExitCode> {
         cli.globals.apply()?;
+        if !matches!(cli.command, Command::Doctor(_)) {
+            cli.globals.open_device()?; // what `doctor` finds missing it says by itself
+        }
         let profiled = profile::begin(&cli.globals);
         let result = dispatch(&cli.command, &cli.globals);
         if let Some(profiled) = profiled {

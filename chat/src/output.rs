@@ -1,6 +1,11 @@
 //! The one place that prints. A closed pipe (`nanochat … | head`) is an error value here, not a panic.
 
+use crate::globals::Globals;
+use anyhow::Context;
+use serde_json::Value;
 use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use tensor::Device;
 use train::stage::report::{Reporter, StepLine};
 
 /// A line on standard output.
@@ -21,6 +26,22 @@ pub fn text(text: &str) -> io::Result<()> {
 /// A line on standard error; nothing can be done if that fails.
 pub fn error(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Where a command that can write a report as JSON writes it: as it was told; on a GPU, whose owner will want to send it, always.
+pub fn report_file(asked: Option<&Path>, on_gpu: &str, globals: &Globals) -> Option<PathBuf> {
+    let usual = (globals.device() == Device::Cuda).then(|| PathBuf::from(on_gpu));
+    asked.map(Path::to_path_buf).or(usual)
+}
+
+/// Writes it, and says where.
+pub fn write_report(file: &Path, report: &Value, globals: &Globals) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(report)? + "\n";
+    std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
+    if !globals.json && !globals.quiet {
+        line(&format!("written to {}", file.display()))?;
+    }
+    Ok(())
 }
 
 /// Did the reader of our output go away?

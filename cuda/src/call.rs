@@ -2,6 +2,7 @@
 
 use crate::bundle::Bundled;
 use crate::driver::{Driver, DriverError, Launch, Value};
+use crate::gemm::Gemm;
 use crate::{Cuda, signature};
 use kernels::check::host;
 use kernels::{Bf16, Buffer, DType, KernelError, Layout, Result, Space, View, ViewMut};
@@ -23,7 +24,7 @@ impl Operand {
     pub fn address(&self) -> Value {
         Value::Address(self.first())
     }
-    fn first(&self) -> u64 {
+    pub(crate) fn first(&self) -> u64 {
         self.base + (self.layout.offset() * self.dtype.size()) as u64
     }
     /// The same memory, seen as numbers of another type in another layout.
@@ -152,7 +153,8 @@ impl<D: Driver> Call<'_, D> {
         )
     }
     fn alloc(&mut self, bytes: u64) -> Result<u64> {
-        let base = self.gpu.pool.alloc(&self.gpu.driver, bytes).map_err(|e| self.failed(e))?;
+        let base =
+            self.gpu.pool.alloc(&self.gpu.driver, bytes, self.gpu.reclaim).map_err(|e| self.failed(e))?;
         self.owned.push((base, bytes));
         Ok(base)
     }
@@ -164,6 +166,11 @@ impl<D: Driver> Call<'_, D> {
         let operand = Operand { base, bytes, dtype: DType::F64, layout, traffic: bytes as f64 };
         self.operands.push(operand);
         Ok(operand)
+    }
+    /// The product by the driver's own library, if it has one for it.
+    pub fn multiplied(&self, operands: [&Operand; 3], alpha: f32, beta: f32) -> Result<bool> {
+        let Some(product) = Gemm::of(operands, alpha, beta) else { return Ok(false) };
+        self.gpu.driver.gemm(self.op, &product).map_err(|e| self.failed(e))
     }
     /// Runs `kernel` with one thread for each of `threads`, 256 to a block.
     pub fn launch(&self, module: &'static Bundled, kernel: &str, threads: u32, args: &[Value]) -> Result<()> {

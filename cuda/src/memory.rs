@@ -9,6 +9,11 @@ use std::sync::atomic::Ordering;
 
 /// What a tensor library needs of a device.
 pub trait Memory: Send + Sync {
+    /// Is there a device at all?
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn usable(&self) -> Result<(), DriverError>;
     /// A block of so many bytes; `None` if there is no room.
     fn take(&self, bytes: usize) -> Option<usize>;
     /// The end of what `take` gave.
@@ -28,8 +33,16 @@ pub trait Memory: Send + Sync {
 }
 
 impl<D: Driver> Memory for Cuda<D> {
+    fn usable(&self) -> Result<(), DriverError> {
+        self.driver.usable()
+    }
     fn take(&self, bytes: usize) -> Option<usize> {
-        self.driver.alloc(bytes as u64).ok().and_then(|address| usize::try_from(address).ok())
+        let again = || {
+            self.pool.trim(&self.driver)?; // what operations keep for their next call may be what is missing
+            self.driver.alloc(bytes as u64)
+        };
+        let address = self.driver.alloc(bytes as u64).or_else(|_| again()).ok()?;
+        usize::try_from(address).ok()
     }
     fn give_back(&self, address: usize, bytes: usize) {
         // nothing can be done about memory that the driver does not take back

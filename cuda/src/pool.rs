@@ -43,7 +43,19 @@ impl Pool {
     pub fn statistics(&self) -> Statistics {
         self.state().statistics
     }
-    pub fn alloc(&self, driver: &dyn Driver, bytes: u64) -> Result<u64, DriverError> {
+    /// Memory, freed or new. Where the device has no more, everything that is kept for later goes back first: here, and by `reclaim`,
+    /// which others left for this.
+    pub fn alloc(&self, driver: &dyn Driver, bytes: u64, reclaim: fn()) -> Result<u64, DriverError> {
+        match self.take(driver, bytes) {
+            Err(DriverError::Full { .. }) => {
+                self.trim(driver)?;
+                reclaim(); // the lock is not held: it may ask for what is in use
+                self.take(driver, bytes)
+            }
+            other => other,
+        }
+    }
+    fn take(&self, driver: &dyn Driver, bytes: u64) -> Result<u64, DriverError> {
         let (mut state, size) = (self.state(), size(driver, bytes));
         let address = match state.free.get_mut(&size).and_then(Vec::pop) {
             Some(address) => {
@@ -51,13 +63,21 @@ impl Pool {
                 address
             }
             None => {
+                let address = driver.alloc(size)?;
                 state.statistics.from_driver += 1;
-                driver.alloc(size)?
+                address
             }
         };
         state.statistics.in_use += size;
         state.statistics.peak = state.statistics.peak.max(state.statistics.in_use);
         Ok(address)
+    }
+    /// Gives all that is kept for later back to the driver.
+    pub fn trim(&self, driver: &dyn Driver) -> Result<(), DriverError> {
+        let kept = std::mem::take(&mut self.state().free);
+        let mut blocks =
+            kept.iter().flat_map(|(size, free)| free.iter().map(move |address| (*address, *size)));
+        blocks.try_for_each(|(address, size)| driver.free(address, size))
     }
     pub fn free(&self, driver: &dyn Driver, address: u64, bytes: u64) -> Result<(), DriverError> {
         let (mut state, size) = (self.state(), size(driver, bytes));

@@ -2,43 +2,83 @@
 //! and would read a pointer where a count was meant.
 
 use crate::driver::{DriverError, Launch, Value};
+use std::collections::HashMap;
+use std::sync::{LazyLock, PoisonError, RwLock};
+
+/// The type of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    U32,
+    U64,
+    F32,
+    F64,
+    /// So many bytes.
+    Struct(usize),
+}
+
+type Signatures = HashMap<&'static str, Vec<Kind>>;
+
+/// By module, then by kernel: a text is read when its first kernel is launched.
+static READ: LazyLock<RwLock<HashMap<&'static str, Signatures>>> = LazyLock::new(RwLock::default);
 
 /// Refuses arguments that are not those of the kernel: their number, their types, the sizes of structs.
 pub fn check(launch: &Launch<'_>) -> Result<(), DriverError> {
+    let (name, ptx) = (launch.module.name, launch.module.ptx);
+    if let Some(signatures) = READ.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+        return compare(signatures, launch);
+    }
+    let mut all = READ.write().unwrap_or_else(PoisonError::into_inner);
+    compare(all.entry(name).or_insert_with(|| signatures(ptx)), launch)
+}
+
+fn compare(signatures: &Signatures, launch: &Launch<'_>) -> Result<(), DriverError> {
     let fault = |what: String| DriverError::Arguments { kernel: launch.kernel.into(), what };
-    let types = parameters(launch.module.ptx, launch.kernel)
+    let want = signatures
+        .get(launch.kernel)
         .ok_or_else(|| fault(format!("{}.ptx has no such kernel", launch.module.name)))?;
-    let given: Vec<String> = launch.args.iter().map(declared).collect();
-    if types == given {
+    let given = launch.args.iter().map(kind);
+    if given.clone().eq(want.iter().copied()) {
         return Ok(());
     }
-    Err(fault(format!("the arguments are {given:?}, the kernel's parameters {types:?}")))
+    let given: Vec<Kind> = given.collect();
+    Err(fault(format!("the arguments are {given:?}, the kernel's parameters {want:?}")))
 }
 
-/// How PTX declares a parameter for this value.
-fn declared(value: &Value) -> String {
+/// What PTX declares for this value.
+fn kind(value: &Value) -> Kind {
     match value {
-        Value::Address(_) | Value::U64(_) => "u64".into(),
-        Value::U32(_) => "u32".into(),
-        Value::F32(_) => "f32".into(),
-        Value::F64(_) => "f64".into(),
-        Value::Bytes(bytes) => format!("b8[{}]", bytes.len()),
+        Value::Address(_) | Value::U64(_) => Kind::U64,
+        Value::U32(_) => Kind::U32,
+        Value::F32(_) => Kind::F32,
+        Value::F64(_) => Kind::F64,
+        Value::Bytes(bytes) => Kind::Struct(bytes.len()),
     }
 }
 
-/// The parameters' types, in order; `None` if there is no such kernel.
-fn parameters(ptx: &str, kernel: &str) -> Option<Vec<String>> {
-    let start = ptx.find(&format!(".entry {kernel}("))?;
-    let list = ptx[start..].split_once('(')?.1.split_once(')')?.0;
-    list.split(',').filter(|text| text.contains(".param")).map(parameter).collect()
+/// Every kernel of a text with the types of its parameters; one of a type that no argument has is left out.
+fn signatures(ptx: &'static str) -> Signatures {
+    let entry = |text: &'static str| {
+        let (name, rest) = text.split_once('(')?;
+        let list = rest.split_once(')')?.0;
+        let params: Option<Vec<Kind>> =
+            list.split(',').filter(|text| text.contains(".param")).map(param).collect();
+        Some((name.trim(), params?))
+    };
+    ptx.split(".entry ").skip(1).filter_map(entry).collect()
 }
 
 /// `.param .u64 name` or `.param .align 8 .b8 name[64]`.
-fn parameter(text: &str) -> Option<String> {
+fn param(text: &str) -> Option<Kind> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let (name, rest) = words.split_last()?;
-    let ty = rest.last()?.trim_start_matches('.');
-    Some(format!("{ty}{}", name.find('[').map_or("", |at| &name[at..])))
+    Some(match *rest.last()? {
+        ".u32" => Kind::U32,
+        ".u64" => Kind::U64,
+        ".f32" => Kind::F32,
+        ".f64" => Kind::F64,
+        ".b8" => Kind::Struct(name.split_once('[')?.1.strip_suffix(']')?.parse().ok()?),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

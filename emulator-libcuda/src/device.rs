@@ -2,20 +2,18 @@
 
 use crate::failure::{Code, Failure, answer};
 use crate::host;
+use crate::pretend::Pretended;
 use crate::state::{State, with_any, with_driver};
 use emulator::Gpu;
 use std::ffi::{c_char, c_int, c_uint};
-
-/// CUDA 12.9, whose PTX the emulator reads.
-const VERSION: c_int = 12090;
 
 const NAME: &[u8] = b"nanochat emulator (a GPU in software)\0";
 
 /// Is there such a device?
 pub fn device(number: c_int) -> Result<(), Failure> {
     match number {
-        0 => Ok(()),
-        _ => Err(Failure::new(Code::InvalidDevice, format!("device {number}: there is one, 0"))),
+        0 if Pretended::from_env().count > 0 => Ok(()),
+        _ => Err(Failure::new(Code::InvalidDevice, format!("device {number}: there is one at most, 0"))),
     }
 }
 
@@ -26,6 +24,9 @@ pub extern "C" fn cuInit(flags: c_uint) -> c_uint {
             return Err(Failure::new(Code::InvalidValue, "flags must be 0"));
         }
         with_any(|state| {
+            if state.pretended.count == 0 {
+                return Err(Failure::new(Code::NoDevice, "there is no device"));
+            }
             state.initialized = true;
             Ok(())
         })
@@ -37,15 +38,21 @@ pub extern "C" fn cuInit(flags: c_uint) -> c_uint {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuDriverGetVersion(version: *mut c_int) -> c_uint {
     // SAFETY: as the caller promises.
-    answer("cuDriverGetVersion", || unsafe { host::put(version, VERSION, "driverVersion") })
+    answer("cuDriverGetVersion", || unsafe {
+        host::put(version, Pretended::from_env().driver, "driverVersion")
+    })
 }
 
 /// # Safety
 /// `count` is null or a place for a number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuDeviceGetCount(count: *mut c_int) -> c_uint {
-    // SAFETY: as the caller promises.
-    answer("cuDeviceGetCount", || with_driver(|_| unsafe { host::put(count, 1, "count") }))
+    answer("cuDeviceGetCount", || {
+        with_driver(|state| {
+            // SAFETY: as the caller promises.
+            unsafe { host::put(count, state.pretended.count, "count") }
+        })
+    })
 }
 
 /// # Safety

@@ -29,6 +29,7 @@ codes! {
     InvalidValue = 1, c"CUDA_ERROR_INVALID_VALUE", c"invalid argument";
     OutOfMemory = 2, c"CUDA_ERROR_OUT_OF_MEMORY", c"out of memory";
     NotInitialized = 3, c"CUDA_ERROR_NOT_INITIALIZED", c"initialization error";
+    NoDevice = 100, c"CUDA_ERROR_NO_DEVICE", c"no CUDA-capable device is detected";
     InvalidDevice = 101, c"CUDA_ERROR_INVALID_DEVICE", c"invalid device ordinal";
     InvalidContext = 201, c"CUDA_ERROR_INVALID_CONTEXT", c"invalid device context";
     NoBinary = 209, c"CUDA_ERROR_NO_BINARY_FOR_GPU", c"no kernel image is available for execution on the device";

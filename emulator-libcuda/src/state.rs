@@ -3,6 +3,7 @@
 
 use crate::failure::{Code, Failure};
 use crate::handles::{Handle, Handles};
+use crate::pretend::Pretended;
 use emulator::{Config, Device, Gpu, Module, Options};
 use std::alloc::Layout;
 use std::cell::Cell;
@@ -27,6 +28,7 @@ pub struct Blas {
 
 pub struct State {
     pub device: Device,
+    pub pretended: Pretended,
     pub initialized: bool,
     /// How often the primary context was retained.
     pub retained: usize,
@@ -50,8 +52,11 @@ impl State {
     pub fn new() -> State {
         let fast = std::env::var_os("EMULATOR_LIBCUDA_CHECKS").is_some_and(|value| value == "none");
         let shared_bytes_per_block = Gpu::H100.shared_bytes_per_block.into();
-        let config = Config { shared_bytes_per_block, ..Config::default() };
+        let pretended = Pretended::from_env();
+        let (memory_bytes, compute_capability) = (pretended.memory, pretended.capability);
+        let config = Config { shared_bytes_per_block, memory_bytes, compute_capability };
         State {
+            pretended,
             device: Device::new(config),
             initialized: false,
             retained: 0,

@@ -181,8 +181,7 @@ impl Gpt {
         let (Some(resid), Some(first)) = (self.places.resid_lambdas, self.places.x0_lambdas) else {
             return Ok(x);
         };
-        let number = |place| -> Result<Var> { Ok(self.var(place, tape)?.narrow(0, layer, 1)?) };
-        Ok(x.mix(&number(resid)?, x0, &number(first)?)?)
+        Ok(x.mix_at(layer, &self.var(resid, tape)?, x0, &self.var(first, tape)?)?)
     }
 
     /// Final hidden states (B, T, C) of token ids (B, T).

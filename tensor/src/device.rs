@@ -1,9 +1,10 @@
 //! Where a tensor lives and which backend computes on it: a run-time value, one virtual call per operation.
 
-use cuda::{Cuda, DryRun, Emulated, Memory};
+use cuda::hardware::Libraries;
+use cuda::{Cuda, DriverError, DryRun, Emulated, Hardware, Memory};
 use kernels::{Backend, Cpu, DType, Reference, Space};
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 /// A backend together with its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,6 +13,8 @@ pub enum Device {
     Cpu,
     /// The naive f64 definitions, host memory. The only device that stores f64.
     Reference,
+    /// The CUDA kernels on a GPU: the one that [`open_gpu`] chose, or the first.
+    Cuda,
     /// The CUDA kernels on the emulator, a GPU in software with memory of its own. For checking.
     Emulated,
     /// The CUDA kernels as they would be launched: nothing is computed, and memory is counted, not there.
@@ -21,6 +24,22 @@ pub enum Device {
 /// One GPU in software for the whole process.
 static EMULATED: LazyLock<Cuda<Emulated>> = LazyLock::new(|| Cuda::new(Emulated::default()));
 static DRY_RUN: LazyLock<Cuda<DryRun>> = LazyLock::new(|| Cuda::new(DryRun::default()));
+/// One GPU for the whole process. Where there is none, every call says why.
+static GPU: OnceLock<Cuda<Hardware>> = OnceLock::new();
+
+fn gpu(number: usize) -> &'static Cuda<Hardware> {
+    let open = || Hardware::open_or_refuse(number, &Libraries::from_env());
+    GPU.get_or_init(|| Cuda::new(open()).with_reclaim(|| crate::storage::trim(Device::Cuda)))
+}
+
+/// Makes the GPU of this number what [`Device::Cuda`] means, unless that was settled before: a process has one.
+///
+/// # Errors
+/// There is no driver, it is too old, or there is no such GPU that could be used.
+pub fn open_gpu(number: usize) -> std::result::Result<&'static Cuda<Hardware>, DriverError> {
+    let gpu = gpu(number);
+    gpu.driver().facts().map(|_| gpu)
+}
 
 /// The launches of [`Device::DryRun`] since the last call.
 pub fn dry_launches() -> Vec<cuda::Recorded> {
@@ -33,6 +52,7 @@ impl Device {
         match self {
             Device::Cpu => &Cpu,
             Device::Reference => &Reference,
+            Device::Cuda => gpu(0),
             Device::Emulated => &*EMULATED,
             Device::DryRun => &*DRY_RUN,
         }
@@ -41,6 +61,7 @@ impl Device {
     pub fn memory(self) -> Option<&'static dyn Memory> {
         match self {
             Device::Cpu | Device::Reference => None,
+            Device::Cuda => Some(gpu(0)),
             Device::Emulated => Some(&*EMULATED),
             Device::DryRun => Some(&*DRY_RUN),
         }
@@ -57,6 +78,7 @@ impl Device {
         match name {
             "cpu" => Some(Device::Cpu),
             "reference" => Some(Device::Reference),
+            "cuda" => Some(Device::Cuda),
             "emulated" => Some(Device::Emulated),
             _ => None,
         }
@@ -68,6 +90,7 @@ impl fmt::Display for Device {
         f.write_str(match self {
             Device::Cpu => "cpu",
             Device::Reference => "reference",
+            Device::Cuda => "cuda",
             Device::Emulated => "emulated",
             Device::DryRun => "dry-run",
         })

@@ -14,7 +14,7 @@ mod storage;
 mod tensor;
 mod views;
 
-pub use device::{Device, dry_launches};
+pub use device::{Device, dry_launches, open_gpu};
 pub use error::{Result, TensorError};
 pub use kernels::adamw::AdamWParams;
 pub use kernels::attention::AttentionParams;

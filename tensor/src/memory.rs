@@ -107,6 +107,9 @@ impl Pool {
 
 static CPU: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 static REFERENCE: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
+/// A GPU is ours alone, and giving memory back makes it wait: all is kept until something is missing.
+static CUDA: LazyLock<Mutex<Pool>> =
+    LazyLock::new(|| Mutex::new(Pool { cache_limit: Some(usize::MAX), ..Pool::default() }));
 static EMULATED: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 static DRY_RUN: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 
@@ -118,6 +121,7 @@ pub(crate) fn with_pool<R>(device: Device, f: impl FnOnce(&mut Pool) -> R) -> R 
     let lock = match device {
         Device::Cpu => &CPU,
         Device::Reference => &REFERENCE,
+        Device::Cuda => &CUDA,
         Device::Emulated => &EMULATED,
         Device::DryRun => &DRY_RUN,
     };

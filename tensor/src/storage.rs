@@ -60,6 +60,9 @@ impl Storage {
             })
         });
         let Some((class, address)) = found else {
+            if let Some(Err(e)) = device.memory().map(cuda::Memory::usable) {
+                return Err(KernelError::Device { op: "storage", what: e.to_string() }.into());
+            }
             return Err(TensorError::OutOfMemory { device, bytes, live: memory::stats(device).live_bytes });
         };
         if cfg!(debug_assertions) && device.memory().is_none() {

@@ -81,4 +81,24 @@ impl TrainError {
     pub fn bad(path: &Path, why: impl Into<String>) -> TrainError {
         TrainError::BadFile { path: path.to_owned(), why: why.into() }
     }
+    /// Was it that a device has too little memory?
+    pub fn is_out_of_memory(&self) -> bool {
+        use autograd::AutogradError::Tensor as OnTape;
+        use kernels::KernelError::Device;
+        use model::ModelError;
+        use tensor::TensorError;
+        let found = match self {
+            TrainError::Tensor(e) | TrainError::Autograd(OnTape(e)) => e,
+            TrainError::Model(ModelError::Tensor(e) | ModelError::Autograd(OnTape(e))) => e,
+            _ => return false,
+        };
+        match found {
+            TensorError::OutOfMemory { .. } => true,
+            // an operation's own memory between two launches
+            TensorError::Kernel(Device { what, .. }) => {
+                what.contains("bytes of device memory were asked for")
+            }
+            _ => false,
+        }
+    }
 }

@@ -39,7 +39,8 @@ fn write(folder: &Path, benches: &Path) -> Result<(), String> {
     }
     let path = benches.join("RESULTS.md");
     let document = fs::read_to_string(&path).map_err(|e| failed(&path, &e))?;
-    let mut document = sections::replace(&document, "versus", &versus::table(&results))?;
+    let mut document =
+        sections::replace(&document, "versus", &versus::table(&results, versus::peaks(&document)))?;
     if let Some(picture) = curves::svg(&results) {
         document = sections::replace(&document, "scaling", &versus::scaling(&results))?;
         let path = benches.join("scaling.svg");

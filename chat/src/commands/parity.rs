@@ -23,7 +23,7 @@ pub struct Args {
 
 /// Compare and print a row per comparison; exit code 1 if anything differs.
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
-    let options = Options { allow_skip: args.allow_skip, ..Options::default() };
+    let options = Options { allow_skip: args.allow_skip, device: globals.device(), ..Options::default() };
     let mut closed = None;
     let summary = parity::run(&args.paths, &options, &mut |row| {
         let shown = match (globals.json, globals.quiet && row.status == Status::Ok) {

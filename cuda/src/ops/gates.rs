@@ -3,7 +3,7 @@
 use super::rows::kernel;
 use crate::Cuda;
 use crate::bundle::{CHANNEL_GATE, GATED_ADD, MIX, SMEAR};
-use crate::call::{Call, Operand, arguments, count, suffix};
+use crate::call::{Operand, arguments, count, suffix};
 use crate::driver::{Driver, Value};
 use kernels::channel_gate::ChannelGate;
 use kernels::gated_add::GatedAdd;
@@ -129,9 +129,37 @@ impl<D: Driver> Mix for Cuda<D> {
         args.extend(all.iter().map(|o| o.strided(1)));
         args.extend([n, c].map(Value::U32));
         call.launch(&MIX, &kernel("mix_products", &all), warps(OP, n)?, &args)?;
-        let args = [sums.address(), out.address(), Value::U32(n), Value::U32(accumulate.into())];
+        let (to, add) = (out.address(), Value::U32(accumulate.into()));
+        let args = [sums.address(), to.clone(), to, Value::U32(n), add.clone(), add];
         call.launch_blocks(&MIX, "mix_sum", (1, 256, 0), &args)?;
         call.fetch("da", &out, &mut da)
+    }
+    fn mix_bwd(
+        &self,
+        dy: View,
+        inputs: [View; 4],
+        outputs: [ViewMut; 4],
+        accumulate: [bool; 4],
+    ) -> Result<()> {
+        const OP: &str = "mix_bwd";
+        let (mut call, [n, c]) = (self.call(OP), rows(OP, dy.layout())?);
+        let ([a, x, b, z], [mut da, mut dx, mut db, mut dz]) = (inputs, outputs);
+        let read = [call.place("dy", &dy)?, call.place("x", &x)?, call.place("z", &z)?];
+        let written = [call.place("dx", &dx.as_view())?, call.place("dz", &dz.as_view())?];
+        let numbers = [call.place("a", &a)?, call.place("b", &b)?];
+        let (left, right) = (call.place("da", &da.as_view())?, call.place("db", &db.as_view())?);
+        let (sums, all) = (call.scratch(2 * n as usize)?, [&read[..], &written].concat());
+        let [add_a, add_x, add_b, add_z] = accumulate.map(|add| Value::U32(add.into()));
+        let mut args: Vec<Value> = all.iter().chain(&numbers).chain([&sums]).map(Operand::address).collect();
+        args.extend(all.iter().map(|o| o.strided(1)));
+        args.extend([Value::U32(n), Value::U32(c), add_x, add_z]);
+        call.launch(&MIX, &kernel(OP, &all), warps(OP, n)?, &args)?;
+        let args = [sums.address(), left.address(), right.address(), Value::U32(n), add_a, add_b];
+        call.launch_blocks(&MIX, "mix_sum", (2, 256, 0), &args)?;
+        call.fetch("dx", &written[0], &mut dx)?;
+        call.fetch("dz", &written[1], &mut dz)?;
+        call.fetch("da", &left, &mut da)?;
+        call.fetch("db", &right, &mut db)
     }
 }
 
@@ -139,26 +167,6 @@ impl<D: Driver> Mix for Cuda<D> {
 fn gates(op: &'static str, g: &Layout, w: &View) -> Result<[u32; 4]> {
     let [n, heads] = rows(op, g)?;
     Ok([n, heads, count(op, w.dims()[1])?, n * heads])
-}
-
-impl<D: Driver> Cuda<D> {
-    /// `da = dg·scale·σ·(1 − σ)` into memory of the call; where x, W and da are.
-    fn gate_slopes(
-        &self,
-        call: &mut Call<'_, D>,
-        [dg, x, w]: [&View; 3],
-        scale: f64,
-    ) -> Result<[Operand; 3]> {
-        let [_, heads, n, all] = gates("channel_gate", dg.layout(), w)?;
-        let (ds, xs, ws) = (call.place("dg", dg)?, call.place("x", x)?, call.place("w", w)?);
-        let da = call.scratch((all as usize).div_ceil(2))?; // of f32
-        let mut args: Vec<Value> = [ds, xs, ws, da].iter().map(Operand::address).collect();
-        args.extend([ds, xs, ws].iter().map(|o| o.strided(1)));
-        args.extend([all, heads, n].map(Value::U32));
-        args.push(Value::F32(scale as f32));
-        call.launch(&CHANNEL_GATE, &format!("channel_gate_slopes_{}", suffix(xs.dtype)), all, &args)?;
-        Ok([xs, ws, da])
-    }
 }
 
 impl<D: Driver> ChannelGate for Cuda<D> {
@@ -184,11 +192,11 @@ impl<D: Driver> ChannelGate for Cuda<D> {
     ) -> Result<()> {
         const OP: &str = "channel_gate_bwd_x";
         let (mut call, [_, heads, n, _]) = (self.call(OP), gates(OP, dg.layout(), &w)?);
-        let [_, ws, da] = self.gate_slopes(&mut call, [&dg, &x, &w], scale)?;
+        let (ds, xs, ws) = (call.place("dg", &dg)?, call.place("x", &x)?, call.place("w", &w)?);
         let (out, [r, c]) = (call.place("dx", &dx.as_view())?, rows(OP, dx.layout())?);
-        let mut args: Vec<Value> = [da, ws, out].iter().map(Operand::address).collect();
-        args.extend([ws.strided(1), out.strided(1)]);
-        args.extend([r * c, c, heads, n, accumulate.into()].map(Value::U32));
+        let mut args = arguments(&[(ds, 1), (xs, 1), (ws, 1), (out, 1)]);
+        args.extend([r * c, c, heads, n].map(Value::U32));
+        args.extend([Value::F32(scale as f32), Value::U32(accumulate.into())]);
         call.launch(&CHANNEL_GATE, &format!("{OP}_{}", suffix(out.dtype)), r * c, &args)?;
         call.fetch("dx", &out, &mut dx)
     }
@@ -203,11 +211,11 @@ impl<D: Driver> ChannelGate for Cuda<D> {
     ) -> Result<()> {
         const OP: &str = "channel_gate_bwd_w";
         let (mut call, [r, heads, n, _]) = (self.call(OP), gates(OP, dg.layout(), &w)?);
-        let [xs, _, da] = self.gate_slopes(&mut call, [&dg, &x, &w], scale)?;
+        let (ds, xs, ws) = (call.place("dg", &dg)?, call.place("x", &x)?, call.place("w", &w)?);
         let out = call.place("dw", &dw.as_view())?;
-        let mut args: Vec<Value> = [da, xs, out].iter().map(Operand::address).collect();
-        args.extend([xs.strided(1), out.strided(1)]);
-        args.extend([r, heads, n, accumulate.into()].map(Value::U32));
+        let mut args = arguments(&[(ds, 1), (xs, 1), (ws, 1), (out, 1)]);
+        args.extend([r, heads, n].map(Value::U32));
+        args.extend([Value::F32(scale as f32), Value::U32(accumulate.into())]);
         let kernel = format!("{OP}_{}", suffix(xs.dtype));
         call.launch_blocks(&CHANNEL_GATE, &kernel, (heads * n, 256, 0), &args)?;
         call.fetch("dw", &out, &mut dw)

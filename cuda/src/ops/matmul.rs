@@ -7,7 +7,7 @@ use crate::driver::{Driver, Value};
 use kernels::matmul::Matmul;
 use kernels::{DType, KernelError, Result, View, ViewMut};
 
-/// A rung of the ladder in `kernels/src/matmul/`.
+/// What multiplies: the driver's library, or a rung of the ladder in `kernels/src/matmul/`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rung {
     /// A thread per element.
@@ -17,8 +17,10 @@ pub enum Rung {
     /// Tensor cores for bf16; tiles for f32.
     Tensor,
     /// The same, with the next tiles on their way.
-    #[default]
     Pipelined,
+    /// cuBLAS where there is one and it has the product's form, otherwise the last rung.
+    #[default]
+    Library,
 }
 
 /// Rows and columns of a block's tile.
@@ -27,7 +29,10 @@ const TILE: usize = 64;
 impl<D: Driver> Call<'_, D> {
     /// `c = alpha·a·b + beta·c` of matrices, or of as many as their leading axes count.
     pub(super) fn product(&self, rung: Rung, all: [Operand; 3], alpha: f32, beta: f32) -> Result<()> {
-        let [a, _, c] = all;
+        let [a, b, c] = &all;
+        if rung == Rung::Library && self.multiplied([a, b, c], alpha, beta)? {
+            return Ok(());
+        }
         let lead = c.layout.rank() - 2;
         let (m, n) = (c.layout.dims()[lead], c.layout.dims()[lead + 1]);
         let k = a.layout.dims()[lead + 1];
@@ -35,7 +40,7 @@ impl<D: Driver> Call<'_, D> {
         let (module, form, threads) = match (rung, a.dtype) {
             (Rung::Naive, _) => (&MATMUL, "naive", 256),
             (Rung::Tensor, DType::Bf16) => (&MATMUL, "tensor", 128),
-            (Rung::Pipelined, DType::Bf16) => (&MATMUL_PIPELINED, "pipelined", 128),
+            (Rung::Pipelined | Rung::Library, DType::Bf16) => (&MATMUL_PIPELINED, "pipelined", 128),
             _ => (&MATMUL, "tiled", 256),
         };
         let tiles = match rung {

@@ -25,4 +25,27 @@ impl Mix for Reference {
         }
         host(OP, "da", da.store_f64(&[sum]).then_some(()))
     }
+
+    fn mix_bwd(
+        &self,
+        dy: View,
+        inputs: [View; 4],
+        outputs: [ViewMut; 4],
+        accumulate: [bool; 4],
+    ) -> Result<()> {
+        let ([a, x, b, z], [da, dx, db, dz]) = (inputs, outputs);
+        self.mix_bwd_scalar(dy, x, da, accumulate[0])?;
+        self.mix_bwd_scalar(dy, z, db, accumulate[2])?;
+        let dys = host("mix_bwd", "dy", dy.to_f64())?;
+        for (factor, mut out, add) in [(a, dx, accumulate[1]), (b, dz, accumulate[3])] {
+            let factor = host("mix_bwd", "a", factor.to_f64())?[0];
+            let old = host("mix_bwd", "dx", out.as_view().to_f64())?;
+            let mut total = vec![0.0; dys.len()];
+            for i in 0..dys.len() {
+                total[i] = factor * dys[i] + if add { old[i] } else { 0.0 };
+            }
+            host("mix_bwd", "dx", out.store_f64(&total).then_some(()))?;
+        }
+        Ok(())
+    }
 }

@@ -20,6 +20,7 @@
 
 pub mod case;
 mod checks;
+mod devices;
 mod extremes;
 pub mod place;
 mod report;
@@ -27,6 +28,7 @@ pub(crate) mod run;
 #[cfg(test)]
 mod tests;
 
+pub use devices::{Apart, apart};
 pub use extremes::tells;
 pub use report::{Budget, CheckResult, Row, Summary, Worst};
 

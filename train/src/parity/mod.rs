@@ -38,6 +38,7 @@ use input::file_name;
 use kind::{Case, Kind};
 use report::{Checked, Reporter, Stop, fail};
 use std::path::{Path, PathBuf};
+use tensor::Device;
 
 /// How to compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,13 +47,15 @@ pub struct Options {
     pub allow_skip: bool,
     /// Where vocabularies are looked up that a case's own tree lacks.
     pub goldens: Option<PathBuf>,
+    /// Where training curves are computed; everything else is on the CPU.
+    pub device: Device,
 }
 
 impl Default for Options {
     /// Skips fail; vocabularies come from the folder that NANOCHAT_GOLDENS names, if any.
     fn default() -> Self {
         let goldens = std::env::var_os("NANOCHAT_GOLDENS").filter(|v| !v.is_empty()).map(PathBuf::from);
-        Options { allow_skip: false, goldens }
+        Options { allow_skip: false, goldens, device: Device::Cpu }
     }
 }
 
@@ -106,7 +109,7 @@ fn check(case: &Case, options: &Options, report: &mut Reporter<'_>) -> Checked {
     match case.kind {
         Kind::Model => model::check(&case.dir, report),
         Kind::InitStats => init_stats::check(&file, report),
-        Kind::TrainCurve => train_curve::check(&case.dir, report),
+        Kind::TrainCurve => train_curve::check(&case.dir, options.device, report),
         Kind::Optimizer => optimizer::check(&case.dir, report),
         Kind::NewtonSchulz => newton_schulz::check(&file, report),
         Kind::Schedules => schedules::check(&file, report),

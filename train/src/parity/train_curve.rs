@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use tensor::{DType, Tensor};
+use tensor::{DType, Device, Tensor};
 
 /// Losses of the first five steps.
 const EARLY: Tolerance = Tolerance::MaxAbs(1e-4);
@@ -108,7 +108,7 @@ struct Run {
     weights: BTreeMap<usize, Vec<(String, Tensor)>>,
 }
 
-pub(super) fn check(dir: &Path, report: &mut Reporter<'_>) -> Checked {
+pub(super) fn check(dir: &Path, device: Device, report: &mut Reporter<'_>) -> Checked {
     let raw: Value = json(&dir.join("info.json"))?;
     let config = model_config(raw.get("config").unwrap_or(&Value::Null))?;
     let info: Info = json(&dir.join("info.json"))?;
@@ -120,12 +120,13 @@ pub(super) fn check(dir: &Path, report: &mut Reporter<'_>) -> Checked {
     if info.steps.is_empty() || info.grad_accum == 0 {
         return fail("info.json: no steps, or no micro-batches in a step");
     }
-    let ours = train(&info, &config, &batches, &weights, RopeTable::F32, NsDtype::F32)?;
+    let of = |rope_table| GptOptions { device, rope_table, ..GptOptions::default() };
+    let ours = train(&info, &config, &batches, &weights, of(RopeTable::F32), NsDtype::F32)?;
     schedules(&info, report);
     losses(&info, &ours, report);
     snapshots(&weights, &ours, report);
-    if let Some(stock) = &info.unmodified_source_bf16rope_bf16ns_losses {
-        let ours = train(&info, &config, &batches, &weights, RopeTable::Bf16, NsDtype::Bf16)?;
+    if let (Some(stock), Device::Cpu) = (&info.unmodified_source_bf16rope_bf16ns_losses, device) {
+        let ours = train(&info, &config, &batches, &weights, of(RopeTable::Bf16), NsDtype::Bf16)?;
         report.numbers("losses, unmodified source (bf16)", &ours.losses.concat(), &stock.concat(), STOCK);
     }
     Ok(())
@@ -142,13 +143,12 @@ fn train(
     config: &GptConfig,
     batches: &Tensors,
     weights: &Tensors,
-    rope_table: RopeTable,
+    options: GptOptions,
     ns: NsDtype,
 ) -> Checked<Run> {
     let start = weights.weights(config, "p0.")?;
-    let start = start.into_iter().map(|(name, w)| Ok((name, w.copied()?))).collect::<Checked<Vec<_>>>()?;
-    let mut gpt =
-        Gpt::from_weights(config.clone(), start, GptOptions { rope_table, ..GptOptions::default() })?;
+    let start = start.into_iter().map(|(name, w)| Ok((name, w.copied()?.to_device(options.device)?)));
+    let mut gpt = Gpt::from_weights(config.clone(), start.collect::<Checked<Vec<_>>>()?, options)?;
     let r = &info.hparams;
     let mut optimizer = Optimizer::new(gpt.params(), r.hyper(config.n_embd, ns))?;
     let wanted: Vec<usize> = weights.map.keys().filter_map(|k| Some(snapshot(k)?.0)).collect();
@@ -160,7 +160,8 @@ fn train(
         let settings = r.settings(info.num_iterations, step as u64);
         optimizer.step(gpt.params_mut(), settings)?;
         if wanted.contains(&(step + 1)) {
-            let copies = gpt.params().iter().map(|p| Ok((p.name.clone(), p.value().copied()?)));
+            let copy = |value: &Tensor| value.copied()?.to_device(Device::Cpu);
+            let copies = gpt.params().iter().map(|p| Ok((p.name.clone(), copy(p.value())?)));
             run.weights.insert(step + 1, copies.collect::<Checked<_>>()?);
         }
     }
@@ -180,6 +181,8 @@ fn micro_batch(gpt: &Gpt, batches: &Tensors, accumulate: usize, step: usize, a: 
     }
     let (b, t) = (x.dim(1), x.dim(2));
     let (x, y) = (x.narrow(0, at, 1)?.reshape(&[b, t])?, y.narrow(0, at, 1)?.reshape(&[b * t])?);
+    let device = gpt.options().device;
+    let (x, y) = (x.contiguous()?.to_device(device)?, y.contiguous()?.to_device(device)?);
     let (mean, _) = mean_weights(&y, DType::F32)?;
     let tape = Tape::new();
     let [loss, _] = gpt.loss(&x, &y, &mean, Some(&tape))?;

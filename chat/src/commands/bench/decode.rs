@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tensor::Device;
 
 /// `bench decode`.
 #[derive(clap::Args)]
@@ -142,15 +143,16 @@ fn result(
     let (_, dtype) = facts::dtype(globals);
     let (rows, prompt, context) =
         (generation.rows as f64, generation.prompt_len(), generation.middle_context());
-    let roof = measure::roofline();
+    // the roof that is measured is the CPU's
+    let roof = (globals.device() == Device::Cpu).then(measure::roofline);
     let part = |ms: &[f64], tokens: f64, cost: Cost| {
         let spread = facts::spread(ms);
         let seconds = 1e-3 * number(&spread, "/median");
         json!({
             "ms": spread, "tokens_per_s": tokens / seconds,
-            "gflops": 1e-9 * cost.flops / seconds, "of_peak": cost.flops / roof.peak(dtype) / seconds,
+            "gflops": 1e-9 * cost.flops / seconds, "of_peak": roof.as_ref().map(|roof| cost.flops / roof.peak(dtype) / seconds),
             "gb_per_s": 1e-9 * cost.bytes / seconds,
-            "of_bound": roof.fraction(cost, dtype, cost.bytes, seconds),
+            "of_bound": roof.as_ref().map(|roof| roof.fraction(cost, dtype, cost.bytes, seconds)),
         })
     };
     let bytes = generation.gpt.matrix_bytes() as f64;
@@ -168,7 +170,7 @@ fn result(
                 "n_kv_head": config.n_kv_head, "head_dim": config.head_dim(), "vocab": config.vocab_size,
                 "batch": generation.rows, "prompt": prompt, "new": step_ms.len(),
             },
-            "peak_gflops": 1e-9 * roof.peak(dtype),
+            "peak_gflops": roof.as_ref().map(|roof| 1e-9 * roof.peak(dtype)),
             "prefill": part(prefill_ms, prompt as f64, prefill),
             "decode": part(step_ms, rows, decode),
             "matrix_bytes": bytes,
@@ -179,9 +181,14 @@ fn result(
 }
 
 fn summary(r: &Value) -> String {
+    let part = |of: &str, what: &str| {
+        r.pointer(of)
+            .and_then(Value::as_f64)
+            .map_or(String::new(), |part| format!(", {:.0} % of {what}", 100.0 * part))
+    };
     format!(
-        "nanochat {} {} {}, {} threads, {}: prefill {:.0} tokens/s ({:.1} GFLOP/s, {:.0} % of peak), decode {:.1} tokens/s \
-         ({:.2} ms/token, {:.1} GB/s, {:.0} % of bound), memory +{:.0} MB",
+        "nanochat {} {} {}, {} threads, {}: prefill {:.0} tokens/s ({:.1} GFLOP/s{}), decode {:.1} tokens/s \
+         ({:.2} ms/token, {:.1} GB/s{}), memory +{:.0} MB",
         r["version"].as_str().unwrap_or_default(),
         r["simd"].as_str().unwrap_or_default(),
         r["dtype"].as_str().unwrap_or_default(),
@@ -189,11 +196,11 @@ fn summary(r: &Value) -> String {
         r["build"].as_str().unwrap_or_default(),
         number(r, "/prefill/tokens_per_s"),
         number(r, "/prefill/gflops"),
-        100.0 * number(r, "/prefill/of_peak"),
+        part("/prefill/of_peak", "peak"),
         number(r, "/decode/tokens_per_s"),
         number(r, "/decode/ms/median"),
         number(r, "/decode/gb_per_s"),
-        100.0 * number(r, "/decode/of_bound"),
+        part("/decode/of_bound", "bound"),
         number(r, "/rss_growth_bytes") / 1e6,
     )
 }

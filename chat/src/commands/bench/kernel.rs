@@ -3,17 +3,19 @@
 //! The measuring is in `kernels::measure`; here are the options, the progress, and what happens on Ctrl-C: what was
 //! measured until then is shown. A new kernel appears by being in the registry.
 
+use super::gpu;
 use super::kernel_table::{self, Report, Row};
 use super::load::Load;
 use super::serve;
 use crate::commands::shared::stop_flag;
-use crate::globals::{Globals, Precision, Usage};
+use crate::globals::{DeviceArg, Globals, Precision, Usage};
 use crate::output::{self, Progress};
 use anyhow::{anyhow, bail};
 use kernels::measure::Roofline;
 use kernels::measure::clock::Limits;
 use kernels::measure::run::{self, Bench, Case, Measured, ReferenceRate};
 use kernels::{Cpu, DType, par};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -27,7 +29,8 @@ nanochat bench kernels --filter matmul             one operation\n  \
 nanochat bench kernels --filter rms_norm_fwd/d12   one kernel, the shapes of one depth\n  \
 nanochat bench kernels --dtype bf16 --threads 1    one dtype, one thread, under the roof of one thread\n  \
 nanochat bench kernels --simd avx2 --seconds 1     other instructions, more patience\n  \
-nanochat bench kernels --json > kernels.json       for programs\n\n\
+nanochat bench kernels --json > kernels.json       for programs\n  \
+nanochat bench kernels --device cuda               the CUDA kernels on a GPU, into a JSON file\n\n\
 `of roof` is the time that the machine's peak and bandwidth allow, divided by the time it took: 100 % cannot be beaten.\n\
 `x definition` says how many times longer the naive f64 loops would take on one thread (timed on a small shape, scaled).\n\
 Ctrl-C shows what was measured until then; the exit code is 130."
@@ -38,7 +41,10 @@ pub struct Args {
     filter: Option<String>,
     /// Seconds of timed runs per line; a slow kernel takes as long as it needs, once
     #[arg(long, value_name = "S", default_value_t = 0.2)]
-    seconds: f64,
+    pub(super) seconds: f64,
+    /// On a GPU: write the times as JSON to this file (default: nanochat-bench-kernels.json)
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
     /// Time what standard input asks for: `time KERNEL/SHAPE DTYPE SECONDS` is answered by a line of JSON, `quit` ends
     #[arg(long, conflicts_with = "seconds")]
     serve: bool,
@@ -52,6 +58,11 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let stop = stop_flag();
+    match globals.device {
+        DeviceArg::Cuda(number) => return gpu::run(args, &cases, number, stop, globals),
+        _ if args.output.is_some() => bail!(Usage("--output: it is for GPUs; use --json > FILE".into())),
+        _ => {}
+    }
     let mut progress = Progress::new(globals.quiet, 1);
     progress.status("measuring the roof …");
     let mut report = Report::new(roofs(args.seconds), args.seconds);
@@ -95,10 +106,9 @@ fn chosen(args: &Args, globals: &Globals) -> anyhow::Result<Vec<Case>> {
     if !(args.seconds > 0.0 && args.seconds <= 60.0) {
         bail!(Usage(format!("--seconds {}: give more than 0 and at most 60", args.seconds)));
     }
-    if globals.device() == Device::Reference {
-        bail!(Usage(
-            "--device reference: only the fast kernels are timed; the table compares them with it".into()
-        ));
+    if matches!(globals.device(), Device::Reference | Device::Emulated) {
+        let device = globals.device();
+        bail!(Usage(format!("--device {device}: it is for checking and has no speed; use cpu or cuda")));
     }
     let dtype = globals.dtype.map(|precision| match precision {
         Precision::F32 => DType::F32,
@@ -171,12 +181,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_measured_is_bad_usage() {
-        let options: [&[&str]; 4] = [
-            &["--filter", "no such"],
-            &["--seconds", "0"],
-            &["--seconds", "NaN"],
-            &["--device", "reference"],
-        ];
+        let options: [&[&str]; 4] =
+            [&["--filter", "no such"], &["--seconds", "0"], &["--seconds", "NaN"], &["--device", "emulated"]];
         for options in options {
             let error = cases(options).err().unwrap();
             assert!(error.downcast_ref::<Usage>().is_some(), "{options:?}: {error}");

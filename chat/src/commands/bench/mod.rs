@@ -8,6 +8,7 @@ mod decode;
 mod engine;
 mod facts;
 mod generation;
+mod gpu;
 mod kernel;
 mod kernel_table;
 mod load;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tensor::memory;
+use tensor::{Device, memory};
 use train::optim::NsDtype;
 
 /// `bench train`.
@@ -130,7 +130,9 @@ fn measure(bench: &mut Bench, args: &Args, globals: &Globals) -> anyhow::Result<
 fn result(bench: &Bench, steps_ms: &[f64], watched: Value, args: &Args, globals: &Globals) -> Value {
     let config = bench.gpt.config();
     let (spread, tokens) = (facts::spread(steps_ms), bench.tokens_per_step() as f64);
-    let (median, peak) = (number(&spread, "/median"), measure::roofline().peak(facts::dtype(globals).1));
+    let median = number(&spread, "/median");
+    // the roof that is measured is the CPU's
+    let peak = (globals.device() == Device::Cpu).then(|| measure::roofline().peak(facts::dtype(globals).1));
     let flops_per_s = 1e3 * config.flops_per_token() as f64 * tokens / median;
     let mut all = facts::place(globals);
     facts::join(&mut all, watched);
@@ -147,8 +149,8 @@ fn result(bench: &Bench, steps_ms: &[f64], watched: Value, args: &Args, globals:
             "median_step_ms": median,
             "tokens_per_s": 1e3 * tokens / median,
             "gflops": 1e-9 * flops_per_s,
-            "peak_gflops": 1e-9 * peak,
-            "of_peak": flops_per_s / peak,
+            "peak_gflops": peak.map(|peak| 1e-9 * peak),
+            "of_peak": peak.map(|peak| flops_per_s / peak),
             "peak_tensor_bytes": memory::stats(globals.device()).peak_bytes,
             "steps_ms": steps_ms,
             "loss": finite(bench.loss),
@@ -159,7 +161,7 @@ fn result(bench: &Bench, steps_ms: &[f64], watched: Value, args: &Args, globals:
 
 fn summary(r: &Value) -> String {
     format!(
-        "nanochat {} {} {}, {} threads, {}: median {:.1} ms/step ({:.1} to {:.1}), {:.0} tokens/s, {:.1} GFLOP/s ({:.0} % of peak), \
+        "nanochat {} {} {}, {} threads, {}: median {:.1} ms/step ({:.1} to {:.1}), {:.0} tokens/s, {:.1} GFLOP/s{}, \
          loss {:.4}, peak tensor memory {:.0} MB, process +{:.0} MB",
         r["version"].as_str().unwrap_or_default(),
         r["simd"].as_str().unwrap_or_default(),
@@ -171,7 +173,7 @@ fn summary(r: &Value) -> String {
         number(r, "/ms/max"),
         number(r, "/tokens_per_s"),
         number(r, "/gflops"),
-        100.0 * number(r, "/of_peak"),
+        r["of_peak"].as_f64().map_or(String::new(), |part| format!(" ({:.0} % of peak)", 100.0 * part)),
         number(r, "/loss"),
         number(r, "/peak_tensor_bytes") / 1e6,
         number(r, "/rss_growth_bytes") / 1e6,

@@ -1,7 +1,10 @@
-//! Are NVIDIA's libraries here? Only their files are looked for; nothing is loaded, and this version uses none of them.
+//! What `--device cuda` would find: the GPU and what multiplies matrices there, or why there is none; and where NVIDIA's libraries are.
 
 use super::{Fact, Section};
-use serde_json::json;
+use crate::globals::{DeviceArg, Globals};
+use cuda::Hardware;
+use cuda::hardware::Libraries;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -30,22 +33,52 @@ const FOLDERS: &[&str] = &[
     "C:\\Windows\\System32",
 ];
 
-/// A line per library.
-pub fn section() -> Section {
+/// The GPU, and a line per library.
+pub fn section(globals: &Globals) -> Section {
     let folders = folders();
-    let mut facts: Vec<Fact> = LIBRARIES
-        .iter()
-        .map(|&(key, unix, windows)| {
-            let found = find(&folders, &[unix, windows]).map(|path| path.display().to_string());
-            let text = found.clone().unwrap_or_else(|| "not found".into());
-            Fact::new(key, json!(found), text)
-        })
-        .collect();
+    let mut facts = gpu(globals);
+    let libraries = LIBRARIES.iter().map(|&(key, unix, windows)| {
+        let found = find(&folders, &[unix, windows]).map(|path| path.display().to_string());
+        let text = found.clone().unwrap_or_else(|| "not found".into());
+        Fact::new(key, json!(found), text)
+    });
+    facts.extend(libraries);
     let module = fs::read_to_string("/proc/driver/nvidia/version").ok();
     let module = module.and_then(|text| Some(text.lines().next()?.to_string()));
     let text = module.clone().unwrap_or_else(|| "not loaded".into());
     facts.push(Fact::new("kernel_module", json!(module), text));
-    Section { title: "CUDA (not used by this version)", key: "cuda", facts }
+    Section { title: "CUDA (used by --device cuda)", key: "cuda", facts }
+}
+
+/// The GPU that would be used, or the reason why there is none.
+fn gpu(globals: &Globals) -> Vec<Fact> {
+    let number = if let DeviceArg::Cuda(number) = globals.device { number } else { 0 };
+    let hardware = match Hardware::open(number, &Libraries::from_env()) {
+        Ok(hardware) => hardware,
+        Err(error) => {
+            let none = Fact::new("gpu", Value::Null, "none".into());
+            return vec![none, Fact::text("why_not", Some(error.to_string()))];
+        }
+    };
+    let facts = hardware.facts().ok().map(|f| {
+        let (major, minor) = f.capability;
+        format!(
+            "{}, compute capability {major}.{minor}, driver of CUDA {}.{}",
+            f.name,
+            f.driver / 1000,
+            f.driver % 1000 / 10
+        )
+    });
+    let multiplies =
+        hardware.blas().map_or_else(|why| format!("our own kernels (cuBLAS: {why})"), |()| "cuBLAS".into());
+    let compiled =
+        if hardware.compiles() { "NVRTC, for this GPU" } else { "the driver, from the PTX that is built in" };
+    vec![
+        Fact::text("gpu", facts),
+        Fact::bytes("gpu_memory", hardware.room().ok().map(|(_, total)| total)),
+        Fact::text("matrix_products", Some(multiplies)),
+        Fact::text("kernels_compiled_by", Some(compiled.into())),
+    ]
 }
 
 /// The folders of the environment first, then the usual ones.

@@ -81,7 +81,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     }
     sections.push(kept::section(globals));
     sections.push(kept::environment());
-    sections.push(cuda::section());
+    sections.push(cuda::section(globals));
     match globals.json {
         true => output::text(&format!("{}\n", serde_json::to_string_pretty(&as_json(&sections))?))?,
         false => output::text(&as_text(&sections))?,

@@ -4,6 +4,7 @@
 //! memory is counted, not there. So peak memory is what the step would allocate, not a formula for it; launches are those that CUDA
 //! would get; and the time is a bound from below, from bytes, operations and the GPU's data sheet.
 
+pub mod full;
 mod gpu;
 mod rows;
 mod table;

@@ -9,11 +9,13 @@ mod places;
 mod table;
 mod target;
 
-use crate::globals::{Globals, Usage};
+use crate::globals::{DeviceArg, Globals, Usage};
 use crate::output::{self, Progress};
 use anyhow::bail;
 use entry::Entry;
-use kernels::verify::{Budget, CheckResult};
+use kernels::verify::{Budget, CheckResult, apart};
+use serde_json::json;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 use table::{Line, Tally};
@@ -25,6 +27,7 @@ use target::Target;
 nanochat selftest --filter matmul --seeds 10\n  nanochat selftest --simd scalar         without vector instructions\n  \
 nanochat selftest --device reference    the definitions against themselves\n  \
 nanochat selftest --device emulated     the CUDA kernels, on the emulator with every checker on\n  \
+nanochat selftest --device cuda --against emulated    on a GPU, and how far its emulator is from it\n  \
 nanochat selftest --list --markdown     the table of operations\n\nExit code 1 if any check fails.")]
 pub struct Args {
     /// Only kernels and operations with this in their name
@@ -36,6 +39,12 @@ pub struct Args {
     /// Leave out cases with more elements than this in all arguments together (default: none; 3000 on the emulator)
     #[arg(long, value_name = "N")]
     max_elements: Option<usize>,
+    /// Beside the checks, compare every kernel's results with those of this device
+    #[arg(long, value_name = "DEVICE", conflicts_with = "list")]
+    against: Option<DeviceArg>,
+    /// Write everything as JSON to this file (default: none; nanochat-selftest.json on a GPU)
+    #[arg(long, value_name = "FILE", conflicts_with = "list")]
+    output: Option<PathBuf>,
     /// Print what there is, with its formulas, and check nothing
     #[arg(long)]
     list: bool,
@@ -61,19 +70,32 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     if args.seeds == 0 {
         bail!(Usage("--seeds 0: give at least 1".into()));
     }
-    let target = Target::of(globals);
+    let target = Target::of(globals.device, globals)?;
+    let other = args.against.map(|device| Target::beside(device, globals)).transpose()?;
     let most = args.max_elements.unwrap_or(target.max_elements());
+    let compared = args.max_elements.or(other.as_ref().map(Target::max_elements)).unwrap_or(most).min(most);
     let budget = Budget { seeds: args.seeds, max_elements: most };
     let (entries, without) = target.split(entries);
     let mut screen = Screen::new(globals, &entries);
     let mut tally = Tally::without(without);
     for &entry in &entries {
         screen.heading(entry)?;
-        let line = check(entry, &target, budget, &mut screen);
+        let mut line = check(entry, &target, budget, &mut screen);
+        if let (Some(other), Entry::Kernel(info)) = (&other, entry) {
+            let budget = Budget { max_elements: compared, ..budget };
+            line.stand_beside(apart(info, [target.backend(), other.backend()], budget));
+        }
         screen.finished(&line)?;
         tally.add(line);
     }
     screen.end(&tally, globals)?;
+    let file = output::report_file(args.output.as_deref(), "nanochat-selftest.json", globals);
+    if let Some(file) = file {
+        let mut all = tally.json(globals);
+        all["gpu"] = target.json();
+        all["against"] = json!(args.against.map(|device| format!("{device:?}").to_lowercase()));
+        output::write_report(&file, &all, globals)?;
+    }
     Ok(ExitCode::from(u8::from(tally.failed() > 0)))
 }
 

@@ -1,6 +1,7 @@
 //! The results as a table: a line per kernel or operation, the failures in detail, one sum.
 
 use crate::globals::Globals;
+use kernels::verify::Apart;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -23,12 +24,14 @@ pub struct Line {
     details: Vec<String>,
     /// Checks that the device refused to take part in, as not supported.
     pub refused: usize,
+    /// How far it is from another device, where that was asked.
+    beside: Option<Apart>,
 }
 
 impl Line {
     /// Nothing checked yet.
     pub fn new(kind: &'static str, name: &'static str) -> Line {
-        Line { kind, name, checks: 0, failed: 0, worst: 0.0, details: Vec::new(), refused: 0 }
+        Line { kind, name, checks: 0, failed: 0, worst: 0.0, details: Vec::new(), refused: 0, beside: None }
     }
     /// Count one check; `detail` is asked for where it failed.
     pub fn add(&mut self, ok: bool, worst: f64, detail: impl FnOnce() -> String) {
@@ -41,13 +44,30 @@ impl Line {
             }
         }
     }
+    /// How far another device's results are; what either refused is a failure.
+    pub fn stand_beside(&mut self, apart: Apart) {
+        apart.failures.iter().for_each(|what| self.add(false, 0.0, || what.clone()));
+        self.beside = Some(apart);
+    }
     fn outcome(&self) -> String {
+        let beside = self.beside.as_ref().map_or(String::new(), beside);
+        self.checked() + &beside
+    }
+    fn checked(&self) -> String {
         match (self.checks, self.failed) {
             (0, _) => "nothing checked".into(),
             (_, 0) if self.refused > 0 => format!("ok ({} cases not supported)", self.refused),
             (_, 0) => "ok".into(),
             (_, n) => format!("FAIL ({n})"),
         }
+    }
+}
+
+/// `; 12 of 3000 differ, by 1 ulp at most`
+fn beside(apart: &Apart) -> String {
+    match (apart.different, apart.ulps) {
+        (0, _) => format!("; all {} the same", apart.elements),
+        (n, ulps) => format!("; {n} of {} differ, by {ulps} ulp at most", apart.elements),
     }
 }
 
@@ -119,7 +139,7 @@ impl Tally {
             let worst = l.worst.is_finite().then_some(l.worst);
             json!({
                 "kind": l.kind, "name": l.name, "checks": l.checks, "failed": l.failed, "worst": worst,
-                "failures": l.details, "not_supported": l.refused,
+                "failures": l.details, "not_supported": l.refused, "beside": l.beside.as_ref().map(beside_json),
             })
         };
         json!({
@@ -131,6 +151,14 @@ impl Tally {
             "lines": self.lines.iter().map(line).collect::<Vec<_>>(),
         })
     }
+}
+
+/// The largest difference is null where it is not a finite number.
+fn beside_json(apart: &Apart) -> Value {
+    json!({
+        "cases": apart.cases, "elements": apart.elements, "different": apart.different, "largest_ulps": apart.ulps,
+        "largest_difference": apart.largest.is_finite().then_some(apart.largest),
+    })
 }
 
 #[cfg(test)]
@@ -149,6 +177,17 @@ mod tests {
         assert_eq!(row(&line(&[true, true]), 6), "add          2        0.250  ok");
         assert_eq!(row(&line(&[true, false]), 6), "add          2          inf  FAIL (1)");
         assert_eq!(row(&line(&[]), 3), "add       0        0.000  nothing checked");
+    }
+
+    #[test]
+    fn a_row_says_how_far_another_device_is() {
+        let (mut line, apart) = (line(&[true]), Apart { cases: 2, elements: 300, ..Apart::default() });
+        line.stand_beside(apart.clone());
+        assert!(row(&line, 3).ends_with("ok; all 300 the same"));
+        line.stand_beside(Apart { different: 7, ulps: 2, largest: 0.5, ..apart.clone() });
+        assert!(row(&line, 3).ends_with("ok; 7 of 300 differ, by 2 ulp at most"));
+        line.stand_beside(Apart { failures: vec!["refused".into()], ..apart });
+        assert!(row(&line, 3).contains("FAIL (1)") && line.failed == 1);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 
 use super::StageArgs;
 use super::parts::{MuonArg, PartArg, PartArgs};
-use crate::commands::doctor;
 use crate::commands::shared::{self, Generation, load_tokenizer, stop_flag};
+use crate::commands::{doctor, plan};
 use crate::globals::{Globals, Usage};
 use crate::output::{self, Progress};
 use crate::profile;
@@ -258,6 +258,8 @@ pub struct Ready {
     pub run: RunOptions,
     /// Tokens of a step.
     pub total_batch: usize,
+    /// Rows of a micro-batch.
+    pub rows: usize,
 }
 
 /// Everything that a run needs, from its options.
@@ -327,7 +329,7 @@ pub fn prepare(args: &BaseArgs, globals: &Globals) -> anyhow::Result<Ready> {
         let names: Vec<&str> = hyper.muon.missing().map(|part| part.name()).collect();
         run.options["muon_without"] = json!(names);
     }
-    Ok(Ready { gpt, stage, hyper, run, total_batch })
+    Ok(Ready { gpt, stage, hyper, run, total_batch, rows })
 }
 
 /// `train base`.
@@ -356,7 +358,9 @@ pub fn base(args: &BaseArgs, globals: &Globals) -> anyhow::Result<StageSummary> 
 
 /// Run it to its end.
 pub fn finish(ready: Ready, globals: &Globals) -> anyhow::Result<StageSummary> {
-    let Ready { mut gpt, mut stage, hyper, run, .. } = ready;
+    let Ready { mut gpt, mut stage, hyper, run, rows, .. } = ready;
     let mut progress = Progress::new(globals.quiet || globals.json, (run.steps / 50).max(1));
-    Ok(run_stage(&mut gpt, &mut stage, hyper, &run, &mut progress, stop_flag())?)
+    let (config, ns) = (gpt.config().clone(), hyper.ns);
+    let ended = run_stage(&mut gpt, &mut stage, hyper, &run, &mut progress, stop_flag());
+    ended.map_err(|error| plan::full::explained(error, &config, rows, ns, globals))
 }
