@@ -64,7 +64,10 @@ assert all(e.top_logprobs[0].logprob >= e.top_logprobs[4].logprob for e in entri
 
 # The older endpoint.
 old = client.completions.create(model=MODEL, prompt="Once upon a time", max_tokens=8, temperature=0, logprobs=2)
-assert old.object == "text_completion" and len(old.choices[0].logprobs.tokens) >= 1
+assert old.object == "text_completion"
+table = old.choices[0].logprobs  # of an empty text: empty lists
+assert len(table.tokens) == len(table.token_logprobs) == len(table.text_offset) == len(table.top_logprobs)
+assert (len(table.tokens) > 0) == (old.choices[0].text != ""), old
 pieces = client.completions.create(model=MODEL, prompt="Once upon a time", max_tokens=8, temperature=0, stream=True)
 assert "".join(p.choices[0].text for p in pieces) == old.choices[0].text
 many = client.completions.create(model=MODEL, prompt=["a", "b"], max_tokens=4)

@@ -18,7 +18,7 @@ problems = []
 
 def tab(context):
     page = context.new_page()
-    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    page.on("console", lambda m: problems.append(f"{m.text} {m.location}") if m.type == "error" else None)
     page.on("pageerror", lambda e: problems.append(str(e)))
     page.on("dialog", lambda d: (problems.append("dialog: " + d.message), d.dismiss()))
     page.goto(BASE)
@@ -112,6 +112,52 @@ with sync_playwright() as p:
     page.keyboard.press("Escape")
     expect(page.locator(".turn.assistant").last).to_contain_text("stopped")
     page.unroute(CHAT)
+
+    # Stopping in the middle keeps what was said, and the next question goes out with it.
+    piece = {"choices": [{"index": 0, "delta": {"content": "Once upon"}, "finish_reason": None}]}
+    page.evaluate(
+        """(piece) => { window.real = fetch; window.fetch = (url, options) => {
+            const body = new ReadableStream({ start(stream) {
+                stream.enqueue(new TextEncoder().encode(`data: ${JSON.stringify(piece)}\n\n`));
+                options.signal.onabort = () => stream.error(options.signal.reason);
+            } });
+            return Promise.resolve(new Response(body, { headers: { "Content-Type": "text/event-stream" } }));
+        }; }""",
+        piece,
+    )
+    page.fill("#input", "Tell me a story.")
+    page.click("#send")
+    expect(page.locator(".turn.assistant .body").last).to_have_text("Once upon")
+    page.click("#stop")
+    expect(page.locator(".turn.assistant").last).to_contain_text("stopped")
+    page.evaluate("() => { window.fetch = window.real; }")
+    with page.expect_request(CHAT) as asked:
+        page.fill("#input", "Go on.")
+        page.keyboard.press("Enter")
+    said = [m["content"] for m in asked.value.post_data_json["messages"]]
+    assert said[-3:] == ["Tell me a story.", "Once upon", "Go on."], said
+    assert "Are you there?" not in said, "a question that was never answered is not sent again"
+    expect(page.locator(".turn.assistant").last.get_by_role("button", name="Regenerate")).to_be_visible(timeout=30_000)
+
+    # Settings are sent, commands are not.
+    page.fill("#input", "/temperature 0.3")
+    page.keyboard.press("Enter")
+    expect(page.locator("#status")).to_have_text("temperature is 0.3")
+    page.click("#open-settings")
+    expect(page.locator("#temperature")).to_have_value("0.3")
+    page.get_by_label("Min p").fill("0.05")
+    page.get_by_label("Repetition penalty").fill("1.2")
+    page.get_by_label("Instructions").fill("Be brief.")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Escape")
+    expect(page.locator("#panels")).to_be_hidden()
+    with page.expect_request(CHAT) as asked:
+        page.fill("#input", "Hello")
+        page.keyboard.press("Enter")
+    sent = asked.value.post_data_json
+    assert (sent["temperature"], sent["min_p"], sent["repetition_penalty"]) == (0.3, 0.05, 1.2), sent
+    assert sent["messages"][0] == {"role": "system", "content": "Be brief."}, sent
+    expect(page.locator(".turn.assistant").last.get_by_role("button", name="Regenerate")).to_be_visible(timeout=30_000)
 
     # What a model says is text, whatever it looks like.
     evil = '<img src=x onerror="alert(1)"><script>alert(2)</script> <b>bold</b> &amp;'

@@ -17,7 +17,7 @@ use std::process::Command as Process;
 pub const COMMAND: Command = Command {
     name: "results",
     summary: "measure every kernel and rewrite benches/RESULTS.md and its plot",
-    args: "[--quick] [--torch [--venv DIR]] | --emulator",
+    args: "[--quick] [--torch [--venv DIR]] | --emulator | --serving",
     help:
         "
 Builds for release and measures on this machine; close everything else first. About twelve minutes, with
@@ -28,6 +28,7 @@ Builds for release and measures on this machine; close everything else first. Ab
     cargo xtask results --torch                single kernels against PyTorch, too
     cargo xtask results --torch --venv DIR     with a virtual environment that has torch
     cargo xtask results --emulator             the emulator's speed, and nothing else
+    cargo xtask results --serving              the engine and the server, and nothing else: five minutes
 
 Without --venv a virtual environment with torch is made in target/torch-venv (once; some gigabytes). Where
 that is impossible a notice says so, and the rest is done. The training step is `cargo xtask bench-vs-torch`.",
@@ -41,6 +42,7 @@ struct Options {
     torch: bool,
     venv: Option<PathBuf>,
     emulator: bool,
+    serving: bool,
 }
 
 fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
@@ -50,6 +52,9 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
     };
     if o.emulator {
         return emulator(context).map(|()| Outcome::Done);
+    }
+    if o.serving {
+        return serving(context).map(|()| Outcome::Done);
     }
     let target = target_folder(&context.root);
     let folder = target.join("results");
@@ -89,12 +94,13 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--quick" => o.quick = true,
             "--torch" => o.torch = true,
             "--emulator" => o.emulator = true,
+            "--serving" => o.serving = true,
             "--venv" => o.venv = Some(words.next().ok_or("--venv wants a folder")?.into()),
             other => return Err(format!("unknown option `{other}`")),
         }
     }
-    if o.emulator && (o.quick || o.torch || o.venv.is_some()) {
-        return Err("--emulator goes with no other option".into());
+    if (o.emulator || o.serving) && args.len() > 1 {
+        return Err("--emulator and --serving go with no other option".into());
     }
     if o.venv.is_some() && !o.torch {
         return Err("--venv is for --torch".into());
@@ -139,6 +145,38 @@ fn emulator(context: &Context) -> Result<(), String> {
     succeed("writing the results", write.current_dir(&context.root))
 }
 
+/// What is measured of the engine and of the server: the names of the results and the arguments of `nanochat bench`.
+const SERVING: &[(&str, &str)] = &[
+    ("engine-04.bf16", "engine --depth 4 --vocab-size 32768 --dtype bf16"),
+    ("engine-04.f32", "engine --depth 4 --vocab-size 32768 --dtype f32"),
+    ("engine-12.bf16", "engine --depth 12 --vocab-size 32768 --dtype bf16 --rounds 2"),
+    ("engine-12.f32", "engine --depth 12 --vocab-size 32768 --dtype f32 --rounds 1"),
+    ("serve-04.f32", "serve --depth 4 --concurrency 1,8,32"),
+    ("serve-12.bf16", "serve --depth 12 --vocab-size 32768 --dtype bf16 --concurrency 1,8"),
+];
+
+/// The engine against the bare loop, the server against the engine, into a section of the document.
+fn serving(context: &Context) -> Result<(), String> {
+    let target = target_folder(&context.root);
+    let folder = target.join("results").join("serving");
+    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    for package in ["nanochat-chat", "nanochat-benches"] {
+        let mut build = cargo();
+        build.args(["build", "--release", "--bins", "-p", package]).current_dir(&context.root);
+        succeed("building for release", &mut build)?;
+    }
+    let program = |name: &str| target.join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    for (name, args) in SERVING {
+        println!("nanochat bench {args}");
+        let mut bench = Process::new(program("nanochat"));
+        bench.arg("bench").args(args.split(' ')).arg("--json").arg(folder.join(format!("{name}.json")));
+        succeed("nanochat bench", &mut bench)?;
+    }
+    let mut write = Process::new(program("results"));
+    write.arg("--serving").arg(folder).arg(context.root.join("benches"));
+    succeed("writing the results", &mut write)
+}
+
 /// Single kernels against PyTorch. That there is none is told, and no failure.
 fn torch(context: &Context, o: &Options, target: &Path, nanochat: &Path, json: &Path) -> Result<(), String> {
     let python = match &o.venv {
@@ -173,13 +211,15 @@ mod tests {
     #[test]
     fn options_are_read_and_senseless_ones_refused() {
         let venv = Some(PathBuf::from("env"));
-        let all = Options { quick: true, torch: true, venv, emulator: false };
+        let all = Options { quick: true, torch: true, venv, emulator: false, serving: false };
         assert_eq!(options(&["--quick", "--torch", "--venv", "env"]), Ok(all));
         assert_eq!(options(&[]), Ok(Options::default()));
         assert!(options(&["--venv"]).unwrap_err().contains("wants a folder"));
         assert!(options(&["--venv", "env"]).unwrap_err().contains("--torch"));
         assert!(options(&["--emulator"]).is_ok_and(|o| o.emulator));
+        assert!(options(&["--serving"]).is_ok_and(|o| o.serving));
         assert!(options(&["--emulator", "--quick"]).unwrap_err().contains("no other option"));
+        assert!(options(&["--serving", "--emulator"]).unwrap_err().contains("no other option"));
         assert!(options(&["--rounds"]).unwrap_err().contains("unknown option"));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `ops` repeats the property suite with ten times as many random cases, once for every set of vector instructions this
 //! machine has, in the release build: other code paths, other optimisations, rarer numbers. `serve` lets a crowd loose on the
-//! server (`soak/serve.rs`), `tasks` meets other people's files and readers (`soak/tasks.rs`).
+//! server, `page` takes the page's pictures (`soak/serve.rs`), `tasks` meets other people's files and readers (`soak/tasks.rs`).
 //!
 //! Read next: `nanochat selftest --help`, which does the work.
 
@@ -19,12 +19,13 @@ use std::process::Command as Process;
 pub const COMMAND: Command = Command {
     name: "soak",
     summary: "long checks: `soak ops` is the property suite ten times over, `soak serve` the server under load, `soak tasks` others' files",
-    args: "ops [--seeds N] | serve [--seconds S] | tasks",
+    args: "ops [--seeds N] | serve [--seconds S] | page [--run NAME] | tasks",
     help: "
     cargo xtask soak ops               10 random cases per shape, dtype and magnitude; scalar, avx2, avx512
     cargo xtask soak ops --seeds 50    more of them
     cargo xtask soak serve             OpenAI's package, a browser, 200 clients for a minute, fuzzing
     cargo xtask soak serve --seconds 600
+    cargo xtask soak page              the page's pictures anew, light and dark, from a run that can answer
     cargo xtask soak tasks             HumanEval's solutions in the sandbox, TensorBoard's reader
 
 A level that this machine lacks runs as the best one it has, and the last line of each run says which
@@ -48,6 +49,13 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
                 Ok(n) if n > 0 => serve::run(context, n, STREAMS),
                 _ => Outcome::Usage(format!("--seconds {n}: give a number above 0")),
             },
+            _ => Outcome::Usage(format!("usage: cargo xtask soak {}", COMMAND.args)),
+        });
+    }
+    if let ["page", rest @ ..] = &words[..] {
+        return Ok(match rest {
+            [] => serve::pictures(context, None),
+            ["--run", run] => serve::pictures(context, Some(run)),
             _ => Outcome::Usage(format!("usage: cargo xtask soak {}", COMMAND.args)),
         });
     }
@@ -91,6 +99,8 @@ mod tests {
             &["ops", "--seeds", "0"],
             &["ops", "--seeds", "x"],
             &["serve", "now"],
+            &["page", "--run"],
+            &["page", "now"],
             &["tasks", "all"],
             &["serve", "--seconds", "0"],
         ] {

@@ -3,10 +3,11 @@
 //! `results FOLDER BENCHES` reads `kernels.json` in FOLDER, and `products.json`, `ladder.json` and `torch.json` where they are,
 //! and rewrites the marked sections of `BENCHES/RESULTS.md` and the picture `BENCHES/roofline.svg`. Sections without new
 //! results stay. `results --section NAME FILE BENCHES` puts a table that is Markdown already into its section, and
-//! `results --ablations FOLDER BENCHES` what `cargo xtask ablations` left in FOLDER into theirs.
+//! `results --ablations FOLDER BENCHES` what `cargo xtask ablations` left in FOLDER into theirs, `results --serving FOLDER BENCHES`
+//! what `cargo xtask results --serving` left.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use benches::{ablations, plot, sections, tables};
+use benches::{ablations, plot, sections, serving, tables};
 use serde_json::Value;
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,10 +18,11 @@ fn main() -> ExitCode {
     let written = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [folder, benches] => write(Path::new(folder), Path::new(benches)),
         ["--ablations", folder, benches] => ideas(Path::new(folder), Path::new(benches)),
+        ["--serving", folder, benches] => served(Path::new(folder), Path::new(benches)),
         ["--section", name, file, benches] => section(name, Path::new(file), Path::new(benches)),
         _ => {
             eprintln!(
-                "usage: results FOLDER BENCHES, or results --section NAME FILE BENCHES, or results --ablations FOLDER BENCHES"
+                "usage: results FOLDER BENCHES, or results --section NAME FILE BENCHES, or results --ablations|--serving FOLDER BENCHES"
             );
             return ExitCode::from(2);
         }
@@ -58,6 +60,24 @@ fn ideas(folder: &Path, benches: &Path) -> Result<(), String> {
     let section = ablations::section(found, &today());
     put(&path, &sections::replace(&read(&path)?, "ablations", &section)?)?;
     println!("written: the section ablations of {}", path.display());
+    Ok(())
+}
+
+/// `engine-*.json` and `serve-*.json` of a folder.
+fn served(folder: &Path, benches: &Path) -> Result<(), String> {
+    let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.sort();
+    let all = |prefix: &str| -> Result<Vec<Value>, String> {
+        let mine = names.iter().filter(|name| name.starts_with(prefix) && name.ends_with(".json"));
+        mine.map(|name| serde_json::from_str(&read(&folder.join(name))?).map_err(|e| format!("{name}: {e}")))
+            .collect()
+    };
+    let path = benches.join("RESULTS.md");
+    let section = serving::section(&all("engine-")?, &all("serve-")?, &today());
+    put(&path, &sections::replace(&read(&path)?, "serving", &section)?)?;
+    println!("written: the section serving of {}", path.display());
     Ok(())
 }
 

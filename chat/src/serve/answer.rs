@@ -29,6 +29,8 @@ pub struct Answer {
     scored: Option<Vec<Vec<Logprobs>>>,
     samples: usize,
     echo: bool,
+    /// Were log-probabilities asked for? Of an empty answer, they are an empty list.
+    likely: bool,
     choices: Vec<Choice>,
     reused: usize,
 }
@@ -61,6 +63,7 @@ impl Answer {
             scored: scored.then(|| vec![Vec::new(); ask.requests.len()]),
             samples,
             echo: ask.echo,
+            likely: first.is_some_and(|request| request.logprobs.is_some()),
             choices: vec![Choice::default(); samples * ask.requests.len()],
             reused: 0,
         };
@@ -288,13 +291,13 @@ impl Answer {
                 if choice.pieces.iter().any(|piece| piece.part != Part::Text) {
                     message["parts"] = parts(&choice.pieces);
                 }
-                let logprobs = if entries.is_empty() { Value::Null } else { json!({ "content": entries }) };
+                let logprobs = if self.likely { json!({ "content": entries }) } else { Value::Null };
                 json!({ "index": index, "message": message, "logprobs": logprobs, "finish_reason": finish })
             }
             Kind::Completion => {
                 let text = if self.echo { self.prompt_text(index) + &text } else { text };
                 let entries = [self.prompt_entries(index), entries.clone()].concat();
-                let logprobs = if entries.is_empty() { Value::Null } else { Answer::table(0, &entries) };
+                let logprobs = if self.likely { Answer::table(0, &entries) } else { Value::Null };
                 json!({ "index": index, "text": text, "logprobs": logprobs, "finish_reason": finish })
             }
         }

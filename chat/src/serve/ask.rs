@@ -1,15 +1,15 @@
 //! From the body of a request to what the engine is asked: all limits are here.
 //!
 //! They are those of the original's web server (at most 500 messages, 8,000 characters each, 32,000 together,
-//! temperature 0–2, top-k 0–200, 1–4,096 new tokens), and what goes beyond them is refused, not cut. Two things are
+//! temperature 0–2, top-k 0–200, 1–4,096 new tokens), and what goes beyond them is refused, not cut. Three things are
 //! wider: a first message of `system` is taken, since standard clients send one, and goes in front of the user's first;
-//! and the prompt may be as long as the context. `max_tokens` is what may be generated at most: the end of the context
+//! messages of one role that follow each other become one; and the prompt may be as long as the context. `max_tokens` is what may be generated at most: the end of the context
 //! ends the answer, too.
 
 use super::error::ApiError;
 use super::fields::Fields;
 use serde_json::Value;
-use tokenizer::{Content, Conversation, Message, PartKind, Role, Special, Tokenizer};
+use tokenizer::{Content, Conversation, Message, Part, PartKind, Role, Special, Tokenizer};
 use train::engine::{Request, Sampling};
 
 /// Most messages of a conversation.
@@ -264,7 +264,14 @@ pub fn conversation(fields: &Fields) -> Result<Conversation, ApiError> {
                 message.wrong("content", format!("has {chars} characters; {} are the most", MAX_CHARS[0]))
             );
         }
-        messages.push(Message { role, content });
+        // Some clients say one thing in several messages; the model knows turns that alternate.
+        match messages.last_mut().filter(|last: &&mut Message| last.role == role) {
+            Some(last) => {
+                let before = std::mem::replace(&mut last.content, Content::Text(String::new()));
+                last.content = joined(before, content);
+            }
+            None => messages.push(Message { role, content }),
+        }
     }
     if total > MAX_CHARS[1] {
         let most = MAX_CHARS[1];
@@ -289,6 +296,20 @@ fn content(message: &Fields, role: Role) -> Result<Content, ApiError> {
                 .ok_or_else(|| wrong(&"may hold parts of type text only"))
         }
         content => Ok(content),
+    }
+}
+
+/// One content of two, texts with an empty line between them.
+fn joined(first: Content, second: Content) -> Content {
+    match (first, second) {
+        (Content::Text(a), Content::Text(b)) => Content::Text(format!("{a}\n\n{b}")),
+        (a, b) => {
+            let parts = |content| match content {
+                Content::Text(text) => vec![Part { kind: PartKind::Text, text }],
+                Content::Parts(parts) => parts,
+            };
+            Content::Parts([parts(a), parts(b)].concat())
+        }
     }
 }
 

@@ -123,6 +123,12 @@ impl Metrics {
             stats.paused as f64,
         );
         one("nanochat_engine_busy_seconds_total", "counter", "Time in rounds of the engine.", pulse.busy);
+        one(
+            "nanochat_engine_between_seconds_total",
+            "counter",
+            "Time between rounds: taking requests, handing out what was said.",
+            pulse.between,
+        );
         one("nanochat_requests_waiting", "gauge", "Requests that wait for a place.", stats.waiting as f64);
         one(
             "nanochat_requests_reading",

@@ -2,6 +2,7 @@
 
 mod completions;
 mod slow;
+mod turns;
 
 use super::*;
 use model::{Gpt, GptConfig, GptOptions, init};

@@ -35,6 +35,8 @@ pub struct Pulse {
     pub stats: Stats,
     /// Seconds spent in rounds.
     pub busy: f64,
+    /// Seconds spent between rounds, without waiting: taking jobs, handing out events.
+    pub between: f64,
     /// Has the engine failed?
     pub failed: bool,
 }
@@ -95,6 +97,18 @@ impl Worker {
     pub fn pulse(&self) -> Pulse {
         self.pulse.lock().map(|pulse| *pulse).unwrap_or_default()
     }
+    /// A way to the counts that does not keep the engine waiting for jobs.
+    pub fn watcher(&self) -> impl Fn() -> Pulse + use<> {
+        let pulse = Arc::clone(&self.pulse);
+        move || pulse.lock().map(|pulse| *pulse).unwrap_or_default()
+    }
+}
+
+/// Where the time of the engine's thread goes, in seconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    busy: f64,
+    between: f64,
 }
 
 /// The engine's side.
@@ -106,19 +120,20 @@ pub struct Loop {
 impl Loop {
     /// Serve until nobody can send jobs any more, or the model fails.
     pub fn run(self, mut engine: Engine<GptForward<'_>>) -> Result<(), model::ModelError> {
-        let (mut listeners, mut busy) = (Listeners::new(), 0.0);
-        self.beat(&engine, busy, false);
-        while self.take_jobs(&mut engine, &mut listeners) {
+        let (mut listeners, mut times) = (Listeners::new(), Times::default());
+        self.beat(&engine, times, false);
+        while self.take_jobs(&mut engine, &mut listeners, &mut times) {
             let start = Instant::now();
             let events = match engine.step() {
                 Ok(events) => events,
                 Err(error) => {
-                    self.beat(&engine, busy, true);
+                    self.beat(&engine, times, true);
                     return Err(error);
                 }
             };
-            busy += start.elapsed().as_secs_f64();
-            self.beat(&engine, busy, false);
+            let stepped = Instant::now();
+            times.busy += (stepped - start).as_secs_f64();
+            self.beat(&engine, times, false);
             for event in events {
                 let Some((listener, open)) = listeners.get_mut(&event.request) else { continue };
                 *open -= usize::from(matches!(event.what, What::Finished(_)));
@@ -130,26 +145,37 @@ impl Loop {
                     engine.cancel(event.request);
                 }
             }
+            times.between += stepped.elapsed().as_secs_f64();
         }
+        self.beat(&engine, times, false);
         Ok(())
     }
     /// Takes what has arrived, and waits if there is nothing else to do. False if nobody is left who could send.
-    fn take_jobs(&self, engine: &mut Engine<GptForward<'_>>, listeners: &mut Listeners) -> bool {
+    fn take_jobs(
+        &self,
+        engine: &mut Engine<GptForward<'_>>,
+        listeners: &mut Listeners,
+        times: &mut Times,
+    ) -> bool {
         loop {
             let job = match engine.is_idle() {
                 true => self.inbox.recv().map_err(|_| TryRecvError::Disconnected),
                 false => self.inbox.try_recv(),
             };
             match job {
-                Ok(job) => take(job, engine, listeners),
+                Ok(job) => {
+                    let start = Instant::now();
+                    take(job, engine, listeners);
+                    times.between += start.elapsed().as_secs_f64();
+                }
                 Err(TryRecvError::Empty) => return true,
                 Err(TryRecvError::Disconnected) => return false,
             }
         }
     }
-    fn beat(&self, engine: &Engine<GptForward<'_>>, busy: f64, failed: bool) {
+    fn beat(&self, engine: &Engine<GptForward<'_>>, Times { busy, between }: Times, failed: bool) {
         if let Ok(mut pulse) = self.pulse.lock() {
-            *pulse = Pulse { stats: engine.stats(), busy, failed };
+            *pulse = Pulse { stats: engine.stats(), busy, between, failed };
         }
     }
 }

@@ -184,12 +184,13 @@ impl Pool {
     }
     /// The idle page that nothing hangs on and that was unused for longest, forgotten.
     fn forget_one(&mut self) -> Option<u32> {
-        let idle = self.pages.iter().zip(0u32..).filter(|(page, _)| page.users == 0);
+        let idle = self.pages.iter().zip(0u32..);
+        let idle = idle.filter(|(page, _)| planted!("pages.takes_from_whoever_has", page.users == 0 => true));
         let leaves = idle.filter_map(|(page, number)| {
-            let node = page.node.as_ref().filter(|node| node.children.is_empty())?;
+            let node = page.node.as_ref().filter(|node| planted!("pages.trunk_forgotten_before_its_branches", node.children.is_empty() => true))?;
             Some((node.used, number))
         });
-        let (_, page) = leaves.min()?;
+        let (_, page) = planted!("pages.newest_forgotten_first", leaves.min() => leaves.max())?;
         self.forget(page);
         Some(page)
     }

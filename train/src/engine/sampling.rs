@@ -13,7 +13,9 @@
 
 use super::request::{Logprobs, Refusal};
 use kernels::philox;
+use kernels::planted;
 use kernels::sample::sample;
+use std::cmp::Ordering;
 use tensor::{DType, Tensor, TensorError};
 
 /// The random stream that samples draw from; those of further samples are 2³² apart.
@@ -115,7 +117,10 @@ pub struct Draw<'a> {
 /// A token for each row of logits (rows, V); `None` where the logits have no distribution.
 pub fn draw(logits: &Tensor, rows: &[Draw<'_>]) -> Result<Vec<Option<u32>>, TensorError> {
     let wish = |row: &Draw<'_>| (row.sampling.temperature, row.sampling.top_k);
-    let alike = |row: &Draw<'_>| row.sampling.is_plain() && wish(row) == wish(&rows[0]);
+    let alike = |row: &Draw<'_>| {
+        row.sampling.is_plain()
+            && planted!("sampling.all_as_the_first_row", wish(row) == wish(&rows[0]) => true)
+    };
     if rows.iter().all(alike) {
         return plain(logits, rows);
     }
@@ -134,7 +139,10 @@ pub fn draw(logits: &Tensor, rows: &[Draw<'_>]) -> Result<Vec<Option<u32>>, Tens
 fn plain(logits: &Tensor, rows: &[Draw<'_>]) -> Result<Vec<Option<u32>>, TensorError> {
     let Some(first) = rows.first() else { return Ok(Vec::new()) };
     let device = logits.device();
-    let uniforms: Vec<f64> = rows.iter().map(|row| f64::from(row.uniform)).collect();
+    let uniforms: Vec<f64> = rows
+        .iter()
+        .map(|row| f64::from(planted!("sampling.number_of_the_first_row", row.uniform => first.uniform)))
+        .collect();
     let uniforms = Tensor::from_f64(&uniforms, &[rows.len()], logits.dtype(), device)?;
     let mut ids = Tensor::uninit(&[rows.len()], DType::I32, device)?;
     let top_k = Some(first.sampling.top_k).filter(|&k| k > 0);
@@ -148,7 +156,8 @@ pub fn numbers(logits: &Tensor) -> Vec<f32> {
     logits.to_vec::<f32>().unwrap_or_else(|_| logits.to_f64_vec().into_iter().map(|z| z as f32).collect())
 }
 
-/// Ids and probabilities of what may be drawn, most likely first (equals: lowest id first); empty if there is none.
+/// Ids and probabilities of what may be drawn, most likely first (equals: lowest id first); empty if there is none. In order
+/// as far as the row's random number reaches: what is behind is never drawn.
 pub fn distribution(logits: &[f32], row: &Draw<'_>) -> Vec<(u32, f64)> {
     let Draw { sampling, seen, .. } = *row;
     let mut z: Vec<f64> = logits.iter().map(|&z| f64::from(z)).collect();
@@ -156,7 +165,7 @@ pub fn distribution(logits: &[f32], row: &Draw<'_>) -> Vec<(u32, f64)> {
         let penalty = f64::from(sampling.repetition_penalty);
         for &id in seen {
             let Some(&before) = logits.get(id as usize) else { continue };
-            let before = f64::from(before);
+            let before = planted!("sampling.penalty_piles_up", f64::from(before) => z[id as usize]);
             // From the logit as it was: once, however often the token occurred.
             z[id as usize] = if before > 0.0 { before / penalty } else { before * penalty };
         }
@@ -164,7 +173,7 @@ pub fn distribution(logits: &[f32], row: &Draw<'_>) -> Vec<(u32, f64)> {
     let (presence, frequency) = (f64::from(sampling.presence_penalty), f64::from(sampling.frequency_penalty));
     if (presence, frequency) != (0.0, 0.0) {
         let mut counts = vec![0u32; z.len()];
-        for &id in &seen[row.prompt.min(seen.len())..] {
+        for &id in &seen[planted!("sampling.presence_counts_the_prompt", row.prompt => 0).min(seen.len())..] {
             let Some(count) = counts.get_mut(id as usize) else { continue };
             *count += 1;
         }
@@ -181,25 +190,53 @@ pub fn distribution(logits: &[f32], row: &Draw<'_>) -> Vec<(u32, f64)> {
     }
     let weight = |z: f64| ((z - max) / f64::from(sampling.temperature)).exp();
     let mut kept: Vec<(u32, f64)> = z.iter().enumerate().map(|(id, &z)| (id as u32, weight(z))).collect();
-    let best_first = |a: &(u32, f64), b: &(u32, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
     if sampling.top_k > 0 && sampling.top_k < kept.len() {
-        kept.select_nth_unstable_by(sampling.top_k - 1, best_first);
+        kept.select_nth_unstable_by(sampling.top_k - 1, likelier);
         kept.truncate(sampling.top_k);
     }
     let total: f64 = kept.iter().map(|(_, w)| w).sum();
-    kept.retain(|&(_, w)| w > 0.0 && w >= f64::from(sampling.min_p)); // the largest weight is 1
-    kept.sort_unstable_by(best_first);
+    kept.retain(|&(_, w)| {
+        w > 0.0 && planted!("sampling.min_p_of_the_whole", w => w / total) >= f64::from(sampling.min_p)
+    }); // the largest weight is 1
     if sampling.top_p < 1.0 {
-        let (goal, mut sum) = (f64::from(sampling.top_p) * total, 0.0);
-        let enough = kept.iter().position(|&(_, w)| {
-            sum += w;
-            sum >= goal
-        });
-        kept.truncate(enough.map_or(kept.len(), |last| last + 1));
+        let last = order(&mut kept, f64::from(sampling.top_p) * total);
+        kept.truncate(last + planted!("sampling.top_p_stops_short", 1 => usize::from(last == 0)));
+    } else {
+        let all: f64 = kept.iter().map(|(_, w)| w).sum();
+        order(&mut kept, f64::from(row.uniform) * all * (1.0 + 1e-9));
     }
     let total: f64 = kept.iter().map(|(_, w)| w).sum();
     kept.iter_mut().for_each(|(_, w)| *w /= total);
     kept
+}
+
+fn likelier(a: &(u32, f64), b: &(u32, f64)) -> Ordering {
+    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
+}
+
+/// So many are put in order at first.
+const FIRST: usize = 256;
+
+/// Puts the likeliest in order, as many as add up to `goal`, and returns where that is. Of a large vocabulary a few hundred
+/// are nearly always enough, and those are found in one pass; sorting all would take longer than a small model.
+fn order(weights: &mut [(u32, f64)], goal: f64) -> usize {
+    let (mut done, mut sum) = (0, 0.0);
+    while done < weights.len() {
+        let rest = &mut weights[done..];
+        let more = (3 * done).max(FIRST).min(rest.len());
+        if more < rest.len() {
+            rest.select_nth_unstable_by(more, likelier);
+        }
+        rest[..more].sort_unstable_by(likelier);
+        for (i, (_, weight)) in rest[..more].iter().enumerate() {
+            sum += weight;
+            if sum >= goal {
+                return done + i;
+            }
+        }
+        done += more;
+    }
+    weights.len().saturating_sub(1)
 }
 
 /// The first id at which the running sum passes `u`.

@@ -18,6 +18,7 @@ use super::pages::Pool;
 use super::request::{Event, Finish, Limits, Refusal, Request, RequestId, What};
 use super::sampling::{draw, logprobs, numbers};
 use super::sequence::Sequence;
+use kernels::planted;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use tensor::Tensor;
@@ -176,7 +177,10 @@ impl<F: Forward> Engine<F> {
         }
         for Reading { first, others } in std::mem::take(&mut self.reading) {
             if first.id == id {
-                others.into_iter().flatten().for_each(|page| self.pool.give_back(&[page]));
+                let copies = others.into_iter().flatten();
+                copies.for_each(|page| {
+                    planted!("scheduler.copies_lost_when_called_off", self.pool.give_back(&[page]) => ())
+                });
                 called_off.push(first);
             } else {
                 self.reading.push_back(Reading { first, others });
@@ -237,7 +241,8 @@ impl<F: Forward> Engine<F> {
     /// A row has ended: remember what was read, give the pages back.
     fn retire(&mut self, mut row: Sequence) {
         self.stats.finished += 1;
-        self.pool.remember(&mut row.pages, &row.tokens[..row.length]);
+        let read = planted!("scheduler.remembers_what_was_not_read", row.length => row.tokens.len());
+        self.pool.remember(&mut row.pages, &row.tokens[..read]);
         self.pool.give_back(&row.pages);
     }
 }

@@ -53,6 +53,10 @@ impl Sequence {
     pub fn rows(&self) -> usize {
         if self.generated() == 0 { self.request.samples } else { 1 }
     }
+    /// May it become longer than its pages? The last token that is drawn is never fed.
+    pub fn grows(&self, page_len: usize) -> bool {
+        self.pages.len() * page_len + 1 < self.request.prompt.len() + self.request.max_tokens
+    }
     /// Are the log-probabilities of its prompt still to be found?
     pub fn wants_scores(&self) -> bool {
         self.request.prompt_logprobs && self.scored < self.request.prompt.len()
@@ -63,7 +67,9 @@ impl Sequence {
     }
     /// Where it lies.
     pub fn seat(&self) -> Seat<'_> {
-        let before = self.length.checked_sub(1).map(|last| self.tokens[last]);
+        let before = self.length.checked_sub(1);
+        let at = |last: usize| planted!("sequence.smears_the_token_itself", last => self.tokens.len() - 1);
+        let before = before.map(|last| self.tokens[at(last)]);
         Seat { pages: &self.pages, length: self.length, before }
     }
     /// What the model has not read yet.
@@ -99,7 +105,9 @@ impl Sequence {
         match stop {
             _ if ended => self.finish(Finish::End, events),
             Some(stop) => self.finish(Finish::Stop(stop), events),
-            None if self.generated() >= self.request.max_tokens => self.finish(Finish::Length, events),
+            None if planted!("sequence.one_token_too_many", self.generated() >= self.request.max_tokens => self.generated() > self.request.max_tokens) => {
+                self.finish(Finish::Length, events)
+            }
             None => false,
         }
     }

@@ -3,6 +3,7 @@
 //! Two things hold text back. A character whose last byte has not come yet; and the end of the text so far, as long as it
 //! could be the beginning of a stop text. Both come out with the token that settles it, or at the end.
 
+use kernels::planted;
 use tokenizer::{Special, StreamDecoder, Tokenizer};
 
 /// What a piece of a continuation is.
@@ -86,6 +87,7 @@ impl TextStream {
             return (self.piece(before), Some(stop));
         }
         let open = self.stop.iter().map(|stop| overlap(&self.held, stop)).max().unwrap_or(0);
+        let open = planted!("text.stop_text_missed_over_a_border", open => 0);
         let sure = self.held.len() - open;
         let text = self.held.drain(..sure).collect();
         (self.piece(text), None)
@@ -94,7 +96,8 @@ impl TextStream {
 
 /// Bytes at the end of `text` that are the beginning of `stop`.
 fn overlap(text: &str, stop: &str) -> usize {
-    let ends = stop.char_indices().map(|(at, _)| at).filter(|&at| text.ends_with(&stop[..at]));
+    let ends = stop.char_indices().map(|(at, _)| at);
+    let ends = ends.filter(|&at| text.ends_with(&stop[..at]));
     ends.max().unwrap_or(0)
 }
 

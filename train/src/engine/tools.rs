@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 
 use super::calculator::use_calculator;
+use kernels::planted;
 
 /// What the tool machine needs of a tokenizer.
 pub trait ToolTokens {
@@ -86,7 +87,7 @@ impl RowState {
     /// is dropped.
     pub fn choose(&mut self, sampled: u32) -> (u32, bool) {
         match self.forced.pop_front() {
-            Some(token) => (token, false),
+            Some(token) => (token, planted!("tools.forced_tokens_count_as_drawn", false => true)),
             None => (sampled, true),
         }
     }
@@ -102,7 +103,7 @@ impl RowState {
         }
         if token == tokens.python_start() {
             self.in_python = true;
-            self.expression.clear();
+            planted!("tools.second_start_keeps_the_first", self.expression.clear() => ());
         } else if !self.in_python {
             // Outside an expression nothing is collected.
         } else if token == tokens.python_end() {

@@ -33,7 +33,7 @@ pub fn run(context: &Context, seconds: u64, streams: usize) -> Outcome {
         match scratch_python(&venv, &[package]) {
             Err(why) => Work::Skip(why),
             Ok(python) => Work::Call(Box::new(move || {
-                let server = Server::start(&program, &base, &[])?;
+                let server = Server::of_soak(&program, &base, &[])?;
                 let mut process = Process::new(python);
                 process.arg(root.join("tests/clients").join(script)).arg(&server.url);
                 if package == "openai" {
@@ -79,6 +79,33 @@ pub fn run(context: &Context, seconds: u64, streams: usize) -> Outcome {
     ])
 }
 
+/// The pictures of the page, from the user's own run (or the most recent one), into the book's folder of images.
+pub fn pictures(context: &Context, run: Option<&str>) -> Outcome {
+    let target = target_folder(&context.root);
+    let (program, root, venv) =
+        (target.join("release/nanochat"), context.root.clone(), target.join("clients"));
+    let mut build = cargo();
+    build.args(["build", "--release", "--package", "nanochat-chat"]).current_dir(&root);
+    let rerun = || "cargo xtask soak page".to_string();
+    let args: Vec<String> = run.into_iter().flat_map(|run| ["--run".into(), run.into()]).collect();
+    let work = match scratch_python(&venv, &["playwright"]) {
+        Err(why) => Work::Skip(why),
+        Ok(_) if !crate::tools::has_program("chromium") => Work::Skip("there is no chromium".into()),
+        Ok(python) => Work::Call(Box::new(move || {
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let server = Server::start(Process::new(&program), &args)?;
+            let mut process = Process::new(python);
+            process.arg(root.join("tests/clients/picture.py")).arg(&server.url);
+            succeed("picture.py", process.arg(root.join("book/src/images")))?;
+            server.end()
+        })),
+    };
+    steps::run(vec![
+        Step { name: "build", rerun: "cargo build --release".into(), work: Work::Program(build) },
+        Step { name: "pictures", rerun: rerun(), work },
+    ])
+}
+
 /// A model of depth 4 that has learned next to nothing: what it says does not matter here.
 fn train(program: &Path, base: &Path) -> Result<(), String> {
     if base.join("runs/soak/checkpoints").exists() {
@@ -103,11 +130,17 @@ struct Server {
 }
 
 impl Server {
-    fn start(program: &Path, base: &Path, more: &[&str]) -> Result<Server, String> {
-        let mut child = Process::new(program)
-            .args(["serve", "--port", "0", "--json", "--run", "soak"])
-            .args(more)
-            .env("NANOCHAT_BASE_DIR", base)
+    /// Of the model that [`train`] made.
+    fn of_soak(program: &Path, base: &Path, more: &[&str]) -> Result<Server, String> {
+        let mut process = Process::new(program);
+        process.env("NANOCHAT_BASE_DIR", base);
+        Server::start(process, &[&["--run", "soak"], more].concat())
+    }
+    /// Of whatever the arguments say, on any free port.
+    fn start(mut program: Process, args: &[&str]) -> Result<Server, String> {
+        let mut child = program
+            .args(["serve", "--port", "0", "--json"])
+            .args(args)
             .env_remove("NANOCHAT_API_KEY")
             .stdout(Stdio::piped())
             .spawn()
@@ -157,7 +190,7 @@ impl Drop for Server {
 
 fn load(program: &Path, base: &Path, seconds: u64, streams: usize) -> Result<(), String> {
     let queue = (streams / 2).max(1).to_string(); // so that some are sent away
-    let server = Server::start(program, base, &["--queue", &queue, "--max-batch", "32"])?;
+    let server = Server::of_soak(program, base, &["--queue", &queue, "--max-batch", "32"])?;
     let address = server.url.trim_start_matches("http://").to_string();
     let half = Duration::from_secs(seconds.div_ceil(2));
     let plan = Plan { address: address.clone(), streams, time: half };

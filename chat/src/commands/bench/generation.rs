@@ -6,6 +6,7 @@ use crate::globals::Globals;
 use kernels::philox::Philox;
 use model::generate::{Sampler, Sampling};
 use model::{Gpt, GptConfig, KvCache, Quantize, init};
+use std::rc::Rc;
 use std::time::Instant;
 use tensor::Tensor;
 
@@ -14,7 +15,7 @@ const STREAM: u64 = 0xDE_C0;
 /// Standard deviation of the matrices that begin as zeros: with those, all tokens would be equally likely.
 const STD: f64 = 0.02;
 /// Tokens are drawn from so many of the most likely, at temperature 1.
-const TOP_K: usize = 50;
+pub const TOP_K: usize = 50;
 
 /// A model with random weights everywhere, prepared for drawing tokens.
 pub fn random_model(config: GptConfig, quantize: Option<Quantize>, globals: &Globals) -> anyhow::Result<Gpt> {
@@ -31,8 +32,8 @@ pub fn random_model(config: GptConfig, quantize: Option<Quantize>, globals: &Glo
 
 /// A model in the middle of a text.
 pub struct Generation {
-    /// The model.
-    pub gpt: Gpt,
+    /// The model; others may use it, too, between two steps.
+    pub gpt: Rc<Gpt>,
     prompt: Vec<i32>,
     /// Rows that continue the prompt, B.
     pub rows: usize,
@@ -49,12 +50,21 @@ impl Generation {
     pub fn new(args: &Args, globals: &Globals) -> anyhow::Result<Generation> {
         let config = args.shape.config(args.prompt + args.new_tokens)?;
         let gpt = random_model(config, args.weights.quantize(), globals)?;
-        let mut tokens = Philox::new(globals.seed, STREAM);
+        Generation::with(&Rc::new(gpt), args.batch, args.prompt, args.new_tokens, globals.seed)
+    }
+    /// The same with a model that is there already: `rows` rows continue a prompt of `prompt` tokens.
+    pub fn with(
+        gpt: &Rc<Gpt>,
+        rows: usize,
+        prompt: usize,
+        new_tokens: usize,
+        seed: u64,
+    ) -> anyhow::Result<Self> {
+        let mut tokens = Philox::new(seed, STREAM);
         let vocab = u32::try_from(gpt.config().vocab_size).unwrap_or(u32::MAX);
-        let prompt = (0..args.prompt).map(|_| tokens.below(vocab) as i32).collect();
-        let sampling = Sampling { temperature: 1.0, top_k: Some(TOP_K), seed: globals.seed };
-        let (rows, new_tokens, sampler) = (args.batch, args.new_tokens, Sampler::new(sampling)?);
-        Ok(Generation { gpt, prompt, rows, new_tokens, sampler, read: None, running: None })
+        let prompt = (0..prompt).map(|_| tokens.below(vocab) as i32).collect();
+        let sampler = Sampler::new(Sampling { temperature: 1.0, top_k: Some(TOP_K), seed })?;
+        Ok(Generation { gpt: Rc::clone(gpt), prompt, rows, new_tokens, sampler, read: None, running: None })
     }
     /// Tokens of the prompt.
     pub fn prompt_len(&self) -> usize {

@@ -5,6 +5,7 @@
 
 mod clients;
 mod decode;
+mod engine;
 mod facts;
 mod generation;
 mod gpu;
@@ -12,6 +13,7 @@ mod kernel;
 mod kernel_table;
 mod load;
 mod parts;
+mod sampling;
 mod serve;
 mod server;
 pub(crate) mod steps;
@@ -31,6 +33,8 @@ pub enum Command {
     Parts(Box<parts::Args>),
     /// Time reading a prompt and drawing tokens after it, with random weights
     Decode(Box<decode::Args>),
+    /// Time the engine against the bare loop of `bench decode`, in turn, and what a second turn costs
+    Engine(Box<engine::Args>),
     /// Time the engine and the server for one and for many requests at a time, with random weights
     Serve(Box<server::Args>),
 }
@@ -42,6 +46,7 @@ pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
         Command::Train(args) => train::run(args, globals),
         Command::Parts(args) => parts::run(args, globals),
         Command::Decode(args) => decode::run(args, globals),
+        Command::Engine(args) => engine::run(args, globals),
         Command::Serve(args) => server::run(args, globals),
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! For every concurrency the same requests are served twice. By the engine alone, with so many of them always in
 //! flight; and by the whole server, over loopback, to clients that read the stream and ask again when it ends. The
-//! first tells what batching brings, the difference what HTTP costs. The model is random, prompts are random and
+//! first tells what batching brings, the difference what HTTP costs. Beside it stands processor time per token: of the thread
+//! that speaks HTTP, and of the model's thread between two rounds. The model is random, prompts are random and
 //! different, so nothing is reused; every answer has the same length.
 
 use super::clients::{self, Call};
@@ -109,7 +110,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
 }
 
 /// A vocabulary of so many made-up words.
-fn made_up(vocab_size: usize) -> anyhow::Result<Tokenizer> {
+pub fn made_up(vocab_size: usize) -> anyhow::Result<Tokenizer> {
     let bytes = (0..=u8::MAX).map(|byte| vec![byte]);
     let words =
         (0..vocab_size.saturating_sub(Tokenizer::MIN_VOCAB_SIZE)).map(|i| format!(" w{i}").into_bytes());
@@ -161,7 +162,7 @@ fn served(gpt: &Gpt, tokenizer: &Tokenizer, args: &Args, n: usize) -> anyhow::Re
     let listener = std::net::TcpListener::bind("127.0.0.1:0").context("listening on loopback")?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let config = config(args, n);
+    let (config, watcher) = (config(args, n), worker.watcher());
     let (stop, stopped) = oneshot::channel::<()>();
     let web = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
@@ -190,7 +191,9 @@ fn served(gpt: &Gpt, tokenizer: &Tokenizer, args: &Args, n: usize) -> anyhow::Re
     let calls = crowd.join().map_err(|_| anyhow::anyhow!("a client panicked"))?;
     let cpu = web.join().map_err(|_| anyhow::anyhow!("the web server panicked"))??;
     let mut waits = waits(&calls?);
-    waits["cpu_us_per_token"] = json!(cpu.map(|us| us / number(&waits, "/tokens")));
+    let tokens = number(&waits, "/tokens");
+    waits["cpu_us_per_token"] = json!(cpu.map(|us| us / tokens));
+    waits["books_us_per_token"] = json!(1e6 * watcher().between / tokens);
     Ok(waits)
 }
 
@@ -243,11 +246,11 @@ fn percentiles(mut ms: Vec<f64>) -> Value {
 
 fn table(result: &Value) -> String {
     let mut out = String::from(
-        "at a time | engine tok/s | server tok/s | first token p50/p99 ms | token p50/p99 ms | HTTP µs/token | of it CPU\n",
+        "at a time | engine tok/s | server tok/s | first token p50/p99 ms | token p50/p99 ms | HTTP µs/token | CPU µs/token: HTTP, books\n",
     );
     for level in result["levels"].as_array().map_or(&[][..], Vec::as_slice) {
         out += &format!(
-            "{:>9} | {:>12.0} | {:>12.0} | {:>11.1} / {:>8.1} | {:>7.2} / {:>6.2} | {:>13.1} | {:>9.1}\n",
+            "{:>9} | {:>12.0} | {:>12.0} | {:>11.1} / {:>8.1} | {:>7.2} / {:>6.2} | {:>13.1} | {:>9.1}, {:.1}\n",
             level["concurrency"],
             number(level, "/engine/tokens_per_s"),
             number(level, "/server/tokens_per_s"),
@@ -257,6 +260,7 @@ fn table(result: &Value) -> String {
             number(level, "/server/token_ms/p99"),
             number(level, "/overhead_us_per_token"),
             number(level, "/server/cpu_us_per_token"),
+            number(level, "/server/books_us_per_token"),
         );
     }
     let megabytes = |path| number(result, path) / 1e6;

@@ -56,6 +56,22 @@ fn what_is_not_said_has_its_default_and_everything_can_be_said() {
 }
 
 #[test]
+fn messages_of_one_role_that_follow_each_other_become_one() {
+    let user = |text: &str| json!({ "role": "user", "content": text });
+    let tool = json!([{ "type": "python", "text": "1+1" }, { "type": "python_output", "text": "2" }]);
+    let body = json!({ "messages": [
+        user("a"), user("b"), { "role": "assistant", "content": tool },
+        { "role": "assistant", "content": "two" }, user("c"),
+    ] });
+    let ask = chat(&body, &tokenizer(), &defaults()).unwrap();
+    assert_eq!(
+        text(&ask.requests[0].prompt),
+        "<|bos|><|user_start|>a\n\nb<|user_end|><|assistant_start|><|python_start|>1+1<|python_end|><|output_start|>2\
+         <|output_end|>two<|assistant_end|><|user_start|>c<|user_end|><|assistant_start|>"
+    );
+}
+
+#[test]
 fn tool_calls_of_the_past_are_rendered_as_they_were_made() {
     let body = json!({ "messages": [
         { "role": "user", "content": "6*7?" },

@@ -39,6 +39,27 @@ fn top_p_keeps_the_smallest_set_that_reaches_it() {
 }
 
 #[test]
+fn of_a_large_vocabulary_enough_is_put_in_order() {
+    // Flat and steep: a few are enough, or hardly all.
+    for (steepness, top_p) in [(0.0, 0.9), (0.0, 1.0), (1e-4, 0.999), (0.01, 0.5), (1.0, 0.95), (1.0, 1.0)] {
+        let logits: Vec<f32> = (0..5000u32).map(|i| -steepness * ((i * 2741) % 5000) as f32).collect();
+        let sampling = Sampling { top_p, presence_penalty: 0.5, ..Sampling::default() };
+        for uniform in [0.0, 0.37, 0.9, 0.999_999] {
+            let found = distribution(&logits, &Draw { sampling: &sampling, uniform, seen: &[], prompt: 0 });
+            let mut sorted = found.clone();
+            sorted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            let drawn = pick(&found, uniform);
+            assert_eq!(drawn, pick(&sorted, uniform), "steepness {steepness}, top-p {top_p}, {uniform}");
+            assert!((found.iter().map(|(_, p)| p).sum::<f64>() - 1.0).abs() < 1e-9);
+            let full =
+                distribution(&logits, &Draw { sampling: &sampling, uniform: 1.0, seen: &[], prompt: 0 });
+            assert_eq!(full.len(), found.len());
+            assert_eq!(drawn, pick(&full, uniform));
+        }
+    }
+}
+
+#[test]
 fn min_p_compares_with_the_largest() {
     let kept = |min_p| ids(Sampling { min_p, ..Sampling::default() }, &[]);
     assert_eq!(kept(0.3), [2, 4, 0]); // e^(2 − 3) = 0.37
@@ -51,6 +72,8 @@ fn the_penalty_lowers_what_occurred_once_however_often_and_whatever_its_sign() {
     let sampling = Sampling { temperature: 0.0, repetition_penalty: 2.0, ..Sampling::default() };
     assert_eq!(ids(sampling, &[]), [2]);
     assert_eq!(ids(sampling, &[2, 2, 2]), [4]);
+    let twice = Sampling { repetition_penalty: 2.0, ..Sampling::default() };
+    assert_eq!(table(&twice, &[2, 2, 1, 2]), table(&twice, &[1, 2]));
     assert_eq!(ids(sampling, &[2, 4]), [0]); // 1.5 and 1.5 against 2
     let sampling = Sampling { repetition_penalty: 2.0, ..Sampling::default() };
     let p = |seen: &[u32]| table(&sampling, seen).iter().find(|(id, _)| *id == 1).unwrap().1;
@@ -83,12 +106,15 @@ fn presence_counts_once_and_frequency_every_time_and_neither_counts_the_prompt()
 
 #[test]
 fn rows_that_want_different_things_get_what_they_would_get_alone() {
-    let settings = [
-        Sampling { top_k: 3, ..Sampling::default() },
-        Sampling { top_p: 0.9, ..Sampling::default() },
-        Sampling::greedy(),
-        Sampling { min_p: 0.3, repetition_penalty: 1.5, ..Sampling::default() },
-    ];
+    let of = |temperature, top_k| Sampling { temperature, top_k, ..Sampling::default() };
+    let filtered = Sampling { min_p: 0.3, repetition_penalty: 1.5, ..Sampling::default() };
+    // Those that the kernel draws for, alike and not, and those that it cannot draw for.
+    together_as_alone([of(0.7, 3), of(0.7, 3), of(0.7, 3), of(0.7, 3)]);
+    together_as_alone([of(1.0, 3), of(1.0, 2), of(2.0, 3), Sampling::greedy()]);
+    together_as_alone([of(1.0, 3), Sampling { top_p: 0.9, ..of(1.0, 0) }, Sampling::greedy(), filtered]);
+}
+
+fn together_as_alone(settings: [Sampling; 4]) {
     let logits = Tensor::from_slice(&LOGITS.repeat(4), &[4, 6], Device::Cpu).unwrap();
     for index in 0..50 {
         let row =

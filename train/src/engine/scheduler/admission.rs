@@ -1,7 +1,7 @@
 //! Who gets a place, and who gives it up.
 //!
 //! Admission is in order of age, so a large request is not overtaken for ever. Who is admitted gets pages for what there
-//! is to read, and only if a page for every other row is left over: otherwise it would soon be sent away again. A row
+//! is to read, and only if a page is left over for every other row that may need one: otherwise it would soon be sent away again. A row
 //! takes a page whenever its last one is full. If there is none, the youngest row of all, running or being read, gives
 //! its pages back and waits. What it has said stays said: it is read again like a prompt, and goes on. Since any request
 //! fits into an empty cache ([`Engine::check`]), the oldest can always go on, and so everyone's turn comes.
@@ -17,12 +17,18 @@ impl<F: Forward> Engine<F> {
     fn rows(&self) -> usize {
         self.running.len() + self.reading.iter().map(|reading| reading.first.rows()).sum::<usize>()
     }
+    /// Rows that may become longer than their pages.
+    fn growing(&self) -> usize {
+        let grows = |row: &&Sequence| row.grows(self.forward.page_len());
+        let reading = self.reading.iter().map(|reading| &reading.first).filter(grows);
+        self.running.iter().filter(grows).count() + reading.map(Sequence::rows).sum::<usize>()
+    }
     /// Give the first that waits its pages, if there is room for it.
     pub(super) fn admit(&mut self) -> Result<bool, F::Error> {
-        let (page_len, others_there) = (self.forward.page_len(), self.rows());
+        let page_len = self.forward.page_len();
         let Some(row) = self.waiting.front() else { return Ok(false) };
         let rows = row.rows();
-        if others_there + rows > self.limits.rows {
+        if self.rows() + rows > self.limits.rows {
             return Ok(false);
         }
         // All but the last token, whose logits are needed; nothing if every token's are.
@@ -33,8 +39,9 @@ impl<F: Forward> Engine<F> {
         let partly: Vec<u32> = found.partly.iter().map(|&(page, _)| page).collect();
         let mine = row.tokens.len().div_ceil(page_len) - found.pages.len();
         let copies = if row.tokens.len().is_multiple_of(page_len) { 0 } else { rows - 1 };
-        let fits = |available: usize| available >= mine + copies + others_there;
-        self.pool.share(&partly); // so that it is not taken
+        let spare = planted!("scheduler.spare_page_for_rows_that_need_none", self.growing() => self.rows());
+        let fits = |available: usize| available >= mine + copies + spare;
+        self.pool.share(planted!("scheduler.page_taken_while_copied_from", &partly => &[])); // so that it is not taken
         let copied = found.partly.filter(|_| fits(self.pool.available()));
         if copied.is_none() {
             self.pool.give_back(&partly);
@@ -45,12 +52,13 @@ impl<F: Forward> Engine<F> {
         }
         let Some(mut taken) = taken else {
             self.pool.give_back(&found.pages);
+            planted!("scheduler.large_request_goes_behind_small_ones", () => self.waiting.rotate_left(1));
             return Ok(false);
         };
         let Some(mut row) = self.waiting.pop_front() else { return Ok(false) };
         let mut length = found.pages.len() * page_len;
         if let (Some((page, agree)), Some(&to)) = (copied, taken.first()) {
-            self.forward.copy_page(page, to)?;
+            planted!("scheduler.agreed_page_not_copied", self.forward.copy_page(page, to)? => ());
             length += agree;
         }
         let mut others: Vec<Option<u32>> = taken.split_off(mine).into_iter().map(Some).collect();

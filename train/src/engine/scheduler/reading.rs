@@ -5,6 +5,7 @@ use crate::engine::forward::{Forward, Seat};
 use crate::engine::request::{Finish, What};
 use crate::engine::sampling::{logprobs, numbers};
 use crate::engine::sequence::Sequence;
+use kernels::planted;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use tensor::Tensor;
@@ -71,7 +72,9 @@ impl<F: Forward> Engine<F> {
         let mut found = Vec::new();
         for (i, next) in (row.length + 1..).take(n).enumerate() {
             // After a pause some are known already.
-            if next >= row.scored && next < row.request.prompt.len() {
+            if planted!("scheduler.scores_again_after_a_pause", next >= row.scored => true)
+                && next < row.request.prompt.len()
+            {
                 found.push(logprobs(&numbers(&logits.narrow(0, i, 1)?), row.tokens[next], top));
             }
         }
@@ -98,10 +101,13 @@ impl<F: Forward> Engine<F> {
         for (own, sample) in others.into_iter().zip(1..) {
             let mut row = Sequence::new((first.id, sample), &request, &self.tokenizer);
             if let Some(own) = own {
-                self.forward.copy_page(first.pages[whole], own)?;
+                planted!("scheduler.sample_starts_on_an_empty_page", self.forward.copy_page(first.pages[whole], own)? => ());
             }
             self.pool.share(&first.pages[..whole]);
-            row.pages = first.pages[..whole].iter().copied().chain(own).collect();
+            row.pages = {
+                let own = planted!("scheduler.shared_page_written", own => own.map(|_| first.pages[whole]));
+                first.pages[..whole].iter().copied().chain(own).collect()
+            };
             (row.length, row.started, row.scored) = (first.length, true, first.scored);
             rows.push(row);
         }

@@ -1,5 +1,7 @@
 //! The scheduler, driven by a model that says what its script says.
 
+mod crowd;
+
 use super::*;
 use crate::engine::collect::{Sample, complete, drain};
 use crate::engine::sampling::Sampling;
@@ -242,6 +244,32 @@ fn the_prompts_log_probabilities_come_once_even_after_a_pause() {
 }
 
 #[test]
+fn a_prompt_that_gives_way_while_it_is_scored_reports_each_token_once() {
+    let scored = |pages: usize| {
+        let mut engine = engine(pages, 3, 2);
+        ["a", "b"].iter().for_each(|older| _ = engine.submit(ask(older, 14)).unwrap()); // 4 pages each in the end
+        engine.step().unwrap();
+        let prompt = "abcabcabcabc#xyzabcabcabcabcx"; // 8 pages, read in 15 rounds
+        let request = Request { prompt_logprobs: true, logprobs: Some(1), ..ask(prompt, 2) };
+        let id = engine.submit(request).unwrap();
+        let mut found = Vec::new();
+        drain(&mut engine, |event| {
+            if let (What::Prompt(more), true) = (event.what, event.request == id) {
+                found.extend(more);
+            }
+            true
+        })
+        .unwrap();
+        (found, engine.stats().paused)
+    };
+    let (want, paused) = scored(100);
+    assert_eq!((want.len(), paused), (28, 0));
+    let (got, paused) = scored(12);
+    assert!(paused > 0, "there was room for all");
+    assert_eq!(got, want);
+}
+
+#[test]
 fn a_second_turn_reads_its_new_tokens_only() {
     let mut engine = engine(20, 4, 100);
     let first = complete(&mut engine, ask("hello there", 6)).unwrap();
@@ -351,6 +379,67 @@ fn what_is_called_off_ends_at_once_and_frees_its_pages() {
     assert_eq!(ends.len(), 4);
     assert!(ends.iter().all(|event| event.what == What::Finished(Finish::Cancelled)));
     assert!(engine.is_idle() && engine.stats().pages_used == 0);
+}
+
+#[test]
+fn pages_that_samples_would_have_copied_come_back_if_the_prompt_is_called_off() {
+    let mut engine = engine(30, 8, 4);
+    let id = engine.submit(Request { samples: 4, ..ask("abcdefghijklm", 20) }).unwrap();
+    engine.step().unwrap();
+    assert_eq!(engine.stats().pages_used, 4 + 3, "the prompt's, and one for each further sample");
+    assert!(engine.cancel(id));
+    assert_eq!(engine.step().unwrap().len(), 4);
+    assert_eq!(engine.stats().pages_used, 0);
+}
+
+#[test]
+fn a_request_that_waits_for_pages_is_not_overtaken_by_smaller_ones() {
+    let mut engine = engine(10, 8, 100);
+    let mut wanted = vec![engine.submit(ask("a", 15)).unwrap()]; // grows from 1 page to 4
+    engine.step().unwrap();
+    wanted.push(engine.submit(ask(&"x".repeat(37), 3)).unwrap()); // all 10
+    wanted.extend((0..3).map(|_| engine.submit(ask("b", 2)).unwrap()));
+    let mut begun = vec![wanted[0]];
+    drain(&mut engine, |event| {
+        if matches!(event.what, What::Started { .. }) {
+            begun.push(event.request);
+        }
+        true
+    })
+    .unwrap();
+    assert_eq!(begun, wanted);
+}
+
+#[test]
+fn a_cache_with_room_for_so_many_rows_has_so_many_rows() {
+    for (prompt, max_tokens) in [("abcdef", 3), ("abc", 6), ("abcd", 5), ("a", 20)] {
+        let need = (prompt.len() + max_tokens - 1).div_ceil(PAGE);
+        let mut engine = engine(5 * need, 5, 100);
+        (0..5).for_each(|i| _ = engine.submit(ask(&format!("{prompt}{i}")[1..], max_tokens)).unwrap());
+        engine.step().unwrap();
+        assert_eq!(engine.stats().running, 5, "{prompt} and {max_tokens}");
+        answers(&mut engine);
+        assert_eq!(engine.stats().paused, 0);
+    }
+}
+
+#[test]
+fn the_last_token_of_an_answer_is_read_again_since_the_model_has_not_seen_it() {
+    let mut engine = engine(20, 2, 100);
+    let first = complete(&mut engine, ask("\"", 1)).unwrap();
+    assert_eq!(text(&first[0]), "#");
+    let second = complete(&mut engine, ask("\"#a", 3)).unwrap();
+    assert_eq!(text(&second[0]), "ceg", "the # counts");
+}
+
+#[test]
+fn every_sample_knows_the_whole_prompt() {
+    for prompt in ["#ab", "#abcb", "xyz#ab", "#xyb"] {
+        let mut engine = engine(40, 4, 100);
+        let all = complete(&mut engine, Request { samples: 3, ..ask(prompt, 6) }).unwrap();
+        all.iter().for_each(|sample| assert_eq!(text(sample), "dfhjln", "after {prompt}"));
+        assert_eq!(engine.stats().pages_used, 0);
+    }
 }
 
 #[test]
