@@ -53,7 +53,13 @@ pub(crate) trait Work {
 /// Do the work with the vector instructions in use.
 #[inline]
 pub(crate) fn run(work: impl Work) {
-    match level() {
+    at(level(), work)
+}
+
+/// Do the work at a level that this machine has.
+#[inline(always)]
+fn at(level: Simd, work: impl Work) {
+    match level {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `level` never exceeds what the machine was found to have.
         Simd::Avx512 => unsafe { x86::avx512(work) },
@@ -277,17 +283,7 @@ mod x86 {
 /// Do the work at one of [`crate::simd::levels`], whatever is in use.
 #[cfg(test)]
 pub(crate) fn run_at(level: Simd, work: impl Work) {
-    match level.min(crate::simd::detected()) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the machine was found to have it.
-        Simd::Avx512 => unsafe { x86::avx512(work) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Simd::Avx2 => unsafe { x86::avx2(work) },
-        #[cfg(target_arch = "aarch64")]
-        Simd::Neon => work.run::<std::arch::aarch64::float32x4_t>(),
-        _ => work.run::<[f32; 4]>(),
-    }
+    at(level.min(crate::simd::detected()), work)
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@
 //! same for every element of every product of one dtype.
 
 use super::{kernel_scalar, pack};
-use crate::DType;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::simd::{self, Simd};
+use crate::{Bf16, DType};
 
 /// Sums in memory: rows of f32 or bf16, neighbours in a row adjacent.
 #[derive(Clone, Copy)]
@@ -44,6 +44,42 @@ impl Place {
     /// The part that begins there.
     pub fn from(self, rows: usize, cols: usize) -> Place {
         Place { address: self.at(rows, cols), ..self }
+    }
+}
+
+/// The first `lanes` of a vector of old sums, the others zero. For instruction sets without masks.
+///
+/// # Safety
+/// So many elements must be there, of the type that `narrow` tells.
+#[inline(always)]
+pub(super) unsafe fn load<const W: usize>(from: *const u8, narrow: bool, lanes: usize) -> [f32; W] {
+    let mut sums = [0.0f32; W];
+    // SAFETY: the caller's promise; both arrays are a vector long.
+    unsafe {
+        if narrow {
+            let mut bits = [Bf16(0); W];
+            std::ptr::copy_nonoverlapping(from.cast(), bits.as_mut_ptr(), lanes);
+            sums = bits.map(Bf16::to_f32);
+        } else {
+            std::ptr::copy_nonoverlapping(from.cast(), sums.as_mut_ptr(), lanes);
+        }
+    }
+    sums
+}
+
+/// Writes the first `lanes` of a vector of sums, as [`load`] reads them.
+///
+/// # Safety
+/// As above.
+#[inline(always)]
+pub(super) unsafe fn store<const W: usize>(to: *mut u8, narrow: bool, lanes: usize, sums: [f32; W]) {
+    // SAFETY: as above.
+    unsafe {
+        if narrow {
+            std::ptr::copy_nonoverlapping(sums.map(Bf16::from_f32).as_ptr(), to.cast(), lanes);
+        } else {
+            std::ptr::copy_nonoverlapping(sums.as_ptr(), to.cast(), lanes);
+        }
     }
 }
 
@@ -94,7 +130,7 @@ pub(super) struct Micro {
     /// Packs up to `lanes` lanes of f32. Not there where a unit is a pair of bf16.
     pub strip_f32: Option<pack::Strip<f32>>,
     /// Packs up to `lanes` lanes of bf16.
-    pub strip_bf16: pack::Strip<crate::Bf16>,
+    pub strip_bf16: pack::Strip<Bf16>,
 }
 
 /// The kernel of the level in use for operands of this dtype.

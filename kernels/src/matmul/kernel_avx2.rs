@@ -1,9 +1,8 @@
 //! The innermost kernel for AVX2 with FMA: up to 6 × 16 elements of C in 12 of the 16 vector registers, leaving two for a
 //! row of B and one for the number of A. The idea is that of the AVX-512 kernel next door.
 
-use super::kernel::{Micro, Tile};
+use super::kernel::{self, Micro, Tile};
 use super::pack_avx2 as pack;
-use crate::Bf16;
 use std::arch::x86_64::*;
 
 const ROWS: usize = 6;
@@ -86,7 +85,9 @@ unsafe fn store<const R: usize, const V: usize>(t: &Tile, acc: &[[__m256; V]; R]
                 _mm256_mul_ps(alpha, acc[r][v])
             } else {
                 // SAFETY: the tile has this row and so many columns from there on.
-                let old = unsafe { load(old, t.old.is_narrow(), lanes) };
+                let old = unsafe { kernel::load::<LANES>(old, t.old.is_narrow(), lanes) };
+                // SAFETY: a vector long.
+                let old = unsafe { _mm256_loadu_ps(old.as_ptr()) };
                 _mm256_fmadd_ps(alpha, acc[r][v], _mm256_mul_ps(beta, old))
             };
             if lanes == LANES && !t.new.is_narrow() {
@@ -98,34 +99,8 @@ unsafe fn store<const R: usize, const V: usize>(t: &Tile, acc: &[[__m256; V]; R]
             // SAFETY: `sums` is a vector long; the tile has so many columns.
             unsafe {
                 _mm256_storeu_ps(sums.as_mut_ptr(), sum);
-                if t.new.is_narrow() {
-                    let rounded = sums.map(Bf16::from_f32);
-                    std::ptr::copy_nonoverlapping(rounded.as_ptr(), new.cast(), lanes);
-                } else {
-                    std::ptr::copy_nonoverlapping(sums.as_ptr(), new.cast(), lanes);
-                }
+                kernel::store(new, t.new.is_narrow(), lanes, sums);
             }
         }
-    }
-}
-
-/// The first `lanes` of 8 old sums.
-///
-/// # Safety
-/// So many must be there.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn load(from: *const u8, narrow: bool, lanes: usize) -> __m256 {
-    let mut sums = [0.0f32; LANES];
-    // SAFETY: the caller's promise; `sums` and `bits` are a vector long.
-    unsafe {
-        if narrow {
-            let mut bits = [Bf16(0); LANES];
-            std::ptr::copy_nonoverlapping(from.cast(), bits.as_mut_ptr(), lanes);
-            sums = bits.map(Bf16::to_f32);
-        } else {
-            std::ptr::copy_nonoverlapping(from.cast(), sums.as_mut_ptr(), lanes);
-        }
-        _mm256_loadu_ps(sums.as_ptr())
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! bf16 is widened when it is packed. The idea is that of the AVX-512 kernel next door.
 
-use super::kernel::{Micro, Tile};
+use super::kernel::{self, Micro, Tile};
 use super::pack;
 use crate::Bf16;
 use std::arch::aarch64::*;
@@ -95,7 +95,8 @@ unsafe fn store<const R: usize, const V: usize>(t: &Tile, acc: &[[float32x4_t; V
             unsafe {
                 let mut sum = vmulq_n_f32(acc[r][v], t.alpha);
                 if t.beta != 0.0 {
-                    sum = vfmaq_n_f32(sum, load(old, t.old.is_narrow(), lanes), t.beta);
+                    let old = kernel::load::<VECTOR>(old, t.old.is_narrow(), lanes);
+                    sum = vfmaq_n_f32(sum, vld1q_f32(old.as_ptr()), t.beta);
                 }
                 if lanes == VECTOR && !t.new.is_narrow() {
                     vst1q_f32(new.cast(), sum);
@@ -103,33 +104,8 @@ unsafe fn store<const R: usize, const V: usize>(t: &Tile, acc: &[[float32x4_t; V
                 }
                 let mut sums = [0.0f32; VECTOR];
                 vst1q_f32(sums.as_mut_ptr(), sum);
-                if t.new.is_narrow() {
-                    let rounded = sums.map(Bf16::from_f32);
-                    std::ptr::copy_nonoverlapping(rounded.as_ptr(), new.cast(), lanes);
-                } else {
-                    std::ptr::copy_nonoverlapping(sums.as_ptr(), new.cast(), lanes);
-                }
+                kernel::store(new, t.new.is_narrow(), lanes, sums);
             }
         }
-    }
-}
-
-/// The first `lanes` of four old sums.
-///
-/// # Safety
-/// So many must be there.
-#[inline(always)]
-unsafe fn load(from: *const u8, narrow: bool, lanes: usize) -> float32x4_t {
-    let mut sums = [0.0f32; VECTOR];
-    // SAFETY: the caller's promise; `sums` and `bits` are a vector long.
-    unsafe {
-        if narrow {
-            let mut bits = [Bf16(0); VECTOR];
-            std::ptr::copy_nonoverlapping(from.cast(), bits.as_mut_ptr(), lanes);
-            sums = bits.map(Bf16::to_f32);
-        } else {
-            std::ptr::copy_nonoverlapping(from.cast(), sums.as_mut_ptr(), lanes);
-        }
-        vld1q_f32(sums.as_ptr())
     }
 }

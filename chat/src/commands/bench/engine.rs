@@ -85,19 +85,15 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     let second = second_turn(&gpt, &tokenizer, args, globals.seed)?;
     let watched = watch.end();
     progress.clear();
-    let c = gpt.config();
     let mut result = facts::place(globals);
     facts::join(&mut result, watched);
     facts::join(
         &mut result,
         json!({
-            "shape": {
-                "depth": c.n_layer, "n_embd": c.n_embd, "n_head": c.n_head, "vocab": c.vocab_size,
-                "prompt": args.prompt, "new": args.new_tokens,
-            },
+            "shape": facts::shape(gpt.config(), args.prompt, args.new_tokens),
             "levels": levels,
             "second_turn": second,
-            "sampling": sampling::times(c.vocab_size, globals.seed)?,
+            "sampling": sampling::times(gpt.config().vocab_size, globals.seed)?,
         }),
     );
     facts::show(&result, &table(&result), args.json_file.as_deref(), globals)?;

@@ -8,6 +8,7 @@ use crate::output;
 use anyhow::{Context, bail};
 use kernels::DType;
 use kernels::measure::clock::Timing;
+use model::GptConfig;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,14 @@ pub fn dtype(globals: &Globals) -> (&'static str, DType) {
         Precision::F32 => ("f32", DType::F32),
         Precision::Bf16 => ("bf16", DType::Bf16),
     }
+}
+
+/// The model that was served, and the lengths of its requests.
+pub fn shape(c: &GptConfig, prompt: usize, new: usize) -> Value {
+    json!({
+        "depth": c.n_layer, "n_embd": c.n_embd, "n_head": c.n_head, "vocab": c.vocab_size,
+        "prompt": prompt, "new": new,
+    })
 }
 
 /// Where and with what a run was made.

@@ -90,14 +90,10 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     progress.clear();
     let mut result = facts::place(globals);
     facts::join(&mut result, watch.end());
-    let c = gpt.config();
     facts::join(
         &mut result,
         json!({
-            "shape": {
-                "depth": c.n_layer, "n_embd": c.n_embd, "n_head": c.n_head, "vocab": c.vocab_size,
-                "prompt": args.prompt, "new": args.new_tokens,
-            },
+            "shape": facts::shape(gpt.config(), args.prompt, args.new_tokens),
             "cache_bytes": page_bytes(&gpt) * pages(args, args.concurrency.iter().copied().max().unwrap_or(1)),
             "levels": levels,
         }),
