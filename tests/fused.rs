@@ -7,7 +7,7 @@ use kernels::binary::BinaryOp;
 use kernels::philox::Philox;
 use kernels::unary::UnaryOp;
 use tensor::{AdamWParams, DType, Device, Tensor};
-use train::optim::{AdamWState, MuonState, MuonUpdate, NsDtype, muon_step};
+use train::optim::{AdamWState, MuonState, MuonUpdate, NsDtype, beside, muon_numbers, muon_step};
 
 /// Where, in what, and how far two ways of computing one thing may be apart.
 const PLACES: [(Device, DType, f64); 2] =
@@ -40,7 +40,9 @@ fn three_steps_of_adamw_are_what_the_formula_says() {
         let (mut q, mut m, mut v) = (p.copied().unwrap(), zeros(), zeros());
         for step in 1..=3 {
             let g = random(&[7, 33], u64::from(step), dtype, device);
-            state.step(&mut p, &g, AdamWParams { lr, beta1, beta2, eps, weight_decay, step }).unwrap();
+            let h = AdamWParams { lr, beta1, beta2, eps, weight_decay, step };
+            let factors = beside(&p, &h.factors().unwrap()).unwrap();
+            state.step(&mut p, None, &g, &factors).unwrap();
 
             let bias = |beta: f64| 1.0 - beta.powi(step as i32);
             m = blend(beta1, &m, 1.0 - beta1, &g);
@@ -67,7 +69,8 @@ fn two_steps_of_muon_are_what_the_formula_says() {
             for step in 1..=2 {
                 let g = random(&[rows, cols], step, dtype, device);
                 let update = MuonUpdate { state: &mut state, p: &mut p, g: g.clone() };
-                muon_step(vec![update], lr, momentum, NsDtype::F32).unwrap();
+                let numbers = muon_numbers(&[rows, cols], lr, momentum).unwrap();
+                muon_step(vec![update], &beside(&g, &numbers).unwrap(), NsDtype::F32).unwrap();
 
                 buf = blend(momentum, &buf, 1.0 - momentum, &g);
                 let u = blend(1.0 - momentum, &g, momentum, &buf);

@@ -9,7 +9,8 @@ use kernels::planted;
 use std::cell::RefCell;
 use tensor::{DType, Device, Layout, Tensor, ViewMut, memory};
 
-/// One gradient: shape, dtype and device are those of the value it belongs to; the dtype of a weight's slot is f32.
+/// One gradient: shape, dtype and device are those of the value it belongs to; the dtype of a weight's slot is f32, also where
+/// products read the weight rounded.
 pub struct GradSlot {
     dims: Vec<usize>,
     dtype: DType,
@@ -76,12 +77,11 @@ impl GradSlot {
     pub fn clear(&self) {
         self.state.borrow_mut().filled = false;
     }
-    /// Multiply the gradient by `factor`, in place: for clipping.
-    pub fn scale(&self, factor: f64) -> Result<()> {
+    /// Multiply the gradient by `factor`, a one-element tensor, in place: for clipping.
+    pub fn scale(&self, factor: &Tensor) -> Result<()> {
         let mut state = self.state.borrow_mut();
         if let (true, Some(t)) = (state.filled, state.buffer.as_mut()) {
-            let scaled = t.affine(factor, 0.0)?;
-            t.copy_from(&scaled)?;
+            t.scale_by(factor)?;
         }
         Ok(())
     }

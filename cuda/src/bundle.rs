@@ -60,6 +60,7 @@ bundle! {
     ATTENTION_PLAIN: "attention_plain" at "attention"/"plain" with ["attention/shared.cuh"],
     BINARY: "binary",
     CHANNEL_GATE: "channel_gate",
+    CLIP: "clip",
     COMPARE: "compare",
     COPY: "copy",
     CROSS_ENTROPY: "cross_entropy",

@@ -80,6 +80,7 @@ ops! {
     attention: Attention,
     paged_attention: PagedAttention,
     adamw: AdamW,
+    clip: Clip,
     sort: Sort,
     top_k: TopK,
     sample: Sample,

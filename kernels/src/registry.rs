@@ -55,6 +55,8 @@ pub struct Arg {
     pub dims: Vec<usize>,
     /// Values (for `Out`: only whether it is f32-kept or of the case's dtype matters).
     pub draw: Draw,
+    /// May it have any length, whatever the others have?
+    pub any_shape: bool,
 }
 
 /// One call: arguments in the kernel's order, inputs and outputs mixed as they come, and scalar parameters.
@@ -92,6 +94,20 @@ pub(crate) fn transposed<'a>(x: &View<'a>) -> Result<View<'a>> {
         strides.swap(last, last + 1);
     }
     x.with_layout(Layout::strided(&dims, &strides, x.layout().offset())?)
+}
+
+/// `f` of numbers that a kernel reads from memory, in the dtype in which it keeps such numbers beside values of `dtype`.
+pub(crate) fn with_numbers(
+    numbers: &[f64],
+    dtype: DType,
+    f: impl FnOnce(View<'_>) -> Result<()>,
+) -> Result<()> {
+    let dims = [numbers.len()];
+    if dtype == DType::F64 {
+        return f(View::from_slice(numbers, &dims)?);
+    }
+    let single: Vec<f32> = numbers.iter().map(|&n| n as f32).collect();
+    f(View::from_slice(&single, &dims)?)
 }
 
 /// Everything the harness knows about one kernel.
@@ -136,19 +152,23 @@ pub enum Layouts {
 impl Arg {
     /// An input.
     pub fn input(name: &'static str, dims: &[usize], draw: Draw) -> Arg {
-        Arg { name, role: Role::In, dims: dims.to_vec(), draw }
+        Arg { name, role: Role::In, dims: dims.to_vec(), draw, any_shape: false }
     }
     /// An output of the case's dtype.
     pub fn out(name: &'static str, dims: &[usize]) -> Arg {
-        Arg { name, role: Role::Out, dims: dims.to_vec(), draw: Draw::Normal }
+        Arg { name, role: Role::Out, dims: dims.to_vec(), draw: Draw::Normal, any_shape: false }
     }
     /// An output kept in f32.
     pub fn out_f32(name: &'static str, dims: &[usize]) -> Arg {
-        Arg { name, role: Role::Out, dims: dims.to_vec(), draw: Draw::NormalF32 }
+        Arg { name, role: Role::Out, dims: dims.to_vec(), draw: Draw::NormalF32, any_shape: false }
     }
     /// An argument that is updated.
     pub fn inout(name: &'static str, dims: &[usize], draw: Draw) -> Arg {
-        Arg { name, role: Role::InOut, dims: dims.to_vec(), draw }
+        Arg { name, role: Role::InOut, dims: dims.to_vec(), draw, any_shape: false }
+    }
+    /// The same argument, of which no length is wrong.
+    pub fn of_any_shape(self) -> Arg {
+        Arg { any_shape: true, ..self }
     }
     /// Number of elements.
     pub fn numel(&self) -> usize {

@@ -120,6 +120,10 @@ impl Gpt {
     fn var(&self, place: usize, tape: Option<&Tape>) -> Result<Var> {
         Ok(self.params[place].var(tape)?)
     }
+    /// The same for a product with activations.
+    fn matrix(&self, place: usize, tape: Option<&Tape>) -> Result<Var> {
+        Ok(self.params[place].var_for(self.options.compute, tape)?)
+    }
     fn block_weights(&self, layer: usize, ids: &Tensor, tape: Option<&Tape>) -> Result<BlockWeights> {
         let places = &self.places.blocks[layer];
         let values = match places.values {
@@ -131,21 +135,28 @@ impl Gpt {
         if let Some(prepared) = &self.prepared {
             return Ok(prepared.block(layer, values));
         }
-        let at = |i: usize| self.var(places.matrices[i], tape);
+        let at = |i: usize| self.matrix(places.matrices[i], tape);
         Ok(BlockWeights {
-            qkv: Projections::Plain([at(0)?, at(1)?, at(2)?]),
+            qkv: Projections::Plain(Parameter::vars_for(
+                [0, 1, 2].map(|i| &self.params[places.matrices[i]]),
+                self.options.compute,
+                tape,
+            )?),
             attn_proj: Linear::Plain(at(3)?),
             c_fc: Linear::Plain(at(4)?),
-            c_up: places.mlp_up.map(|up| self.var(up, tape)).transpose()?.map(Linear::Plain),
+            c_up: places.mlp_up.map(|up| self.matrix(up, tape)).transpose()?.map(Linear::Plain),
             mlp_proj: Linear::Plain(at(5)?),
             values,
         })
     }
     /// The head without the rows that pad it, (V, C).
     pub(crate) fn lm_head(&self, tape: Option<&Tape>) -> Result<Var> {
-        let whole = self.var(self.places.lm_head, tape)?;
         let v = self.config.vocab_size;
-        Ok(if whole.dims()[0] == v { whole } else { whole.narrow(0, 0, v)? })
+        if self.params[self.places.lm_head].value().dim(0) == v {
+            return self.matrix(self.places.lm_head, tape);
+        }
+        // of the f32 weight: the gradient of a part has the dtype of the whole, and is rounded no more than once
+        Ok(self.var(self.places.lm_head, tape)?.narrow(0, 0, v)?)
     }
     /// Each position with a share of the one before it; before the first is what the cache remembers.
     fn smeared(&self, x: Var, tape: Option<&Tape>, cache: Option<&mut KvCache>) -> Result<Var> {

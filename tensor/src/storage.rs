@@ -107,6 +107,18 @@ impl Storage {
         }
         Ok(copy)
     }
+    /// Overwrite the beginning of this block, on a device with memory of its own, with all bytes of one of the host's.
+    pub(crate) fn overwrite(&mut self, host: &Storage) -> kernels::Result<()> {
+        const OP: &str = "upload";
+        let (true, Some(memory), None) =
+            (host.bytes <= self.bytes, self.device.memory(), host.device.memory())
+        else {
+            return Err(KernelError::WrongSpace { op: OP, arg: "data" });
+        };
+        // SAFETY: `bytes` initialised bytes that nobody writes while `host` is borrowed.
+        let data = unsafe { std::slice::from_raw_parts(host.address as *const u8, host.bytes) };
+        memory.upload(self.address, data).map_err(|e| KernelError::Device { op: OP, what: e.to_string() })
+    }
     /// The device whose memory this is.
     pub fn device(&self) -> Device {
         self.device

@@ -72,6 +72,20 @@ impl Tensor {
         })?;
         self.relayout(dims, &strides, self.layout.offset())
     }
+    /// All of `parts`, one below the other, as one view: if they lie like that in one storage already.
+    pub fn adjacent(parts: &[&Tensor]) -> Option<Tensor> {
+        let (first, last) = (parts.first()?, parts.last()?);
+        let fits = |t: &Tensor| t.same_storage(first) && t.dtype == first.dtype && t.layout.is_contiguous();
+        let row = |t: &Tensor| t.rank() >= 1 && t.dims()[1..] == first.dims()[1..];
+        let follows = |pair: &[&Tensor]| pair[0].layout.offset() + pair[0].numel() == pair[1].layout.offset();
+        if !parts.iter().all(|t| row(t) && fits(t)) || !parts.windows(2).all(follows) {
+            return None;
+        }
+        let rows =
+            (last.layout.offset() + last.numel() - first.layout.offset()) / first.layout.strides()[0].max(1);
+        let dims = [&[rows], &first.dims()[1..]].concat();
+        first.relayout(&dims, first.layout.strides(), first.layout.offset()).ok()
+    }
     /// A size-1 axis inserted before `axis`.
     pub fn unsqueeze(&self, axis: usize) -> Result<Tensor> {
         if axis > self.rank() {

@@ -6,6 +6,7 @@ use crate::optim::{Optimizer, StepSettings, clip_grad_norm};
 use autograd::Tape;
 use kernels::planted;
 use model::Gpt;
+use tensor::Tensor;
 
 /// What a step found.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,6 +23,9 @@ pub struct StepResult {
 
 /// Run `micro_batches` batches from `next`, each counting 1/`micro_batches`, and update the weights once.
 /// `clip` is the largest gradient norm allowed; 0 = neither clip nor measure.
+///
+/// The host reads losses and norm once, when the whole step is launched. So a loss or norm that is not finite is found after the
+/// weights have moved by it: on [`TrainError::Diverged`] the model is lost, and the last checkpoint is what is left.
 pub fn step(
     gpt: &mut Gpt,
     optimizer: &mut Optimizer,
@@ -32,12 +36,12 @@ pub fn step(
 ) -> Result<StepResult> {
     let at = optimizer.steps as usize;
     let mut result = StepResult::default();
-    let mut losses = Vec::new();
+    let mut read = Vec::new();
     for _ in 0..micro_batches {
         let batch = next()?;
         let tape = Tape::new();
         let [loss, _] = gpt.loss(&batch.ids, &batch.targets, &batch.weight, Some(&tape))?;
-        losses.push(loss.value().clone());
+        read.push(loss.value().reshape(&[1])?);
         result.tokens += batch.tokens();
         result.targets += batch.valid;
         if batch.valid > 0 {
@@ -45,24 +49,35 @@ pub fn step(
             loss.backward(share)?;
         }
     }
-    // only now: reading a number waits for everything before it
-    for loss in losses {
-        result.loss = loss.item()?;
-        if !result.loss.is_finite() {
-            gpt.clear_grads();
-            return Err(TrainError::Diverged { step: at, loss: result.loss });
-        }
-    }
     if result.targets == 0 {
         return Err(TrainError::NoTargets { step: at });
     }
     if clip > 0.0 {
-        result.grad_norm = clip_grad_norm(gpt.params(), clip)?;
-        if !result.grad_norm.is_finite() {
-            gpt.clear_grads();
+        read.push(clip_grad_norm(gpt.params(), clip)?);
+    }
+    optimizer.step(gpt.params_mut(), settings)?;
+    // only now, and all at once: reading a number waits for everything before it
+    let read = read_all(&read)?;
+    let losses = &read[..micro_batches];
+    if let Some(loss) = losses.iter().find(|loss| !loss.is_finite()) {
+        return Err(TrainError::Diverged { step: at, loss: *loss });
+    }
+    result.loss = losses.last().copied().unwrap_or_default();
+    if let Some(norm) = read.get(micro_batches) {
+        result.grad_norm = *norm;
+        if !norm.is_finite() {
             return Err(TrainError::Diverged { step: at, loss: f64::NAN });
         }
     }
-    optimizer.step(gpt.params_mut(), settings)?;
     Ok(result)
+}
+
+/// Single numbers, from the device in one copy.
+fn read_all(numbers: &[Tensor]) -> Result<Vec<f64>> {
+    let Some(first) = numbers.first() else { return Ok(Vec::new()) };
+    let mut all = Tensor::uninit(&[numbers.len()], first.dtype(), first.device())?;
+    for (i, number) in numbers.iter().enumerate() {
+        all.write_narrow(0, i, number)?;
+    }
+    Ok(all.to_f64_vec())
 }

@@ -1,5 +1,5 @@
 //! Three linear layers of one input as one product: `yᵢ = x·Wᵢᵀ`, the weights one below the other. For devices where a launch costs
-//! more than copying the weights together, which they are anyway when they are rounded to the activations' dtype.
+//! more than copying the weights together. Weights that were rounded together ([`crate::Parameter::vars_for`]) lie like that already.
 //!
 //! Each yᵢ is a view of the product, (…, outᵢ). Gradient: `dx = Σᵢ dyᵢ·Wᵢ`, since x enters all of them, and `dWᵢ = dyᵢᵀ·x`, each as of
 //! [`super::linear`].
@@ -24,10 +24,8 @@ impl Op<4, 3> for Linears {
         }
         let [q, k, v] = ws.map(|w| w.dim(0));
         let parts = [(0, q), (q, k), (q + k, v)];
-        let mut all = Tensor::uninit(&[q + k + v, c], x.dtype(), x.device())?;
-        for (w, (first, _)) in ws.iter().zip(parts) {
-            all.write_narrow(0, first, w)?;
-        }
+        let together = Tensor::adjacent(&ws).filter(|all| all.dtype() == x.dtype());
+        let all = together.map_or_else(|| joined(ws, parts, x), Ok)?;
         let rows = flat(x)?;
         let y = rows.matmul(&all.transpose(0, 1)?)?.reshape(&[&x.dims()[..axis], &[all.dim(0)]].concat())?;
         let part = |i: usize| y.narrow(axis, parts[i].0, parts[i].1);
@@ -46,6 +44,16 @@ impl Op<4, 3> for Linears {
         }
         Ok(())
     }
+}
+
+/// The weights one below the other, rounded to the dtype of `x`.
+fn joined(ws: [&Tensor; 3], parts: [(usize, usize); 3], x: &Tensor) -> Result<Tensor> {
+    let rows = parts.iter().map(|(_, rows)| rows).sum();
+    let mut all = Tensor::uninit(&[rows, ws[0].dim(1)], x.dtype(), x.device())?;
+    for (w, (first, _)) in ws.iter().zip(parts) {
+        all.write_narrow(0, first, w)?;
+    }
+    Ok(all)
 }
 
 impl Var {

@@ -80,14 +80,13 @@ impl<D: Driver> Accumulate for Cuda<D> {
 }
 
 impl<D: Driver> Muon for Cuda<D> {
-    fn muon_momentum(&self, mut buf: ViewMut, g: View, mut u: ViewMut, momentum: f64) -> Result<()> {
+    fn muon_momentum(&self, mut buf: ViewMut, g: View, mut u: ViewMut, factors: View) -> Result<()> {
         const OP: &str = "muon_momentum";
         let (mut call, n) = (self.call(OP), count(OP, g.numel())?);
         let arrays =
             [call.place("buf", &buf.as_view())?, call.place("g", &g)?, call.place("u", &u.as_view())?];
-        let mut args: Vec<Value> = arrays.iter().map(|o| o.address()).collect();
-        let factors = [momentum as f32, (1.0 - momentum) as f32];
-        args.push(Value::Bytes(factors.into_iter().flat_map(f32::to_le_bytes).collect()));
+        let factors = call.place("factors", &factors)?;
+        let mut args: Vec<Value> = arrays.iter().chain([&factors]).map(|o| o.address()).collect();
         args.push(Value::U32(n));
         let packed = arrays.iter().all(|o| o.is_packed());
         let (form, pack) = if packed { ("packs", 4) } else { ("single", 1) };

@@ -3,6 +3,7 @@
 mod activation;
 mod attention;
 mod axis;
+mod clip;
 mod elementwise;
 mod embedding;
 mod function;

@@ -4,16 +4,16 @@ use crate::Cuda;
 use crate::bundle::NORMUON;
 use crate::call::{Operand, count};
 use crate::driver::{Driver, Value};
-use kernels::normuon::{NorMuon, NorMuonParams};
+use kernels::normuon::NorMuon;
 use kernels::{Result, View, ViewMut};
 
 impl<D: Driver> NorMuon for Cuda<D> {
-    fn normuon(&self, x: View, mut p: ViewMut, mut s: ViewMut, h: NorMuonParams) -> Result<()> {
+    fn normuon(&self, x: View, mut p: ViewMut, mut s: ViewMut, factors: View) -> Result<()> {
         const OP: &str = "normuon";
         let (mut call, n) = (self.call(OP), count(OP, x.numel())?);
         let (rows, cols) = (count(OP, x.dims()[0])?, count(OP, x.dims()[1])?);
         let (xs, ps) = (call.place("x", &x)?, call.place("p", &p.as_view())?);
-        let moments = call.place("s", &s.as_view())?;
+        let (moments, step) = (call.place("s", &s.as_view())?, call.place("factors", &factors)?);
         let lines = call.scratch(rows.max(cols) as usize)?;
         let sizes = [rows, cols].map(Value::U32);
         let args: Vec<Value> = [xs.address(), lines.address()].into_iter().chain(sizes.clone()).collect();
@@ -22,16 +22,14 @@ impl<D: Driver> NorMuon for Cuda<D> {
         let args = [
             lines.address(),
             moments.address(),
+            step.address(),
             Value::U32(rows.max(cols)),
             Value::U32(rows.min(cols)),
-            Value::F64(1.0 - h.beta2),
         ];
         call.launch_blocks(&NORMUON, "normuon_factors", (1, 256, 0), &args)?;
-        let mut args: Vec<Value> = [xs, ps, lines].iter().map(Operand::address).collect();
+        let mut args: Vec<Value> = [xs, ps, lines, step].iter().map(Operand::address).collect();
         args.push(Value::U32(n));
         args.extend(sizes);
-        let lr = h.step_size(rows as usize, cols as usize);
-        args.extend([Value::F64(lr), Value::F64(h.weight_decay)]);
         call.launch(&NORMUON, "normuon_step", n, &args)?;
         call.fetch("p", &ps, &mut p)?;
         call.fetch("s", &moments, &mut s)

@@ -3,9 +3,9 @@
 use super::elementwise::threads;
 use crate::Cuda;
 use crate::bundle::{ADAMW, BINARY, COMPARE, COPY, RELU_SQUARED, SELECT};
-use crate::call::{count, suffix};
+use crate::call::{Operand, count, suffix};
 use crate::driver::{Driver, Value};
-use kernels::adamw::{AdamW, AdamWParams};
+use kernels::adamw::AdamW;
 use kernels::binary::{Binary, BinaryOp};
 use kernels::compare::{Compare, CompareOp};
 use kernels::copy::CopyCast;
@@ -68,24 +68,33 @@ impl<D: Driver> ReluSquared for Cuda<D> {
 }
 
 impl<D: Driver> AdamW for Cuda<D> {
-    fn adamw(&self, mut p: ViewMut, g: View, mut m: ViewMut, mut v: ViewMut, h: AdamWParams) -> Result<()> {
-        let (mut call, n, f) = (self.call("adamw"), count("adamw", g.numel())?, h.factors());
-        let arrays = [
-            call.place("p", &p.as_view())?,
-            call.place("g", &g)?,
-            call.place("m", &m.as_view())?,
-            call.place("v", &v.as_view())?,
-        ];
-        let factors = [f.keep, f.step_size, f.unbias, h.eps, h.beta1, h.beta2, 1.0 - h.beta1, 1.0 - h.beta2];
-        let mut args: Vec<Value> = arrays.iter().map(|o| o.address()).collect();
-        args.push(Value::Bytes(factors.iter().flat_map(|f| (*f as f32).to_le_bytes()).collect()));
+    fn adamw(
+        &self,
+        mut p: ViewMut,
+        mut rounded: Option<ViewMut>,
+        g: View,
+        mut m: ViewMut,
+        mut v: ViewMut,
+        factors: View,
+    ) -> Result<()> {
+        let (mut call, n) = (self.call("adamw"), count("adamw", g.numel())?);
+        let ps = call.place("p", &p.as_view())?;
+        let copy = rounded.as_ref().map(ViewMut::as_view);
+        let copy = call.place_or_null("rounded", copy.as_ref(), ps)?;
+        let (gs, ms, vs) =
+            (call.place("g", &g)?, call.place("m", &m.as_view())?, call.place("v", &v.as_view())?);
+        let factors = call.place("factors", &factors)?;
+        let mut args: Vec<Value> = [ps, copy, gs, ms, vs, factors].iter().map(Operand::address).collect();
         args.push(Value::U32(n));
-        let packed = arrays.iter().all(|o| o.is_packed());
+        let packed = [ps, copy, gs, ms, vs].iter().all(Operand::is_packed);
         let (kernel, pack) = if packed { ("adamw_packs", 4) } else { ("adamw_single", 1) };
         call.launch(&ADAMW, kernel, threads(n, pack), &args)?;
-        call.fetch("p", &arrays[0], &mut p)?;
-        call.fetch("m", &arrays[2], &mut m)?;
-        call.fetch("v", &arrays[3], &mut v)
+        call.fetch("p", &ps, &mut p)?;
+        if let Some(rounded) = &mut rounded {
+            call.fetch("rounded", &copy, rounded)?;
+        }
+        call.fetch("m", &ms, &mut m)?;
+        call.fetch("v", &vs, &mut v)
     }
 }
 

@@ -1,15 +1,30 @@
 //! AdamW on the CPU: one pass over the four arrays, which is all it costs: the arithmetic hides behind the memory.
 
-use super::{AdamW, AdamWParams};
+use super::{AdamW, FACTORS};
 use crate::check::host;
-use crate::{Cpu, Result, View, ViewMut, par, planted, simd};
+use crate::{Bf16, Cpu, KernelError, Result, View, ViewMut, par, planted, simd};
 
 /// Elements per task.
 const PART: usize = 16384;
 
 impl AdamW for Cpu {
-    fn adamw(&self, mut p: ViewMut, g: View, mut m: ViewMut, mut v: ViewMut, h: AdamWParams) -> Result<()> {
+    fn adamw(
+        &self,
+        mut p: ViewMut,
+        mut rounded: Option<ViewMut>,
+        g: View,
+        mut m: ViewMut,
+        mut v: ViewMut,
+        factors: View,
+    ) -> Result<()> {
         const OP: &str = "adamw";
+        let factors: [f32; FACTORS] = host(OP, "factors", factors.as_slice::<f32>())?
+            .try_into()
+            .map_err(|_| KernelError::WrongSpace { op: OP, arg: "factors" })?;
+        let rounded = match &mut rounded {
+            Some(out) => Some(par::SharedPtr::new(host(OP, "rounded", out.as_mut_slice::<Bf16>())?)),
+            None => None,
+        };
         let g = host(OP, "g", g.as_slice::<f32>())?;
         let p = host(OP, "p", p.as_mut_slice::<f32>())?;
         let m = par::SharedPtr::new(host(OP, "m", m.as_mut_slice::<f32>())?);
@@ -22,8 +37,13 @@ impl AdamW for Cpu {
             let v = unsafe { std::slice::from_raw_parts_mut(v.get().add(first), p.len()) };
             simd::vectorize(
                 #[inline(always)]
-                move || step(p, g, m, v, h),
+                || step(p, g, m, v, factors),
             );
+            if let Some(rounded) = &rounded {
+                // SAFETY: as above.
+                let rounded = unsafe { std::slice::from_raw_parts_mut(rounded.get().add(first), p.len()) };
+                rounded.iter_mut().zip(&*p).for_each(|(out, p)| *out = Bf16::from_f32(*p));
+            }
         });
         Ok(())
     }
@@ -31,12 +51,9 @@ impl AdamW for Cpu {
 
 // ANCHOR: step
 #[inline(always)]
-fn step(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], h: AdamWParams) {
-    let f = h.factors();
-    let (keep, step_size, unbias, eps) = (f.keep as f32, f.step_size as f32, f.unbias as f32, h.eps as f32);
+fn step(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], factors: [f32; FACTORS]) {
+    let [keep, step_size, unbias, eps, beta1, beta2, rest1, rest2] = factors;
     let step_size = planted!("adamw.decay_after_the_step", step_size => step_size * keep);
-    let (beta1, beta2) = (h.beta1 as f32, h.beta2 as f32);
-    let (rest1, rest2) = ((1.0 - h.beta1) as f32, (1.0 - h.beta2) as f32);
     for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
         *m = beta1 * *m + rest1 * g;
         *v = beta2 * *v + rest2 * (g * g);
@@ -48,6 +65,7 @@ fn step(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], h: AdamWParams) 
 #[cfg(test)]
 mod tests {
     use crate::adamw::{AdamWParams, adamw};
+    use crate::registry::with_numbers;
     use crate::{Backend, Cpu, Reference, View, ViewMut};
 
     /// Parameters after one and after two steps, from a start and gradients made of sines.
@@ -61,7 +79,8 @@ mod tests {
             let h = AdamWParams { lr: 0.1, beta1: 0.8, beta2: 0.96, eps: 1e-10, weight_decay: 0.01, step };
             let (g, m) = (View::from_slice(&g, &[6]).unwrap(), ViewMut::from_slice(&mut m, &[6]).unwrap());
             let v = ViewMut::from_slice(&mut v, &[6]).unwrap();
-            adamw(backend, ViewMut::from_slice(&mut p, &[6]).unwrap(), g, m, v, h).unwrap();
+            let out = ViewMut::from_slice(&mut p, &[6]).unwrap();
+            with_numbers(&h.factors().unwrap(), T::DTYPE, |f| adamw(backend, out, None, g, m, v, f)).unwrap();
             p.iter().map(|p| p.to_f64()).collect()
         })
     }
@@ -85,7 +104,8 @@ mod tests {
         let h = AdamWParams { lr: 0.1, beta1: 0.9, beta2: 0.99, eps: 1e-10, weight_decay: 0.0, step: 1 };
         let (m, v) = (ViewMut::from_slice(&mut m, &[2]).unwrap(), ViewMut::from_slice(&mut v, &[2]).unwrap());
         let g = View::from_slice(&[0.0f32; 2], &[2]).unwrap();
-        adamw(&Cpu, ViewMut::from_slice(&mut p, &[2]).unwrap(), g, m, v, h).unwrap();
+        let out = ViewMut::from_slice(&mut p, &[2]).unwrap();
+        with_numbers(&h.factors().unwrap(), g.dtype(), |f| adamw(&Cpu, out, None, g, m, v, f)).unwrap();
         assert_eq!(p, [1.0, -2.0]);
     }
 }

@@ -4,67 +4,46 @@
 //! `p ← p − lr/(1−β₁ᵗ) · m / (√(v/(1−β₂ᵗ)) + eps)`.
 //!
 //! `p`, `g`, `m`, `v`: the same dims, f32, contiguous. One fused pass: four arrays are read and three written, each
-//! once. The factors that depend on the step alone are made here in f64, so that `1 − β₂` keeps its digits. Where to
-//! read next: `cpu.rs`.
+//! once; and, where products want it, the new `p` rounded to bf16. What depends on the step alone is eight numbers, made
+//! on the host in f64, so that `1 − β₂` keeps its digits, and read from memory: a step that was recorded as a graph can then be
+//! repeated with other numbers. Where to read next: `factors.rs`, `cpu.rs`.
 
 mod cpu;
+mod factors;
 mod reference;
 
-use crate::check;
-use crate::planted;
-use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
-use crate::{Backend, DType, Result, View, ViewMut, profile};
+pub use factors::{AdamWParams, FACTORS};
 
-/// What a step needs to know besides the tensors.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamWParams {
-    /// Learning rate.
-    pub lr: f64,
-    /// Decay of the first moment per step.
-    pub beta1: f64,
-    /// Decay of the second moment per step.
-    pub beta2: f64,
-    /// Added to the root of the second moment.
-    pub eps: f64,
-    /// Decay of the parameter per step, in units of `lr`.
-    pub weight_decay: f64,
-    /// Number of this step; the first is 1.
-    pub step: u32,
-}
-
-/// The factors of one step, made from [`AdamWParams`] in f64.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamWFactors {
-    /// `1 − lr·wd`: what is left of a parameter.
-    pub keep: f64,
-    /// `lr / (1 − β₁ᵗ)`.
-    pub step_size: f64,
-    /// `1 / (1 − β₂ᵗ)`.
-    pub unbias: f64,
-}
-
-impl AdamWParams {
-    /// The factors that all elements share.
-    pub fn factors(&self) -> AdamWFactors {
-        let bias = |beta: f64| 1.0 - beta.powi(self.step.min(i32::MAX as u32) as i32);
-        AdamWFactors {
-            keep: 1.0 - self.lr * self.weight_decay,
-            step_size: self.lr / bias(self.beta1),
-            unbias: 1.0 / bias(planted!("adamw.second_moment_corrected_by_beta1", self.beta2 => self.beta1)),
-        }
-    }
-}
+use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample, with_numbers};
+use crate::{Backend, DType, Result, View, ViewMut, check, profile};
 
 /// The optimiser step.
 pub trait AdamW {
     /// See [`adamw`].
-    fn adamw(&self, p: ViewMut, g: View, m: ViewMut, v: ViewMut, h: AdamWParams) -> Result<()>;
+    fn adamw(
+        &self,
+        p: ViewMut,
+        rounded: Option<ViewMut>,
+        g: View,
+        m: ViewMut,
+        v: ViewMut,
+        factors: View,
+    ) -> Result<()>;
 }
 
-/// One AdamW step: updates the parameter `p` and its moments `m` and `v` from the gradient `g`.
+/// One AdamW step: updates the parameter `p` and its moments `m` and `v` from the gradient `g`; `rounded`, if it is there, becomes
+/// the new `p` in bf16 (f64 where `p` is).
 ///
-/// All four f32, contiguous, same dims. Errors if a beta is outside `[0, 1)`, `step` is 0 or a parameter is not finite.
-pub fn adamw(b: &dyn Backend, p: ViewMut, g: View, m: ViewMut, v: ViewMut, h: AdamWParams) -> Result<()> {
+/// All others f32, contiguous, of the same dims. `factors`: ([`FACTORS`]), f32, from [`AdamWParams::factors`].
+pub fn adamw(
+    b: &dyn Backend,
+    p: ViewMut,
+    rounded: Option<ViewMut>,
+    g: View,
+    m: ViewMut,
+    v: ViewMut,
+    factors: View,
+) -> Result<()> {
     const OP: &str = "adamw";
     check::dtype(OP, "p", p.dtype(), &[DType::F32, DType::F64])?;
     for (arg, dtype, layout) in [
@@ -77,30 +56,44 @@ pub fn adamw(b: &dyn Backend, p: ViewMut, g: View, m: ViewMut, v: ViewMut, h: Ad
         check::dtype(OP, arg, dtype, &[p.dtype()])?;
         check::contiguous(OP, arg, layout)?;
     }
+    check::dims(OP, "factors", factors.dims(), &[FACTORS])?;
+    check::dtype(OP, "factors", factors.dtype(), &[p.dtype()])?;
+    check::contiguous(OP, "factors", factors.layout())?;
     for (arg, out) in [("p", &p), ("m", &m), ("v", &v)] {
-        check::output(OP, arg, out, &[("g", &g)])?;
+        check::output(OP, arg, out, &[("g", &g), ("factors", &factors)])?;
     }
     check::disjoint(OP, "m", &p, &m)?;
     check::disjoint(OP, "v", &p, &v)?;
     check::disjoint(OP, "v", &m, &v)?;
-    let betas = (0.0..1.0).contains(&h.beta1) && (0.0..1.0).contains(&h.beta2);
-    check::parameter(OP, betas, || format!("betas {} and {} must lie in [0, 1)", h.beta1, h.beta2))?;
-    check::parameter(OP, h.step > 0, || "steps are counted from 1".into())?;
-    let finite = h.lr.is_finite() && h.weight_decay.is_finite() && h.eps.is_finite() && h.eps >= 0.0;
-    check::parameter(OP, finite, || "lr, weight_decay and eps must be finite, eps not negative".into())?;
-    let _timed = profile::call(OP, || Cost { flops: 14.0 * p.numel() as f64, bytes: 7.0 * p.traffic() });
-    b.adamw(p, g, m, v, h)
+    if let Some(out) = &rounded {
+        check::dims(OP, "rounded", out.dims(), p.dims())?;
+        let half = if p.dtype() == DType::F64 { DType::F64 } else { DType::Bf16 };
+        check::dtype(OP, "rounded", out.dtype(), &[half])?;
+        check::contiguous(OP, "rounded", out.layout())?;
+        check::output(OP, "rounded", out, &[("g", &g), ("factors", &factors)])?;
+        for other in [&p, &m, &v] {
+            check::disjoint(OP, "rounded", other, out)?;
+        }
+    }
+    let written = rounded.as_ref().map_or(0.0, |out| out.traffic());
+    let _timed =
+        profile::call(OP, || Cost { flops: 14.0 * p.numel() as f64, bytes: 7.0 * p.traffic() + written });
+    b.adamw(p, rounded, g, m, v, factors)
 }
 
 /// Registry entries.
-pub const KERNELS: &[KernelInfo] = &[KernelInfo {
+pub const KERNELS: &[KernelInfo] = &[PLAIN, ROUNDED];
+
+const PLAIN: KernelInfo = KernelInfo {
     name: "adamw",
     doc: "m = β₁m + (1−β₁)g, v = β₂v + (1−β₂)g², p = p·(1−lr·wd) − lr/(1−β₁ᵗ)·m/(√(v/(1−β₂ᵗ)) + eps)",
     samples: || SHAPES.iter().flat_map(|s| [sample(s, 1), sample(s, 500)]).collect(),
     bench: || REAL.iter().map(|s| sample(s, 500)).collect(),
     run: |b, ins, outs, s| {
         let [p, m, v] = outs else { unreachable!("three outputs") };
-        adamw(b, p.reborrow(), ins[0], m.reborrow(), v.reborrow(), params(s))
+        with_numbers(&params(s).factors()?, p.dtype(), |factors| {
+            adamw(b, p.reborrow(), None, ins[0], m.reborrow(), v.reborrow(), factors)
+        })
     },
     scales: &[1.0, 1e-6],
     dtypes: &[DType::F32],
@@ -112,7 +105,34 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
         let n = s.numel("p");
         Cost { flops: 14.0 * n, bytes: s.moved(bytes) }
     },
-}];
+};
+
+/// With a copy in bf16, written in the same pass.
+const ROUNDED: KernelInfo = KernelInfo {
+    name: "adamw_rounded",
+    doc: "the same, and the new p rounded to bf16",
+    samples: || SHAPES.iter().map(|s| with_copy(sample(s, 3))).collect(),
+    bench: || REAL.iter().map(|s| with_copy(sample(s, 500))).collect(),
+    run: |b, ins, outs, s| {
+        let [p, m, v, rounded] = outs else { unreachable!("four outputs") };
+        with_numbers(&params(s).factors()?, p.dtype(), |factors| {
+            adamw(b, p.reborrow(), Some(rounded.reborrow()), ins[0], m.reborrow(), v.reborrow(), factors)
+        })
+    },
+    dtypes: &[DType::Bf16],
+    magnitude: Some(|x, s| {
+        let mut all = sizes(x, s);
+        all.extend(all.first().cloned());
+        all
+    }),
+    ..PLAIN
+};
+
+fn with_copy(mut sample: Sample) -> Sample {
+    let dims = sample.dims("p").to_vec();
+    sample.args.push(Arg::out("rounded", &dims));
+    sample
+}
 
 const SHAPES: &[(&str, &[usize])] = &[
     ("one element", &[1]),
@@ -145,11 +165,13 @@ fn params(s: &[f64]) -> AdamWParams {
 
 /// Terms of the new `p`, `m` and `v`.
 fn sizes(x: &[Vec<f64>], s: &Sample) -> Vec<Vec<f64>> {
-    let (h, f) = (params(&s.scalars), params(&s.scalars).factors());
-    let [p, g, m, v] = x else { return Vec::new() };
+    let (h, Ok(f), [p, g, m, v]) = (params(&s.scalars), params(&s.scalars).factors(), x) else {
+        return Vec::new();
+    };
+    let [keep, step_size, unbias, ..] = f;
     let m: Vec<f64> = m.iter().zip(g).map(|(m, g)| h.beta1 * m.abs() + (1.0 - h.beta1) * g.abs()).collect();
     let v: Vec<f64> = v.iter().zip(g).map(|(v, g)| h.beta2 * v + (1.0 - h.beta2) * g * g).collect();
-    let step = |i: usize| f.step_size * m[i] / ((v[i] * f.unbias).sqrt() + h.eps);
-    let p = (0..p.len()).map(|i| p[i].abs() * f.keep.abs() + step(i)).collect();
+    let step = |i: usize| step_size * m[i] / ((v[i] * unbias).sqrt() + h.eps);
+    let p = (0..p.len()).map(|i| p[i].abs() * keep.abs() + step(i)).collect();
     vec![p, m, v]
 }

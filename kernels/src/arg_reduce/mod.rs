@@ -88,6 +88,12 @@ const SHAPES: &[(&str, &[usize], usize)] = &[
 fn sample(label: &'static str, dims: &[usize], axis: usize) -> Sample {
     let mut kept = dims.to_vec();
     kept[axis] = 1;
-    let y = Arg { name: "y", role: Role::Out, dims: kept, draw: Draw::Ids { lo: 0, hi: dims[axis] as i32 } };
+    let y = Arg {
+        name: "y",
+        role: Role::Out,
+        dims: kept,
+        draw: Draw::Ids { lo: 0, hi: dims[axis] as i32 },
+        any_shape: false,
+    };
     Sample::new(label, vec![Arg::input("x", dims, Draw::Normal), y]).with(&[axis as f64])
 }

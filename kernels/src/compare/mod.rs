@@ -92,7 +92,13 @@ const SHAPES: &[(&str, &[usize])] = &[
 ];
 
 fn sample(label: &'static str, dims: &[usize]) -> Sample {
-    let y = Arg { name: "y", role: Role::Out, dims: dims.to_vec(), draw: Draw::Ids { lo: 0, hi: 2 } };
+    let y = Arg {
+        name: "y",
+        role: Role::Out,
+        dims: dims.to_vec(),
+        draw: Draw::Ids { lo: 0, hi: 2 },
+        any_shape: false,
+    };
     let (a, b) = (Arg::input("a", dims, Draw::Normal), Arg::input("b", dims, Draw::Normal));
     Sample::new(label, vec![a, b, y])
 }

@@ -7,12 +7,12 @@ use crate::check::host;
 use crate::{Bf16, Cpu, Float, Result, View, ViewMut, par, planted};
 
 impl Muon for Cpu {
-    fn muon_momentum(&self, mut buf: ViewMut, g: View, mut u: ViewMut, momentum: f64) -> Result<()> {
+    fn muon_momentum(&self, mut buf: ViewMut, g: View, mut u: ViewMut, factors: View) -> Result<()> {
         const OP: &str = "muon_momentum";
         let g = host(OP, "g", g.as_slice::<f32>())?;
         let buf = par::SharedPtr::new(host(OP, "buf", buf.as_mut_slice::<f32>())?);
         let u = host(OP, "u", u.as_mut_slice::<f32>())?;
-        let (keep, take) = (momentum as f32, (1.0 - momentum) as f32);
+        let &[keep, take] = host(OP, "factors", factors.as_slice::<f32>())? else { return Ok(()) };
         par::for_each_rows(u, 1, BLOCK, |first, u| {
             let (of_g, of_buf) = planted!("muon.nesterov_missing", (take, keep) => (0.0, 1.0));
             // SAFETY: `buf` has the length of `u` (checked), and each range belongs to one task.

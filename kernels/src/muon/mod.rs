@@ -21,13 +21,13 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
+use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample, with_numbers};
 use crate::{Backend, DType, Result, View, ViewMut, check, profile};
 
 /// Momentum and orthogonalisation.
 pub trait Muon {
     /// See [`muon_momentum`].
-    fn muon_momentum(&self, buf: ViewMut, g: View, u: ViewMut, momentum: f64) -> Result<()>;
+    fn muon_momentum(&self, buf: ViewMut, g: View, u: ViewMut, factors: View) -> Result<()>;
     /// See [`newton_schulz`].
     fn newton_schulz(&self, g: View, o: ViewMut, scratch: ViewMut, steps: usize, bf16: bool) -> Result<()>;
 }
@@ -39,23 +39,35 @@ pub const NORM_EPS: f64 = 1e-7;
 /// Kept in f32, or f64 on the reference.
 const WIDE: &[DType] = &[DType::F32, DType::F64];
 
-/// `buf ← buf + (1−μ)(g − buf)`, then `u = (1−μ)·g + μ·buf`; all contiguous, f32, of one shape.
-pub fn muon_momentum(b: &dyn Backend, buf: ViewMut, g: View, u: ViewMut, momentum: f64) -> Result<()> {
+/// μ and 1 − μ, which [`muon_momentum`] reads from memory.
+///
+/// # Errors
+/// `momentum` is not in `0..=1`.
+pub fn momentum_factors(momentum: f64) -> Result<[f64; 2]> {
+    check::parameter("muon_momentum", (0.0..=1.0).contains(&momentum), || {
+        format!("momentum is {momentum}, not in 0..=1")
+    })?;
+    Ok([momentum, 1.0 - momentum])
+}
+
+/// `buf ← buf + (1−μ)(g − buf)`, then `u = (1−μ)·g + μ·buf`; all contiguous, f32, of one shape. `factors`: (2), from
+/// [`momentum_factors`].
+pub fn muon_momentum(b: &dyn Backend, buf: ViewMut, g: View, u: ViewMut, factors: View) -> Result<()> {
     const OP: &str = "muon_momentum";
+    check::dims(OP, "factors", factors.dims(), &[2])?;
+    check::dtype(OP, "factors", factors.dtype(), &[g.dtype()])?;
+    check::contiguous(OP, "factors", factors.layout())?;
     check::dtype(OP, "g", g.dtype(), WIDE)?;
     check::contiguous(OP, "g", g.layout())?;
     for (arg, out) in [("buf", &buf), ("u", &u)] {
         check::dims(OP, arg, out.dims(), g.dims())?;
         check::dtype(OP, arg, out.dtype(), &[g.dtype()])?;
         check::contiguous(OP, arg, out.layout())?;
-        check::output(OP, arg, out, &[("g", &g)])?;
+        check::output(OP, arg, out, &[("g", &g), ("factors", &factors)])?;
     }
     check::disjoint(OP, "u", &buf, &u)?;
-    check::parameter(OP, (0.0..=1.0).contains(&momentum), || {
-        format!("momentum is {momentum}, not in 0..=1")
-    })?;
     let _timed = profile::call(OP, || Cost { flops: 6.0 * g.numel() as f64, bytes: 5.0 * g.traffic() });
-    b.muon_momentum(buf, g, u, momentum)
+    b.muon_momentum(buf, g, u, factors)
 }
 
 /// N, R and C of (R, C) or (N, R, C).
@@ -144,7 +156,9 @@ pub const KERNELS: &[KernelInfo] = &[
         bench: || [("d4.mlp_up", &[1024, 256]), ("d12.mlp_up", &[3072, 768])].map(momentum_sample).to_vec(),
         run: |b, ins, outs, s| {
             let [buf, u] = outs else { unreachable!("two outputs") };
-            muon_momentum(b, buf.reborrow(), ins[0], u.reborrow(), s[0])
+            with_numbers(&momentum_factors(s[0])?, ins[0].dtype(), |factors| {
+                muon_momentum(b, buf.reborrow(), ins[0], u.reborrow(), factors)
+            })
         },
         scales: &[1.0, 1e-4],
         dtypes: &[DType::F32],

@@ -1,5 +1,5 @@
 // Muon's momentum on CUDA: buf += (1 − mu)(g − buf), u = (1 − mu)·g + mu·buf. One pass: two arrays read, two written, each element
-// once, 16 bytes per lane where all three are aligned.
+// once, 16 bytes per lane where all three are aligned. mu and 1 − mu come from memory.
 
 struct Momentum {
     float mu, rest; // rest = 1 − mu
@@ -11,7 +11,8 @@ struct Momentum {
 };
 
 template <u32 N>
-__device__ void momentum(float* buf, const float* g, float* u, Momentum step, u32 n) {
+__device__ void momentum(float* buf, const float* g, float* u, const Momentum* factors, u32 n) {
+    const Momentum step = *factors;
     u32 i = thread_index(), packs = n / N;
     if (i < packs) {
         float bs[N], gs[N], us[N];
@@ -27,9 +28,9 @@ __device__ void momentum(float* buf, const float* g, float* u, Momentum step, u3
     }
 }
 
-extern "C" __global__ void muon_momentum_packs(float* buf, const float* g, float* u, Momentum step, u32 n) {
-    momentum<4>(buf, g, u, step, n);
+extern "C" __global__ void muon_momentum_packs(float* buf, const float* g, float* u, const Momentum* factors, u32 n) {
+    momentum<4>(buf, g, u, factors, n);
 }
-extern "C" __global__ void muon_momentum_single(float* buf, const float* g, float* u, Momentum step, u32 n) {
-    momentum<1>(buf, g, u, step, n);
+extern "C" __global__ void muon_momentum_single(float* buf, const float* g, float* u, const Momentum* factors, u32 n) {
+    momentum<1>(buf, g, u, factors, n);
 }

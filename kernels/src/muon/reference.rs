@@ -4,14 +4,16 @@ use super::{COEFFICIENTS, Muon, NORM_EPS};
 use crate::{DType, KernelError, Reference, Result, View, ViewMut};
 
 impl Muon for Reference {
-    fn muon_momentum(&self, mut buf: ViewMut, g: View, mut u: ViewMut, momentum: f64) -> Result<()> {
+    fn muon_momentum(&self, mut buf: ViewMut, g: View, mut u: ViewMut, factors: View) -> Result<()> {
         let wrong = |arg| KernelError::WrongSpace { op: "muon_momentum", arg };
         let g = g.to_f64().ok_or(wrong("g"))?;
         let mut bufs = buf.as_view().to_f64().ok_or(wrong("buf"))?;
+        let factors = factors.to_f64().ok_or(wrong("factors"))?;
+        let &[keep, take] = &factors[..] else { return Ok(()) };
         let mut us = vec![0.0; g.len()];
         for i in 0..g.len() {
-            bufs[i] += (1.0 - momentum) * (g[i] - bufs[i]);
-            us[i] = (1.0 - momentum) * g[i] + momentum * bufs[i];
+            bufs[i] += take * (g[i] - bufs[i]);
+            us[i] = take * g[i] + keep * bufs[i];
         }
         buf.store_f64(&bufs);
         u.store_f64(&us);

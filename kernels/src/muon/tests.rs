@@ -1,6 +1,7 @@
 //! What the definition promises, seen through the public functions.
 
 use super::*;
+use crate::registry::with_numbers;
 use crate::{Cpu, Reference, philox};
 
 fn matrix(rows: usize, cols: usize) -> Vec<f32> {
@@ -91,7 +92,11 @@ fn two_steps_of_wide_and_tall_matrices_give_the_numbers_of_the_original() {
         for (step, (row, sum)) in steps.into_iter().enumerate() {
             let (g, mut u) = (sine(24, 0.1, 2.0 + 10.0 * step as f64), vec![0.0f32; 24]);
             let [buf, u_out] = [&mut buf, &mut u].map(|v| ViewMut::from_slice(v, &dims).unwrap());
-            muon_momentum(&Cpu, buf, View::from_slice(&g, &dims).unwrap(), u_out, 0.95).unwrap();
+            let g = View::from_slice(&g, &dims).unwrap();
+            with_numbers(&momentum_factors(0.95).unwrap(), g.dtype(), |f| {
+                muon_momentum(&Cpu, buf, g, u_out, f)
+            })
+            .unwrap();
             let o = schulz(&Cpu, &u, dims[0], dims[1], true);
             let lr = 0.02 * (dims[0] as f32 / dims[1] as f32).max(1.0).sqrt();
             p.iter_mut().zip(&o).for_each(|(p, o)| *p -= lr * o);

@@ -1,7 +1,7 @@
 //! The update on the CPU: one reading pass over X for the sums of squares of its lines (rows of a tall matrix, columns of
 //! a wide one), from which all norms follow, then one pass over X and P. In between there is one number per line, in f64.
 
-use super::{NorMuon, NorMuonParams, SMALLEST_NORM, SMALLEST_SQUARE};
+use super::{NorMuon, SMALLEST_NORM, SMALLEST_SQUARE};
 use crate::check::host;
 use crate::dot::dot;
 use crate::{Cpu, Result, View, ViewMut, par, planted, simd};
@@ -10,7 +10,7 @@ use crate::{Cpu, Result, View, ViewMut, par, planted, simd};
 const COLUMNS: usize = 256;
 
 impl NorMuon for Cpu {
-    fn normuon(&self, x: View, mut p: ViewMut, mut s: ViewMut, h: NorMuonParams) -> Result<()> {
+    fn normuon(&self, x: View, mut p: ViewMut, mut s: ViewMut, factors: View) -> Result<()> {
         const OP: &str = "normuon";
         let (rows, cols) = (x.dims()[0], x.dims()[1]);
         let x = host(OP, "x", x.as_slice::<f32>())?;
@@ -18,9 +18,8 @@ impl NorMuon for Cpu {
         let s = host(OP, "s", s.as_mut_slice::<f32>())?;
         let by_row = rows >= cols;
         let squares = if by_row { row_squares(x, rows, cols) } else { column_squares(x, cols) };
-        let factors = line_factors(&squares, rows.min(cols), s, h.beta2);
-        let lr = h.step_size(rows, cols);
-        let (lr, decay) = (lr as f32, (lr * h.weight_decay) as f32);
+        let &[lr, decay, take] = host(OP, "factors", factors.as_slice::<f32>())? else { return Ok(()) };
+        let factors = line_factors(&squares, rows.min(cols), s, take.into());
         par::for_each_rows(p, cols, par::rows_per_task(cols), |first, p| {
             for ((row, p), x) in
                 (first..).zip(p.chunks_exact_mut(cols)).zip(x[first * cols..].chunks_exact(cols))
@@ -40,7 +39,7 @@ impl NorMuon for Cpu {
 }
 
 /// Update the second moments; what each line of X is to be multiplied by.
-fn line_factors(squares: &[f64], short: usize, s: &mut [f32], beta2: f64) -> Vec<f32> {
+fn line_factors(squares: &[f64], short: usize, s: &mut [f32], take: f64) -> Vec<f32> {
     // Comparisons, because `max` would replace NaN.
     let at_least = |v: f64, least: f64| if v < least { least } else { v };
     let sum = |terms: &mut dyn Iterator<Item = f64>| terms.sum::<f64>();
@@ -49,7 +48,7 @@ fn line_factors(squares: &[f64], short: usize, s: &mut [f32], beta2: f64) -> Vec
     let before = (sum(&mut mean_squares.iter().copied()) * short as f64).sqrt();
     let mut inverse_roots = Vec::with_capacity(s.len());
     for (s, mean) in s.iter_mut().zip(&mean_squares) {
-        let moment = f64::from(*s) + (1.0 - beta2) * (mean - f64::from(*s));
+        let moment = f64::from(*s) + take * (mean - f64::from(*s));
         *s = moment as f32;
         inverse_roots.push(1.0 / at_least(moment, SMALLEST_SQUARE).sqrt());
     }

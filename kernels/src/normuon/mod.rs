@@ -18,7 +18,7 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample};
+use crate::registry::{Arg, Cost, Draw, KernelInfo, Layouts, Sample, with_numbers};
 use crate::{Backend, DType, Reference, Result, View, ViewMut, check, profile};
 
 /// What a step needs to know besides the tensors.
@@ -33,16 +33,28 @@ pub struct NorMuonParams {
 }
 
 impl NorMuonParams {
-    /// `lr·√max(1, rows/cols)`: what an (R, C) matrix moves by.
-    pub fn step_size(&self, rows: usize, cols: usize) -> f64 {
-        self.lr * (rows as f64 / cols.max(1) as f64).max(1.0).sqrt()
+    /// What [`normuon`] reads from memory for (R, C) matrices: `lr' = lr·√max(1, rows/cols)`, `lr'·wd`, `1 − β₂`.
+    ///
+    /// # Errors
+    /// `beta2` is outside `[0, 1)` or a parameter is not finite.
+    pub fn factors(&self, rows: usize, cols: usize) -> Result<[f64; FACTORS]> {
+        const OP: &str = "normuon";
+        let NorMuonParams { lr, beta2, weight_decay } = *self;
+        check::parameter(OP, (0.0..1.0).contains(&beta2), || format!("beta2 is {beta2}, not in [0, 1)"))?;
+        let finite = lr.is_finite() && weight_decay.is_finite();
+        check::parameter(OP, finite, || "lr and weight_decay must be finite".into())?;
+        let step_size = lr * (rows as f64 / cols.max(1) as f64).max(1.0).sqrt();
+        Ok([step_size, step_size * weight_decay, 1.0 - beta2])
     }
 }
+
+/// How many numbers a step reads.
+pub const FACTORS: usize = 3;
 
 /// The update of the weights.
 pub trait NorMuon {
     /// See [`normuon`].
-    fn normuon(&self, x: View, p: ViewMut, s: ViewMut, h: NorMuonParams) -> Result<()>;
+    fn normuon(&self, x: View, p: ViewMut, s: ViewMut, factors: View) -> Result<()>;
 }
 
 /// A norm counts as at least this.
@@ -57,9 +69,9 @@ pub fn second_moments(rows: usize, cols: usize) -> usize {
 
 /// One step: updates the weights `p` and the second moments `s` from the orthogonalised update `x`.
 ///
-/// `x`, `p`: (R, C); `s`: ([`second_moments`]), zero before the first step. All f32, contiguous.
-/// Errors if `beta2` is outside `[0, 1)` or a parameter is not finite.
-pub fn normuon(b: &dyn Backend, x: View, p: ViewMut, s: ViewMut, h: NorMuonParams) -> Result<()> {
+/// `x`, `p`: (R, C); `s`: ([`second_moments`]), zero before the first step; `factors`: ([`FACTORS`]), from
+/// [`NorMuonParams::factors`]. All f32, contiguous.
+pub fn normuon(b: &dyn Backend, x: View, p: ViewMut, s: ViewMut, factors: View) -> Result<()> {
     const OP: &str = "normuon";
     check::dtype(OP, "x", x.dtype(), &[DType::F32, DType::F64])?;
     check::rank(OP, "x", x.dims(), 2, "(R, C)")?;
@@ -69,17 +81,17 @@ pub fn normuon(b: &dyn Backend, x: View, p: ViewMut, s: ViewMut, h: NorMuonParam
     for (arg, out) in [("p", &p), ("s", &s)] {
         check::dtype(OP, arg, out.dtype(), &[x.dtype()])?;
         check::contiguous(OP, arg, out.layout())?;
-        check::output(OP, arg, out, &[("x", &x)])?;
+        check::output(OP, arg, out, &[("x", &x), ("factors", &factors)])?;
     }
     check::disjoint(OP, "s", &p, &s)?;
-    check::parameter(OP, (0.0..1.0).contains(&h.beta2), || format!("beta2 is {}, not in [0, 1)", h.beta2))?;
-    let finite = h.lr.is_finite() && h.weight_decay.is_finite();
-    check::parameter(OP, finite, || "lr and weight_decay must be finite".into())?;
+    check::dims(OP, "factors", factors.dims(), &[FACTORS])?;
+    check::dtype(OP, "factors", factors.dtype(), &[x.dtype()])?;
+    check::contiguous(OP, "factors", factors.layout())?;
     let _timed = profile::call(OP, || Cost {
         flops: 8.0 * x.numel() as f64,
         bytes: x.traffic() + p.traffic() + p.traffic() + s.traffic() + s.traffic(),
     });
-    b.normuon(x, p, s, h)
+    b.normuon(x, p, s, factors)
 }
 
 /// Registry entries.
@@ -90,7 +102,10 @@ pub const KERNELS: &[KernelInfo] = &[KernelInfo {
     bench: || REAL.iter().map(sample).collect(),
     run: |b, ins, outs, s| {
         let [p, moments] = outs else { unreachable!("two outputs") };
-        normuon(b, ins[0], p.reborrow(), moments.reborrow(), params(s))
+        let (h, x) = (params(s), ins[0]);
+        with_numbers(&h.factors(x.dims()[0], x.dims()[1])?, x.dtype(), |factors| {
+            normuon(b, x, p.reborrow(), moments.reborrow(), factors)
+        })
     },
     scales: &[1.0, 1e-3, 0.0],
     dtypes: &[DType::F32],
@@ -140,11 +155,12 @@ fn sizes(v: &[Vec<f64>], s: &Sample) -> Vec<Vec<f64>> {
     let moved = (|| {
         let x = View::from_slice(&v[0], &[rows, cols])?;
         let (len, p) = (moments.len(), ViewMut::from_slice(&mut p, &[rows, cols])?);
-        Reference.normuon(x, p, ViewMut::from_slice(&mut moments, &[len])?, h)
+        let factors = h.factors(rows, cols)?;
+        let moments = ViewMut::from_slice(&mut moments, &[len])?;
+        Reference.normuon(x, p, moments, View::from_slice(&factors, &[FACTORS])?)?;
+        Ok::<_, crate::KernelError>(factors)
     })();
-    if moved.is_err() {
-        return Vec::new();
-    }
-    let keep = 1.0 + h.step_size(rows, cols) * h.weight_decay;
+    let Ok([_, decay, _]) = moved else { return Vec::new() };
+    let keep = 1.0 + decay;
     vec![p.iter().zip(&v[1]).map(|(x, p)| x.abs() + keep * p.abs()).collect(), moments]
 }

@@ -45,15 +45,21 @@ __device__ double block_sum(double own) {
 // NaN stays
 __device__ inline double at_least(double x, double least) { return x < least ? least : x; }
 
+// What the step is told: lr', lr'·wd, 1 − beta2.
+struct Step {
+    float lr, decay, take;
+};
+
 // lines: sums of squares, and then factors.
-extern "C" __global__ void normuon_factors(double* lines, float* s, u32 count, u32 terms, double keep) {
+extern "C" __global__ void normuon_factors(double* lines, float* s, const Step* step, u32 count, u32 terms) {
     const double NORM = 1e-6, SQUARE = 1e-10;
+    const double take = step->take;
     double sum = 0.0;
     for (u32 i = threadIdx.x; i < count; i += 256) sum += lines[i];
     double norm = sqrt(block_sum(sum)), scale = sqrt((double)terms) / at_least(norm, NORM);
     double after = 0.0;
     for (u32 i = threadIdx.x; i < count; i += 256) {
-        double square = scale * scale * lines[i], mean = s[i] + keep * ((terms ? square / terms : 0.0) - s[i]);
+        double square = scale * scale * lines[i], mean = s[i] + take * ((terms ? square / terms : 0.0) - s[i]);
         s[i] = (float)mean;
         after += square / at_least(mean, SQUARE);
         lines[i] = scale / sqrt(at_least(mean, SQUARE));
@@ -62,10 +68,11 @@ extern "C" __global__ void normuon_factors(double* lines, float* s, u32 count, u
     for (u32 i = threadIdx.x; i < count; i += 256) lines[i] *= back;
 }
 
-extern "C" __global__ void normuon_step(const float* x, float* p, const double* factors, u32 n, u32 rows, u32 cols, double lr,
-                                        double decay) {
+extern "C" __global__ void normuon_step(const float* x, float* p, const double* factors, const Step* step, u32 n, u32 rows,
+                                        u32 cols) {
     u32 i = thread_index();
     if (i >= n) return;
+    double lr = step->lr, decay = step->decay;
     double update = x[i] * factors[rows >= cols ? i / cols : i % cols], old = p[i];
-    p[i] = (float)(old - (lr * update + (update * old >= 0.0 ? lr * decay * old : 0.0)));
+    p[i] = (float)(old - (lr * update + (update * old >= 0.0 ? decay * old : 0.0)));
 }

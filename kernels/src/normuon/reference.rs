@@ -1,16 +1,18 @@
 //! The definition of Muon's normalised, cautious update.
 
-use super::{NorMuon, NorMuonParams, SMALLEST_NORM, SMALLEST_SQUARE};
+use super::{NorMuon, SMALLEST_NORM, SMALLEST_SQUARE};
 use crate::check::host;
 use crate::{Reference, Result, View, ViewMut};
 
 impl NorMuon for Reference {
-    fn normuon(&self, x: View, mut p: ViewMut, mut s: ViewMut, h: NorMuonParams) -> Result<()> {
+    fn normuon(&self, x: View, mut p: ViewMut, mut s: ViewMut, factors: View) -> Result<()> {
         const OP: &str = "normuon";
         let (rows, cols) = (x.dims()[0], x.dims()[1]);
         let mut x = host(OP, "x", x.to_f64())?;
         let mut ps = host(OP, "p", p.as_view().to_f64())?;
         let mut ss = host(OP, "s", s.as_view().to_f64())?;
+        let factors = host(OP, "factors", factors.to_f64())?;
+        let &[lr, decay, take] = &factors[..] else { return Ok(()) };
         let (short, long) = (rows.min(cols), rows.max(cols));
         // The row of a tall matrix, the column of a wide one, that element i lies in.
         let line = |i: usize| if rows >= cols { i / cols } else { i % cols };
@@ -25,7 +27,7 @@ impl NorMuon for Reference {
             mean_square[line(i)] += x[i] * x[i] / short as f64;
         }
         for k in 0..long {
-            ss[k] += (1.0 - h.beta2) * (mean_square[k] - ss[k]);
+            ss[k] += take * (mean_square[k] - ss[k]);
         }
         let before = norm(&x);
         for i in 0..x.len() {
@@ -34,10 +36,8 @@ impl NorMuon for Reference {
         let back = before / at_least(norm(&x), SMALLEST_SQUARE);
         x.iter_mut().for_each(|x| *x *= back);
 
-        let lr = h.lr * (rows as f64 / cols as f64).max(1.0).sqrt();
         for i in 0..x.len() {
-            let decay = if x[i] * ps[i] >= 0.0 { lr * h.weight_decay * ps[i] } else { 0.0 };
-            ps[i] -= lr * x[i] + decay;
+            ps[i] -= lr * x[i] + if x[i] * ps[i] >= 0.0 { decay * ps[i] } else { 0.0 };
         }
         host(OP, "p", (p.store_f64(&ps) && s.store_f64(&ss)).then_some(()))
     }

@@ -1,8 +1,9 @@
 //! Two steps of the whole optimizer against numbers that the original gives, and what the update promises.
 
 use super::*;
-use crate::muon::{muon_momentum, newton_schulz_scratch};
+use crate::muon::{momentum_factors, muon_momentum, newton_schulz_scratch};
 use crate::polar_express::polar_express;
+use crate::registry::with_numbers;
 use crate::{Cpu, Element, philox};
 
 /// `scale·sin(0.7·i + phase)`, rounded to f32.
@@ -21,19 +22,19 @@ fn two_steps<T: Element>(b: &dyn Backend, dims: [usize; 2], j: f64) -> [Vec<f64>
         let mut scratch = vec![T::default(); newton_schulz_scratch(&dims)];
         let lens = [scratch.len(), moments.len()];
         let view = |v| View::from_slice::<T>(v, &dims).unwrap();
-        muon_momentum(
-            b,
-            ViewMut::from_slice(&mut buf, &dims).unwrap(),
-            view(&g),
-            ViewMut::from_slice(&mut u, &dims).unwrap(),
-            0.95,
-        )
+        let both = [&mut buf, &mut u].map(|v| ViewMut::from_slice(v, &dims).unwrap());
+        let [buf, ahead] = both;
+        with_numbers(&momentum_factors(0.95).unwrap(), T::DTYPE, |f| {
+            muon_momentum(b, buf, view(&g), ahead, f)
+        })
         .unwrap();
         let room = ViewMut::from_slice(&mut scratch, &lens[..1]).unwrap();
         polar_express(b, view(&u), ViewMut::from_slice(&mut o, &dims).unwrap(), room, 5, false).unwrap();
         let h = NorMuonParams { lr: 0.02, beta2: 0.9, weight_decay: 0.1 };
         let s = ViewMut::from_slice(&mut moments, &lens[1..]).unwrap();
-        normuon(b, view(&o), ViewMut::from_slice(&mut p, &dims).unwrap(), s, h).unwrap();
+        let p_out = ViewMut::from_slice(&mut p, &dims).unwrap();
+        let factors = h.factors(dims[0], dims[1]).unwrap();
+        with_numbers(&factors, T::DTYPE, |f| normuon(b, view(&o), p_out, s, f)).unwrap();
         p.iter().map(|p| p.to_f64()).collect()
     })
 }
@@ -86,8 +87,9 @@ fn two_steps_of_wide_and_tall_matrices_give_the_numbers_of_the_original() {
 
 fn step(x: &[f32], p: &mut [f32], s: &mut [f32], dims: [usize; 2], h: NorMuonParams) {
     let (len, p) = (s.len(), ViewMut::from_slice(p, &dims).unwrap());
-    normuon(&Cpu, View::from_slice(x, &dims).unwrap(), p, ViewMut::from_slice(s, &[len]).unwrap(), h)
-        .unwrap();
+    let (x, s) = (View::from_slice(x, &dims).unwrap(), ViewMut::from_slice(s, &[len]).unwrap());
+    let factors = h.factors(dims[0], dims[1]).unwrap();
+    with_numbers(&factors, x.dtype(), |f| normuon(&Cpu, x, p, s, f)).unwrap();
 }
 
 #[test]

@@ -73,6 +73,12 @@ const SHAPES: &[(&str, usize, usize)] =
 
 fn sample(&(label, n, k): &(&'static str, usize, usize)) -> Sample {
     let numbers = Draw::Ids { lo: i32::MIN, hi: i32::MAX };
-    let q = Arg { name: "q", role: Role::Out, dims: vec![n.div_ceil(WIDTH), k, WIDTH / 4], draw: numbers };
+    let q = Arg {
+        name: "q",
+        role: Role::Out,
+        dims: vec![n.div_ceil(WIDTH), k, WIDTH / 4],
+        draw: numbers,
+        any_shape: false,
+    };
     Sample::new(label, vec![Arg::input("w", &[n, k], Draw::Normal), q, Arg::out_f32("scale", &[n])])
 }

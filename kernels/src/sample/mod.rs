@@ -106,7 +106,13 @@ const REAL: &[(&str, usize, usize, f64, usize)] =
     &[("d12.logits", 32, 32_768, 1.0, 0), ("d12.logits.top_50", 32, 32_768, 1.0, 50)];
 
 fn case(&(label, n, v, temperature, k): &(&'static str, usize, usize, f64, usize)) -> Case {
-    let ids = Arg { name: "ids", role: Role::Out, dims: vec![n], draw: Draw::Ids { lo: 0, hi: v as i32 } };
+    let ids = Arg {
+        name: "ids",
+        role: Role::Out,
+        dims: vec![n],
+        draw: Draw::Ids { lo: 0, hi: v as i32 },
+        any_shape: false,
+    };
     let args = vec![
         Arg::input("logits", &[n, v], Draw::NormalF32),
         Arg::input("uniforms", &[n], Draw::Uniform(0.0, 1.0)),

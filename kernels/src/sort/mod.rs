@@ -96,6 +96,6 @@ const SHAPES: &[(&str, &[usize])] = &[
 fn sample(label: &'static str, dims: &[usize]) -> Sample {
     let c = dims.last().map_or(1, |&c| c as i32);
     let ids = Draw::Ids { lo: 0, hi: c };
-    let indices = Arg { name: "indices", role: Role::Out, dims: dims.to_vec(), draw: ids };
+    let indices = Arg { name: "indices", role: Role::Out, dims: dims.to_vec(), draw: ids, any_shape: false };
     Sample::new(label, vec![Arg::input("x", dims, Draw::Normal), Arg::out("values", dims), indices])
 }

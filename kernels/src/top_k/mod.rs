@@ -83,6 +83,6 @@ const SHAPES: &[(&str, usize, usize, usize)] = &[
 
 fn sample(&(label, n, v, k): &(&'static str, usize, usize, usize)) -> Sample {
     let ids = Draw::Ids { lo: 0, hi: v as i32 };
-    let indices = Arg { name: "indices", role: Role::Out, dims: vec![n, k], draw: ids };
+    let indices = Arg { name: "indices", role: Role::Out, dims: vec![n, k], draw: ids, any_shape: false };
     Sample::new(label, vec![Arg::input("x", &[n, v], Draw::Normal), Arg::out("values", &[n, k]), indices])
 }

@@ -164,7 +164,8 @@ impl Report<'_> {
     /// pages), so acceptance is no failure by itself; `refused` learns for every argument whether any of its axes was refused.
     /// Refusals write nothing.
     pub fn refused_shapes(&mut self, case: &Case, refused: &mut BTreeMap<&'static str, bool>) {
-        for (i, arg) in self.sample.args.iter().enumerate().filter(|(_, arg)| !arg.name.starts_with('(')) {
+        let asked = |arg: &Arg| !arg.name.starts_with('(') && !arg.any_shape;
+        for (i, arg) in self.sample.args.iter().enumerate().filter(|(_, arg)| asked(arg)) {
             let mut shapes = Vec::new();
             (0..arg.dims.len()).for_each(|axis| shapes.extend([self.longer(arg, axis), shorter(arg, axis)]));
             for layout in shapes.iter().filter_map(|dims| Layout::contiguous(dims).ok()) {

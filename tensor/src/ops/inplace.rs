@@ -1,7 +1,8 @@
 //! Updates in place: refused while anyone else holds the storage.
 
-use crate::{Result, Tensor};
-use kernels::{accumulate, copy};
+use crate::{Device, Element, Result, Tensor, TensorError};
+use kernels::{accumulate, clip, copy};
+use std::sync::Arc;
 
 impl Tensor {
     /// `self += alpha · x`; `x` broadcasts to this shape.
@@ -15,6 +16,35 @@ impl Tensor {
         self.same_device("accumulate_scaled", &[alpha, x])?;
         let (backend, x) = (self.device().backend(), x.expand(self.dims())?);
         Ok(accumulate::accumulate_scaled(backend, alpha.view(), x.view(), self.view_mut()?)?)
+    }
+    /// `self *= factor`, a one-element tensor; nothing is moved if it is 1.
+    pub fn scale_by(&mut self, factor: &Tensor) -> Result<()> {
+        self.same_device("scale_by", &[factor])?;
+        let backend = self.device().backend();
+        Ok(clip::scale_by(backend, factor.view(), self.view_mut()?)?)
+    }
+    /// Overwrite all elements with the host's `data` (row-major, this tensor's dtype). The memory stays the same, and nothing waits:
+    /// a device that runs behind the program gets the data in its turn.
+    pub fn write_slice<T: Element>(&mut self, data: &[T]) -> Result<()> {
+        const OP: &str = "write_slice";
+        if self.dtype() != T::DTYPE {
+            return Err(TensorError::DTypeMismatch { op: OP, got: self.dtype(), want: T::DTYPE });
+        }
+        if self.numel() != data.len() || !self.layout().is_contiguous() {
+            return Err(TensorError::Shape { op: OP, lhs: vec![data.len()], rhs: self.dims().to_vec() });
+        }
+        if self.device().memory().is_none() {
+            if let Some(slice) = self.view_mut()?.as_mut_slice::<T>() {
+                slice.copy_from_slice(data);
+            }
+            return Ok(());
+        }
+        let host = Tensor::from_slice(data, self.dims(), Device::Cpu)?;
+        let (offset, others) = (self.layout().offset(), Arc::strong_count(&self.storage) - 1);
+        let (0, Some(storage)) = (offset, Arc::get_mut(&mut self.storage)) else {
+            return Err(TensorError::SharedStorage { others });
+        };
+        Ok(storage.overwrite(&host.storage)?)
     }
     /// Overwrite elements `start ..` along `axis` with `src`.
     pub fn write_narrow(&mut self, axis: usize, start: usize, src: &Tensor) -> Result<()> {

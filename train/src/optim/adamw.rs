@@ -5,7 +5,7 @@
 
 use crate::error::Result;
 use kernels::adamw::adamw;
-use tensor::{AdamWParams, Tensor, TensorError};
+use tensor::{Tensor, TensorError};
 
 /// First and second moments of one weight, f32.
 pub struct AdamWState {
@@ -21,11 +21,19 @@ impl AdamWState {
         let zeros = || Tensor::zeros(p.dims(), p.dtype(), p.device());
         Ok(AdamWState { m: zeros()?, v: zeros()? })
     }
-    /// One update in a single pass over weight, gradient and moments.
-    pub fn step(&mut self, p: &mut Tensor, g: &Tensor, h: AdamWParams) -> Result<()> {
+    /// One update in a single pass over weight, gradient and moments, which also writes the weight's `rounded` copy, if there is
+    /// one. `factors` are those of [`tensor::AdamWParams::factors`], beside the weight.
+    pub fn step(
+        &mut self,
+        p: &mut Tensor,
+        rounded: Option<&mut Tensor>,
+        g: &Tensor,
+        factors: &Tensor,
+    ) -> Result<()> {
         let backend = p.device().backend();
-        adamw(backend, p.view_mut()?, g.view(), self.m.view_mut()?, self.v.view_mut()?, h)
-            .map_err(TensorError::from)?;
+        let rounded = rounded.map(Tensor::view_mut).transpose()?;
+        let (m, v) = (self.m.view_mut()?, self.v.view_mut()?);
+        adamw(backend, p.view_mut()?, rounded, g.view(), m, v, factors.view()).map_err(TensorError::from)?;
         Ok(())
     }
 }

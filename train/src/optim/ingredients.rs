@@ -123,22 +123,27 @@ impl MuonParts {
         Ok(x)
     }
 
-    /// Let the whole of `p` decay, if nothing is spared, and say what is left for the kernel to do.
-    pub(super) fn decay(self, p: &mut Tensor, lr: f64, weight_decay: f64) -> Result<NorMuonParams> {
+    /// What the kernel is told for (rows, cols) matrices, and what is left of all weights before that, if none is spared.
+    pub(super) fn factors(
+        self,
+        dims: &[usize],
+        lr: f64,
+        weight_decay: f64,
+    ) -> Result<([f64; kernels::normuon::FACTORS], f64)> {
         let beta2 = if self.has(MuonPart::SecondMoments) { BETA2 } else { STILL };
+        let (rows, cols) = (dims.first().copied().unwrap_or(1), dims.get(1).copied().unwrap_or(1));
         let h = NorMuonParams { lr, beta2, weight_decay };
-        if self.has(MuonPart::CautiousDecay) || weight_decay == 0.0 {
-            return Ok(h);
-        }
-        *p = p.affine(1.0 - h.step_size(p.dim(0), p.dim(1)) * weight_decay, 0.0)?;
-        Ok(NorMuonParams { weight_decay: 0.0, ..h })
+        let [step, decay, take] = h.factors(rows, cols).map_err(TensorError::from)?;
+        let cautious = self.has(MuonPart::CautiousDecay);
+        Ok(if cautious { ([step, decay, take], 1.0) } else { ([step, 0.0, take], 1.0 - decay) })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::normuon::{NorMuonState, NorMuonUpdate, normuon_step};
+    use super::super::normuon::{NorMuonState, NorMuonUpdate, normuon_numbers, normuon_step};
     use super::*;
+    use crate::optim::beside;
     use tensor::Device;
 
     const DIMS: [usize; 2] = [6, 4];
@@ -152,14 +157,27 @@ mod tests {
     fn moved(parts: MuonParts, weight_decay: f64) -> Vec<f64> {
         let mut p = waves(0.5, 0.0);
         let mut state = NorMuonState::new(&p, parts).unwrap();
-        for step in 0..2 {
+        for i in 0..2 {
             // Rows of very different length.
             let row = Tensor::from_slice(&[1.0f32, 8.0, 1.0, 0.1, 2.0, 1.0], &[6, 1], Device::Cpu).unwrap();
-            let g = waves(0.1, 2.0 + 10.0 * f64::from(step)).mul(&row).unwrap();
-            let update = NorMuonUpdate { state: &mut state, p: &mut p, g };
-            normuon_step(vec![update], 0.02, 0.95, weight_decay, NsDtype::F32, parts).unwrap();
+            let g = waves(0.1, 2.0 + 10.0 * f64::from(i)).mul(&row).unwrap();
+            step(&mut p, &mut state, g, 0.95, weight_decay, parts);
         }
         p.to_f64_vec()
+    }
+
+    /// One update with a rate of 0.02.
+    fn step(
+        p: &mut Tensor,
+        state: &mut NorMuonState,
+        g: Tensor,
+        momentum: f64,
+        decay: f64,
+        parts: MuonParts,
+    ) {
+        let numbers = normuon_numbers(&DIMS, 0.02, momentum, decay, parts).unwrap();
+        let numbers = beside(p, &numbers).unwrap();
+        normuon_step(vec![NorMuonUpdate { state, p, g }], &numbers, NsDtype::F32, parts).unwrap();
     }
 
     fn furthest(a: &[f64], b: &[f64]) -> f64 {
@@ -189,8 +207,7 @@ mod tests {
         let parts = MuonParts::without(&[MuonPart::SecondMoments]).unwrap();
         let (g, mut p) = (waves(0.1, 2.0), Tensor::zeros(&DIMS, tensor::DType::F32, Device::Cpu).unwrap());
         let mut state = NorMuonState::new(&p, parts).unwrap();
-        let update = NorMuonUpdate { state: &mut state, p: &mut p, g: g.clone() };
-        normuon_step(vec![update], 0.02, 0.0, 0.0, NsDtype::F32, parts).unwrap();
+        step(&mut p, &mut state, g.clone(), 0.0, 0.0, parts);
         let u = g.reshape(&[1, 6, 4]).unwrap();
         let mut scratch =
             Tensor::zeros(&[kernels::muon::newton_schulz_scratch(u.dims())], tensor::DType::F32, Device::Cpu)
@@ -208,15 +225,7 @@ mod tests {
         let mut p = waves(0.5, 0.0);
         let mut state = NorMuonState::new(&p, parts).unwrap();
         let g = Tensor::zeros(&DIMS, tensor::DType::F32, Device::Cpu).unwrap();
-        normuon_step(
-            vec![NorMuonUpdate { state: &mut state, p: &mut p, g }],
-            0.02,
-            0.95,
-            0.5,
-            NsDtype::F32,
-            parts,
-        )
-        .unwrap();
+        step(&mut p, &mut state, g, 0.95, 0.5, parts);
         let factor = 1.0 - 0.02 * 1.5f64.sqrt() * 0.5;
         let want: Vec<f64> = waves(0.5, 0.0).to_f64_vec().into_iter().map(|v| v * factor).collect();
         assert!(furthest(&p.to_f64_vec(), &want) < 1e-7);

@@ -6,11 +6,13 @@ mod clip;
 mod ingredients;
 mod muon;
 mod normuon;
+mod numbers;
 mod optimizer;
 
 pub use adamw::AdamWState;
 pub use clip::clip_grad_norm;
 pub use ingredients::{MuonPart, MuonParts};
-pub use muon::{MuonState, MuonUpdate, NsDtype, muon_step};
-pub use normuon::{NorMuonState, NorMuonUpdate, normuon_step};
+pub use muon::{MuonState, MuonUpdate, NsDtype, muon_numbers, muon_step};
+pub use normuon::{NorMuonState, NorMuonUpdate, normuon_numbers, normuon_step};
+pub use numbers::beside;
 pub use optimizer::{Hyper, Optimizer, Rule, StepSettings};

@@ -6,7 +6,9 @@
 
 use crate::error::Result;
 use kernels::Layout;
-use kernels::muon::{muon_momentum, newton_schulz, newton_schulz_batch, newton_schulz_scratch};
+use kernels::muon::{
+    momentum_factors, muon_momentum, newton_schulz, newton_schulz_batch, newton_schulz_scratch,
+};
 use kernels::planted;
 use tensor::{DType, Device, Tensor, TensorError};
 
@@ -52,9 +54,21 @@ pub struct MuonUpdate<'a> {
     pub g: Tensor,
 }
 
-/// Update matrices of one shape. Small ones are orthogonalised side by side, each by one thread.
-pub fn muon_step(updates: Vec<MuonUpdate>, lr: f64, momentum: f64, ns: NsDtype) -> Result<()> {
-    in_batches(updates, |u| u.p.dims(), |batch| step(batch, lr, momentum, ns))
+/// What a step of (rows, cols) matrices reads from memory: μ, 1 − μ, and `−lr·√max(1, rows/cols)`.
+///
+/// # Errors
+/// `momentum` is not in `0..=1`.
+pub fn muon_numbers(dims: &[usize], lr: f64, momentum: f64) -> Result<[f64; 3]> {
+    let [keep, take] = momentum_factors(momentum).map_err(TensorError::from)?;
+    let (rows, cols) = (dims.first().copied().unwrap_or(1) as f64, dims.get(1).copied().unwrap_or(1) as f64);
+    let ratio = planted!("muon.scales_wide_matrices", rows / cols => cols / rows);
+    Ok([keep, take, -lr * ratio.max(1.0).sqrt()])
+}
+
+/// Update matrices of one shape by its [`muon_numbers`], which lie beside them. Small ones are orthogonalised side by side, each by
+/// one thread.
+pub fn muon_step(updates: Vec<MuonUpdate>, numbers: &Tensor, ns: NsDtype) -> Result<()> {
+    in_batches(updates, |u| u.p.dims(), |batch| step(batch, numbers, ns))
 }
 
 /// `f` of as many of the updates at a time as one call should take; `dims` says what shape they have.
@@ -73,31 +87,32 @@ pub(super) fn in_batches<U>(
     Ok(())
 }
 
-/// `u = (1−μ)·g + μ·buf` of N matrices, (N, R, C), after their buffers have moved; each is given as (buf, g).
-pub(super) fn looked_ahead(matrices: Vec<(&mut Tensor, &Tensor)>, momentum: f64) -> Result<Tensor> {
+/// `u = (1−μ)·g + μ·buf` of N matrices, (N, R, C), after their buffers have moved; each is given as (buf, g), `momentum` is
+/// (μ, 1 − μ).
+pub(super) fn looked_ahead(matrices: Vec<(&mut Tensor, &Tensor)>, momentum: &Tensor) -> Result<Tensor> {
     let Some((_, first)) = matrices.first() else { return Ok(Tensor::zeros(&[0], DType::F32, Device::Cpu)?) };
     let (rows, cols, dtype, device) = (first.dim(0), first.dim(1), first.dtype(), first.device());
     let mut u = Tensor::uninit(&[matrices.len(), rows, cols], dtype, device)?;
     for (i, (buf, g)) in matrices.into_iter().enumerate() {
         let part = Layout::strided(&[rows, cols], &[cols, 1], i * rows * cols).map_err(TensorError::from)?;
         let u = u.view_mut()?.with_layout(part).map_err(TensorError::from)?;
-        muon_momentum(device.backend(), buf.view_mut()?, g.view(), u, momentum).map_err(TensorError::from)?;
+        muon_momentum(device.backend(), buf.view_mut()?, g.view(), u, momentum.view())
+            .map_err(TensorError::from)?;
     }
     Ok(u)
 }
 
-fn step(mut updates: Vec<MuonUpdate>, lr: f64, momentum: f64, ns: NsDtype) -> Result<()> {
-    let u = looked_ahead(updates.iter_mut().map(|u| (&mut u.state.buf, &u.g)).collect(), momentum)?;
+fn step(mut updates: Vec<MuonUpdate>, numbers: &Tensor, ns: NsDtype) -> Result<()> {
+    let (momentum, share) = (numbers.narrow(0, 0, 2)?, numbers.narrow(0, 2, 1)?);
+    let u = looked_ahead(updates.iter_mut().map(|u| (&mut u.state.buf, &u.g)).collect(), &momentum)?;
     let (backend, rows, cols) = (u.device().backend(), u.dim(1), u.dim(2));
     let mut o = u.uninit_like()?;
     let mut scratch = Tensor::uninit(&[newton_schulz_scratch(u.dims())], u.dtype(), u.device())?;
     let bf16 = ns == NsDtype::Bf16;
     newton_schulz(backend, u.view(), o.view_mut()?, scratch.view_mut()?, STEPS, bf16)
         .map_err(TensorError::from)?;
-    let ratio = planted!("muon.scales_wide_matrices", rows as f64 / cols as f64 => cols as f64 / rows as f64);
-    let scale = ratio.max(1.0).sqrt();
     for (i, MuonUpdate { p, .. }) in updates.into_iter().enumerate() {
-        p.accumulate(-lr * scale, &o.narrow(0, i, 1)?.reshape(&[rows, cols])?)?;
+        p.accumulate_scaled(&share, &o.narrow(0, i, 1)?.reshape(&[rows, cols])?)?;
     }
     Ok(())
 }
@@ -105,6 +120,11 @@ fn step(mut updates: Vec<MuonUpdate>, lr: f64, momentum: f64, ns: NsDtype) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optim::beside;
+
+    fn numbers(like: &Tensor) -> Tensor {
+        beside(like, &muon_numbers(like.dims(), 0.1, 0.9).unwrap()).unwrap()
+    }
 
     #[test]
     fn a_tall_matrix_moves_further_than_its_transpose_by_the_root_of_its_ratio() {
@@ -113,8 +133,8 @@ mod tests {
         let wide = tall.transpose(0, 1).unwrap().contiguous().unwrap();
         let [far, near] = [tall, wide].map(|g| {
             let mut p = Tensor::from_slice(&[0.0f32; 16], g.dims(), Device::Cpu).unwrap();
-            let state = &mut MuonState::new(&p).unwrap();
-            muon_step(vec![MuonUpdate { state, p: &mut p, g }], 0.1, 0.9, NsDtype::F32).unwrap();
+            let (state, numbers) = (&mut MuonState::new(&p).unwrap(), numbers(&p));
+            muon_step(vec![MuonUpdate { state, p: &mut p, g }], &numbers, NsDtype::F32).unwrap();
             p.sum_squares().unwrap().sqrt()
         });
         assert!((far - 2.0 * near).abs() < 1e-5 && near > 0.05, "{far} {near}");
@@ -126,13 +146,14 @@ mod tests {
         let matrix = |seed| Tensor::from_slice(&draw(seed), &[5, 12], Device::Cpu).unwrap();
         let mut all: Vec<_> = (0..20).map(|i| (matrix(i), MuonState::new(&matrix(i)).unwrap())).collect();
         let mut alone: Vec<_> = (0..20).map(|i| (matrix(i), MuonState::new(&matrix(i)).unwrap())).collect();
+        let numbers = numbers(&matrix(0));
         for step in 1..3 {
             let together = all.iter_mut().enumerate();
             let together =
                 together.map(|(i, (p, state))| MuonUpdate { state, p, g: matrix(i * step) }).collect();
-            muon_step(together, 0.1, 0.9, NsDtype::F32).unwrap();
+            muon_step(together, &numbers, NsDtype::F32).unwrap();
             for (i, (p, state)) in alone.iter_mut().enumerate() {
-                muon_step(vec![MuonUpdate { state, p, g: matrix(i * step) }], 0.1, 0.9, NsDtype::F32)
+                muon_step(vec![MuonUpdate { state, p, g: matrix(i * step) }], &numbers, NsDtype::F32)
                     .unwrap();
             }
         }

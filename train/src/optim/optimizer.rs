@@ -2,14 +2,16 @@
 
 use super::adamw::AdamWState;
 use super::ingredients::MuonParts;
-use super::muon::{MuonState, MuonUpdate, NsDtype, muon_step};
-use super::normuon::{NorMuonState, NorMuonUpdate, normuon_step};
+use super::muon::{MuonState, MuonUpdate, NsDtype, muon_numbers, muon_step};
+use super::normuon::{NorMuonState, NorMuonUpdate, normuon_numbers, normuon_step};
+use super::numbers::Numbers;
 use crate::error::{Result, TrainError};
 use autograd::Parameter;
 use kernels::planted;
 use model::scaling::{ClassicLrs, CurrentLrs};
 use std::collections::BTreeMap;
-use tensor::{AdamWParams, Tensor, memory};
+use std::ops::Range;
+use tensor::{AdamWParams, DType, Device, Tensor, TensorError, memory};
 
 /// Name of the head.
 const HEAD: &str = "lm_head.weight";
@@ -132,9 +134,13 @@ enum State {
 pub struct Optimizer {
     hyper: Hyper,
     states: Vec<State>,
+    numbers: Numbers,
     /// Updates done; AdamW's t.
     pub steps: u32,
 }
+
+/// Updates of matrices of one shape, which have one rate, and where its numbers are.
+type Groups<U> = BTreeMap<Vec<usize>, (Range<usize>, Vec<U>)>;
 
 impl Optimizer {
     /// Fresh states, by [`Hyper::rule`].
@@ -153,40 +159,64 @@ impl Optimizer {
                 Rule::NorMuon { lr } => State::NorMuon(NorMuonState::new(p.value(), hyper.muon)?, lr),
             })
         };
-        let states = params.iter().map(state).collect::<Result<_>>()?;
-        Ok(Optimizer { hyper, states, steps: 0 })
+        let states: Vec<State> = params.iter().map(state).collect::<Result<_>>()?;
+        let (dtype, device) = params
+            .first()
+            .map_or((DType::F32, Device::Cpu), |p| (p.value().accumulator(), p.value().device()));
+        // no weight is told more than AdamW's
+        let numbers = Numbers::new(states.len() * kernels::adamw::FACTORS, dtype, device)?;
+        Ok(Optimizer { hyper, states, numbers, steps: 0 })
     }
-    /// Update every weight that has a gradient, and clear the gradients.
+    /// Update every weight that has a gradient, and clear the gradients. First what all updates are told goes to the device, then
+    /// they are launched.
     pub fn step(&mut self, params: &mut [Parameter], s: StepSettings) -> Result<()> {
         self.steps += 1;
         let Hyper { eps, ns, muon: parts, .. } = self.hyper;
-        let mut muon: BTreeMap<Vec<usize>, (f64, Vec<MuonUpdate>)> = BTreeMap::new();
-        let mut normuon: BTreeMap<Vec<usize>, (f64, Vec<NorMuonUpdate>)> = BTreeMap::new();
+        let numbers = &mut self.numbers;
+        numbers.begin();
+        let mut adamw = Vec::new();
+        let (mut muon, mut normuon) = (Groups::<MuonUpdate>::new(), Groups::<NorMuonUpdate>::new());
         for (p, state) in params.iter_mut().zip(&mut self.states) {
             let Some(g) = p.grad().get() else { continue };
-            let p = p.value_mut();
-            let group = p.dims().to_vec(); // matrices of one shape have one rate
+            let group = p.value().dims().to_vec();
             match state {
                 State::AdamW { state, lr, betas: (beta1, beta2), weight_decay } => {
                     let (lr, beta1, beta2) = (*lr * s.lr_multiplier, *beta1, *beta2);
                     let step = planted!("optimizer.steps_not_counted", self.steps => 1);
                     let h = AdamWParams { lr, beta1, beta2, eps, weight_decay: *weight_decay, step };
-                    state.step(p, &g, h)?;
+                    let place = numbers.push(&h.factors().map_err(TensorError::from)?);
+                    adamw.push((place, state, p, g));
                 }
                 State::Muon(state, lr) => {
-                    muon.entry(group).or_insert((*lr, Vec::new())).1.push(MuonUpdate { state, p, g });
+                    if !muon.contains_key(&group) {
+                        let told = muon_numbers(&group, *lr * s.lr_multiplier, s.muon_momentum)?;
+                        muon.insert(group.clone(), (numbers.push(&told), Vec::new()));
+                    }
+                    let update = MuonUpdate { state, p: p.value_mut(), g };
+                    muon.entry(group).and_modify(|(_, updates)| updates.push(update));
                 }
                 State::NorMuon(state, lr) => {
-                    normuon.entry(group).or_insert((*lr, Vec::new())).1.push(NorMuonUpdate { state, p, g });
+                    if !normuon.contains_key(&group) {
+                        let decay = planted!("optimizer.decay_not_scheduled", s.muon_weight_decay => 0.28);
+                        let lr = *lr * s.lr_multiplier;
+                        let told = normuon_numbers(&group, lr, s.muon_momentum, decay, parts)?;
+                        normuon.insert(group.clone(), (numbers.push(&told), Vec::new()));
+                    }
+                    let update = NorMuonUpdate { state, p: p.value_mut(), g };
+                    normuon.entry(group).and_modify(|(_, updates)| updates.push(update));
                 }
             }
         }
-        for (lr, updates) in muon.into_values() {
-            muon_step(updates, lr * s.lr_multiplier, s.muon_momentum, ns)?;
+        numbers.upload()?;
+        for (place, state, p, g) in adamw {
+            let (p, rounded) = p.value_and_rounded_mut();
+            state.step(p, rounded, &g, &numbers.at(&place)?)?;
         }
-        let weight_decay = planted!("optimizer.decay_not_scheduled", s.muon_weight_decay => 0.28);
-        for (lr, updates) in normuon.into_values() {
-            normuon_step(updates, lr * s.lr_multiplier, s.muon_momentum, weight_decay, ns, parts)?;
+        for (place, updates) in muon.into_values() {
+            muon_step(updates, &numbers.at(&place)?, ns)?;
+        }
+        for (place, updates) in normuon.into_values() {
+            normuon_step(updates, &numbers.at(&place)?, ns, parts)?;
         }
         planted!("optimizer.gradients_not_cleared", params.iter().for_each(|p| p.grad().clear()) => ());
         Ok(())
@@ -250,7 +280,6 @@ impl Optimizer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tensor::Device;
 
     const SETTINGS: StepSettings =
         StepSettings { lr_multiplier: 0.5, muon_momentum: 0.9, muon_weight_decay: 0.0 };

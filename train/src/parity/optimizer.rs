@@ -7,7 +7,8 @@
 use super::input::{Tensors, json};
 use super::report::{Checked, Reporter, Stop, Tolerance, fail};
 use crate::optim::{
-    AdamWState, Hyper, MuonState, MuonUpdate, NsDtype, Optimizer, StepSettings, clip_grad_norm, muon_step,
+    AdamWState, Hyper, MuonState, MuonUpdate, NsDtype, Optimizer, StepSettings, beside, clip_grad_norm,
+    muon_numbers, muon_step,
 };
 use ::model::scaling::{ClassicLrs, width_lr_scale};
 use autograd::Parameter;
@@ -15,7 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use tensor::{AdamWParams, DType, Tensor};
+use tensor::{AdamWParams, DType, Tensor, TensorError};
 
 /// Weights after f32 steps.
 const WEIGHTS: Tolerance = Tolerance::MaxAbs(1e-5);
@@ -182,7 +183,8 @@ fn rule_steps(data: &Tensors, info: &Info, variant: Variant<'_>) -> Checked<Hist
             let lrs = rates.absolute()?;
             if name.starts_with("muon.") {
                 let update = MuonUpdate { state: &mut muon, p: &mut p, g: g.clone() };
-                muon_step(vec![update], lrs.matrices, rates.muon_momentum, variant.ns)?;
+                let numbers = beside(p0, &muon_numbers(p0.dims(), lrs.matrices, rates.muon_momentum)?)?;
+                muon_step(vec![update], &numbers, variant.ns)?;
             } else {
                 let lr = match name {
                     _ if name.starts_with("adamw.lm_head") => lrs.lm_head,
@@ -191,7 +193,9 @@ fn rule_steps(data: &Tensors, info: &Info, variant: Variant<'_>) -> Checked<Hist
                 };
                 let ((beta1, beta2), eps) = (info.adamw.betas, info.adamw.eps);
                 let (weight_decay, step) = (variant.weight_decay, i as u32 + 1);
-                adamw.step(&mut p, g, AdamWParams { lr, beta1, beta2, eps, weight_decay, step })?;
+                let h = AdamWParams { lr, beta1, beta2, eps, weight_decay, step };
+                let factors = beside(p0, &h.factors().map_err(TensorError::from)?)?;
+                adamw.step(&mut p, None, g, &factors)?;
             }
             history.insert((i + 1, name.to_string()), p.copied()?);
         }

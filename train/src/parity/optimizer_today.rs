@@ -3,11 +3,13 @@
 
 use super::input::{Tensors, json};
 use super::report::{Checked, Reporter, Stop, Tolerance, fail};
-use crate::optim::{AdamWState, MuonParts, NorMuonState, NorMuonUpdate, NsDtype, normuon_step};
+use crate::optim::{
+    AdamWState, MuonParts, NorMuonState, NorMuonUpdate, NsDtype, beside, normuon_numbers, normuon_step,
+};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
-use tensor::{AdamWParams, Tensor};
+use tensor::{AdamWParams, Tensor, TensorError};
 
 /// Weights after f32 steps, and states.
 const WEIGHTS: Tolerance = Tolerance::MaxAbs(1e-5);
@@ -72,7 +74,8 @@ fn muon(
         let g = data.get(&format!("grad{i}.{name}"))?;
         let lr = info.muon_base.lr * step.lr_mult;
         let update = NorMuonUpdate { state: &mut state, p: &mut p, g: g.clone() };
-        normuon_step(vec![update], lr, step.muon_momentum, step.muon_weight_decay, ns, parts)?;
+        let numbers = normuon_numbers(p0.dims(), lr, step.muon_momentum, step.muon_weight_decay, parts)?;
+        normuon_step(vec![update], &beside(p0, &numbers)?, ns, parts)?;
         let stored = format!("p{}{tag}.{name}", i + 1);
         report.tensors(&stored, &p, data.get(&stored)?, tolerance);
     }
@@ -110,7 +113,9 @@ fn adamw(
         let g = data.get(&format!("grad{i}.{name}"))?;
         let ((beta1, beta2), step) = (h.betas, i as u32 + 1);
         let (lr, eps, weight_decay) = (h.lr * rates.lr_mult, h.eps, h.weight_decay);
-        state.step(&mut p, g, AdamWParams { lr, beta1, beta2, eps, weight_decay, step })?;
+        let h = AdamWParams { lr, beta1, beta2, eps, weight_decay, step };
+        let factors = beside(p0, &h.factors().map_err(TensorError::from)?)?;
+        state.step(&mut p, None, g, &factors)?;
         let stored = format!("p{}.{name}", i + 1);
         report.tensors(&stored, &p, data.get(&stored)?, WEIGHTS);
     }

@@ -156,7 +156,7 @@ fn train(
     for step in 0..info.steps.len() {
         let micro = (0..info.grad_accum).map(|a| micro_batch(&gpt, batches, info.grad_accum, step, a));
         run.losses.push(micro.collect::<Checked<_>>()?);
-        run.norms.push(clip_grad_norm(gpt.params(), r.grad_clip.unwrap_or(0.0))?);
+        run.norms.push(clip_grad_norm(gpt.params(), r.grad_clip.unwrap_or(0.0))?.item()?);
         let settings = r.settings(info.num_iterations, step as u64);
         optimizer.step(gpt.params_mut(), settings)?;
         if wanted.contains(&(step + 1)) {
