@@ -15,17 +15,34 @@ struct State {
     device: Device,
     modules: HashMap<&'static str, Arc<Module>>,
     counters: Option<Counters>,
+    moved: Moved,
+}
+
+/// What all launches together moved between global memory and the multiprocessors, in sectors of 32 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// How many launches there were.
+    pub launches: u64,
+    /// Sectors read.
+    pub read: u64,
+    /// Sectors written.
+    pub written: u64,
 }
 
 impl Emulated {
     /// With `options`: checks, order, perturbation.
     pub fn new(options: Options) -> Emulated {
-        let state = State { device: Device::new(Config::default()), modules: HashMap::new(), counters: None };
+        let (device, moved) = (Device::new(Config::default()), Moved::default());
+        let state = State { device, modules: HashMap::new(), counters: None, moved };
         Emulated { state: Mutex::new(state), options }
     }
     /// The counters of the latest launch, if there was one.
     pub fn counters(&self) -> Option<Counters> {
         self.state().counters.clone()
+    }
+    /// What all launches so far moved.
+    pub fn moved(&self) -> Moved {
+        self.state().moved
     }
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -87,6 +104,9 @@ impl Driver for Emulated {
             .device
             .launch(&request)
             .map_err(|fault| DriverError::Launch { kernel: launch.kernel.into(), what: fault.to_string() })?;
+        state.moved.launches += 1;
+        state.moved.read += report.counters.load_sectors.0;
+        state.moved.written += report.counters.store_sectors.0;
         state.counters = Some(report.counters);
         Ok(())
     }
