@@ -2,10 +2,10 @@
 //! the registry says (one read of each input, one write of each output), in f32 and in bf16.
 #![allow(clippy::unwrap_used)] // a test may stop
 
-use cuda::{Cuda, Emulated};
+use cuda::{Cuda, Emulated, Rung};
 use kernels::measure::run::{Bench, Case, cases};
 use kernels::registry::{Arg, Role};
-use kernels::{DType, View, ViewMut, layer_norm, rms_norm};
+use kernels::{Bf16, DType, View, ViewMut, layer_norm, matmul, rms_norm};
 
 /// Of one launch each: norms, softmax's relatives, elementwise ones, gates. Nothing is moved but the arrays, and sectors for numbers
 /// that are alone.
@@ -146,6 +146,27 @@ fn norms_and_elementwise_kernels_read_and_write_once() {
 fn sums_of_two_launches_read_and_write_little_more() {
     let wrong = wasteful(NEARLY_ONCE, |case| 0.75 * least_array(case));
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_rung_of_the_matmul_ladder_writes_each_result_once() {
+    let (m, n, k) = (128, 64, 32);
+    let (a, b) = (vec![Bf16::from_f32(0.5); m * k], vec![Bf16::from_f32(2.0); k * n]);
+    let (a, b) = (View::from_slice(&a, &[m, k]).unwrap(), View::from_slice(&b, &[k, n]).unwrap());
+    for rung in [Rung::Naive, Rung::Tiled, Rung::Tensor, Rung::Pipelined] {
+        let gpu = Cuda::new(Emulated::default()).with_matmul(rung);
+        let (mut half, mut whole) = (vec![Bf16::from_f32(0.0); m * n], vec![0.0_f32; m * n]);
+        for beta in [0.0, 0.5] {
+            let written = |out, size: usize| {
+                matmul::matmul(&gpu, a, b, out, 1.0, beta).unwrap();
+                let sectors = gpu.driver().counters().unwrap().store_sectors.0;
+                assert_eq!(sectors, (m * n * size / 32) as u64, "{rung:?}, {size} bytes, beta {beta}");
+            };
+            written(ViewMut::from_slice(&mut half, &[m, n]).unwrap(), 2);
+            written(ViewMut::from_slice(&mut whole, &[m, n]).unwrap(), 4);
+        }
+        assert!(whole.iter().all(|v| *v == 48.0) && half.iter().all(|v| v.to_f32() == 48.0), "{rung:?}");
+    }
 }
 
 /// Rows longer than a block's shared memory are read once for each pass over them, and come out the same.
