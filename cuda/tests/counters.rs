@@ -119,7 +119,7 @@ fn wasteful(names: &[&str], slack: fn(&Case) -> f64) -> Vec<String> {
         for case in both {
             let gpu = Cuda::new(Emulated::default());
             Bench::new(&case).unwrap().call(&gpu).unwrap();
-            let all = gpu.driver().moved();
+            let all = gpu.driver().together();
             let (moved, bytes, slack) =
                 (SECTOR * (all.read + all.written) as f64, case.cost().bytes, slack(&case));
             assert!(slack < least_array(&case), "{name} {}: {slack} would hide an array", case.shape());
