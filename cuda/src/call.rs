@@ -118,6 +118,10 @@ impl<D: Driver> Call<'_, D> {
     /// Where an argument is. The host's is copied to the device, from its buffer's beginning to its own last element.
     pub fn place(&mut self, arg: &'static str, x: &View<'_>) -> Result<Operand> {
         count(self.op, x.numel())?;
+        self.place_large(arg, x)
+    }
+    /// The same for an argument whose elements no kernel counts: a cache, of which it computes addresses in 64 bits.
+    pub fn place_large(&mut self, arg: &'static str, x: &View<'_>) -> Result<Operand> {
         if let Buffer { address, bytes, space: Space::Device(_) } = x.buffer() {
             let (base, bytes, dtype, layout) = (address as u64, bytes as u64, x.dtype(), *x.layout());
             let operand = Operand { base, bytes, dtype, layout, traffic: x.traffic() };

@@ -1,7 +1,7 @@
 //! The driver that is the emulator: the committed PTX runs on the CPU, every checker on. The only file that calls it.
 
 use crate::driver::{Driver, DriverError, Launch, Value};
-use emulator::{Arg, Buffer, Config, Counters, Device, Module, Options};
+use emulator::{Arg, Buffer, Class, Config, Counters, Device, Module, Options};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,17 +15,38 @@ struct State {
     device: Device,
     modules: HashMap<&'static str, Arc<Module>>,
     counters: Option<Counters>,
+    together: Together,
+}
+
+/// What all launches together did: sectors of 32 bytes that moved between global memory and the multiprocessors, and more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Together {
+    /// How many launches there were.
+    pub launches: u64,
+    /// Sectors read.
+    pub read: u64,
+    /// Sectors written.
+    pub written: u64,
+    /// `mma` instructions.
+    pub matrix: u64,
+    /// Accesses to shared memory: what they took, and the least that they could.
+    pub shared: (u64, u64),
 }
 
 impl Emulated {
     /// With `options`: checks, order, perturbation.
     pub fn new(options: Options) -> Emulated {
-        let state = State { device: Device::new(Config::default()), modules: HashMap::new(), counters: None };
+        let (device, together) = (Device::new(Config::default()), Together::default());
+        let state = State { device, modules: HashMap::new(), counters: None, together };
         Emulated { state: Mutex::new(state), options }
     }
     /// The counters of the latest launch, if there was one.
     pub fn counters(&self) -> Option<Counters> {
         self.state().counters.clone()
+    }
+    /// What all launches so far did together.
+    pub fn together(&self) -> Together {
+        self.state().together
     }
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -87,6 +108,12 @@ impl Driver for Emulated {
             .device
             .launch(&request)
             .map_err(|fault| DriverError::Launch { kernel: launch.kernel.into(), what: fault.to_string() })?;
+        state.together.launches += 1;
+        state.together.read += report.counters.load_sectors.0;
+        state.together.written += report.counters.store_sectors.0;
+        state.together.matrix += report.counters.classes.get(&Class::Matrix).copied().unwrap_or(0);
+        state.together.shared.0 += report.counters.total.wavefronts;
+        state.together.shared.1 += report.counters.total.requests;
         state.counters = Some(report.counters);
         Ok(())
     }

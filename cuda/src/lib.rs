@@ -25,7 +25,7 @@ mod verify;
 
 pub use driver::{Driver, DriverError, Launch, Unavailable, Value};
 pub use dry_run::{DryRun, Recorded};
-pub use emulated::Emulated;
+pub use emulated::{Emulated, Together};
 pub use gemm::{Gemm, Stored};
 pub use hardware::Hardware;
 pub use memory::Memory;

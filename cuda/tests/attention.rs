@@ -2,9 +2,10 @@
 //! and what the counters say of it.
 #![allow(clippy::unwrap_used)] // a test may stop
 
-use cuda::{Cuda, Emulated};
+use cuda::{Cuda, Emulated, Together};
 use emulator::{Class, Counters, Options};
 use kernels::attention::{AttentionParams, KERNELS, attention_bwd, attention_fwd};
+use kernels::paged_attention::paged_attention;
 use kernels::registry::{KernelInfo, Sample};
 use kernels::verify::{Budget, verify_kernels};
 use kernels::{Bf16, DType, View, ViewMut};
@@ -49,8 +50,8 @@ fn numbers(n: usize, seed: usize) -> Vec<Bf16> {
     (0..n).map(|i| Bf16::from_f32(((i * 37 + seed * 11) % 101) as f32 / 101.0 - 0.5)).collect()
 }
 
-/// Counters of forward and of backward's second kernel.
-fn counters([t, h, kv_heads, d]: [usize; 4], window: Option<usize>) -> [Counters; 2] {
+/// Counters of forward and of backward's second kernel, and of all three together.
+fn counters([t, h, kv_heads, d]: [usize; 4], window: Option<usize>) -> ([Counters; 2], Together) {
     let gpu = Cuda::new(Emulated::default());
     let p = AttentionParams { scale: (d as f32).sqrt().recip(), window };
     let (wide, narrow) = ([1, t, h, d], [1, t, kv_heads, d]);
@@ -66,7 +67,7 @@ fn counters([t, h, kv_heads, d]: [usize; 4], window: Option<usize>) -> [Counters
     let [dqs, dks, dvs] = [(&mut dq, wide), (&mut dk, narrow), (&mut dv, narrow)]
         .map(|(x, dims)| ViewMut::from_slice(x, &dims).unwrap());
     attention_bwd(&gpu, qs, ks, vs, os, stats, qs, p, dqs, dks, dvs, false).unwrap();
-    [forward, gpu.driver().counters().unwrap()]
+    ([forward, gpu.driver().counters().unwrap()], gpu.driver().together())
 }
 
 #[test]
@@ -78,9 +79,12 @@ fn no_bank_is_met_twice_and_no_product_is_made_in_vain() {
         let pairs: usize = (0..tiles).map(|tile| (tile + 1).min(back)).sum();
         // m16n8k16: 64 × 64 × D is 4 · 8 · D/16 of them
         let product = (4 * 8 * (d / 16) * pairs * h) as u64;
-        let [forward, backward] = counters(sizes, window);
+        let ([forward, backward], all) = counters(sizes, window);
         assert_eq!(forward.classes[&Class::Matrix], 2 * product, "{sizes:?} {window:?}");
         assert_eq!(backward.classes[&Class::Matrix], 4 * product, "{sizes:?} {window:?}");
+        // with the three of dq
+        assert_eq!((all.launches, all.matrix), (3, 9 * product), "{sizes:?} {window:?}");
+        assert_eq!(all.shared.0, all.shared.1, "{sizes:?} {window:?}");
         for counters in [forward, backward] {
             let (used, least) = (counters.total.wavefronts, counters.total.requests);
             assert!(used == least && least > 1000, "{sizes:?} {window:?}: {used} for {least}");
@@ -90,4 +94,25 @@ fn no_bank_is_met_twice_and_no_product_is_made_in_vain() {
             assert_eq!(used, least, "{sizes:?} {window:?}");
         }
     }
+}
+
+#[test]
+fn heads_that_no_kernel_takes_are_refused_with_the_size_that_it_takes() {
+    let (gpu, dims, x) = (Cuda::new(Emulated::default()), [1, 2, 1, 264], numbers(2 * 264, 1));
+    let (mut o, mut lse) = (x.clone(), [0.0_f32; 2]);
+    let xs = View::from_slice(&x, &dims).unwrap();
+    let p = AttentionParams { scale: 0.1, window: None };
+    let (out, stats) =
+        (ViewMut::from_slice(&mut o, &dims).unwrap(), ViewMut::from_slice(&mut lse, &[1, 1, 2]).unwrap());
+    let whole = attention_fwd(&gpu, xs, xs, xs, p, out, stats).unwrap_err();
+    let (table, positions) = ([0_i32], [0_i32, 1]);
+    let (table, positions) =
+        (View::from_slice(&table, &[1, 1]).unwrap(), View::from_slice(&positions, &[1, 2]).unwrap());
+    let out = ViewMut::from_slice(&mut o, &dims).unwrap();
+    let paged = paged_attention(&gpu, xs, xs, xs, table, positions, p, out).unwrap_err();
+    for refused in [whole, paged] {
+        let what = refused.to_string();
+        assert!(what.contains("heads of 264") && what.contains("up to 256"), "{what}");
+    }
+    assert_eq!(gpu.driver().together().launches, 0);
 }

@@ -15,6 +15,25 @@ pub use pool::Seat;
 /// Positions per page.
 pub const PAGE_LEN: usize = 64;
 
+/// Elements that are set to zero at a time: one launch on a GPU counts fewer than 2³².
+const AT_A_TIME: usize = 1 << 31;
+
+/// Pages of zeros, however many.
+fn zeros(dims: &[usize; 4], dtype: DType, device: Device) -> Result<Tensor> {
+    let (pages, page) = (dims[0], dims[1..].iter().product::<usize>());
+    let together = (AT_A_TIME / page.max(1)).max(1);
+    if pages <= together {
+        return Ok(Tensor::zeros(dims, dtype, device)?);
+    }
+    let mut all = Tensor::uninit(dims, dtype, device)?;
+    let zero = Tensor::zeros(&[1; 4], dtype, device)?;
+    for first in (0..pages).step_by(together) {
+        let some = together.min(pages - first);
+        all.write_narrow(0, first, &zero.expand(&[some, dims[1], dims[2], dims[3]])?)?;
+    }
+    Ok(all)
+}
+
 /// Keys and values of everything processed so far.
 pub struct KvCache {
     /// (pages, PAGE_LEN, Hk, D): the keys of all layers, then their values.
@@ -41,7 +60,7 @@ impl KvCache {
         let (layers, count) = (config.n_layer, rows * pages_per_row);
         let dims = [2 * layers * count, PAGE_LEN, config.n_kv_head, config.head_dim()];
         let _label = memory::label("kv cache");
-        let pages = Tensor::zeros(&dims, dtype, device)?;
+        let pages = zeros(&dims, dtype, device)?;
         let table = |part: usize| -> Result<Tensor> {
             let numbers: Vec<i32> = (part * count..(part + 1) * count).map(|page| page as i32).collect();
             Ok(Tensor::ids(&numbers, &[rows, pages_per_row], device)?)

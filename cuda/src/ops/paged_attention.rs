@@ -40,7 +40,7 @@ impl<D: Driver> PagedAttention for Cuda<D> {
         let [t, h, d, page_len, tokens] = counts;
         let mut call = self.call(OP);
         let (xs, table) = (call.place("x", &x)?, call.place("page_table", &page_table)?);
-        let (at, out) = (call.place("positions", &positions)?, call.place("pages", &pages.as_view())?);
+        let (at, out) = (call.place("positions", &positions)?, call.place_large("pages", &pages.as_view())?);
         let mut args: Vec<Value> = [xs, table, at, out].iter().map(Operand::address).collect();
         args.push(steps([Some(&xs), Some(&out), None, None, Some(&table), Some(&at)]));
         args.extend([shape([t, h, 1, d, page_len, 0, 1]), Value::U32(tokens)]);
@@ -75,8 +75,11 @@ impl<D: Driver> PagedAttention for Cuda<D> {
         let tokens = q.dims()[0] * q.dims()[1];
         let queries = count(OP, tokens * q.dims()[2])?;
         let mut call = self.call(OP);
-        let [qs, ks, vs] =
-            [call.place("q", &q)?, call.place("k_pages", &k_pages)?, call.place("v_pages", &v_pages)?];
+        let [qs, ks, vs] = [
+            call.place("q", &q)?,
+            call.place_large("k_pages", &k_pages)?,
+            call.place_large("v_pages", &v_pages)?,
+        ];
         let (table, at) = (call.place("page_table", &page_table)?, call.place("positions", &positions)?);
         let out = call.place("o", &o.as_view())?;
         let floats = queries as usize * chunks as usize * (d as usize + 2);

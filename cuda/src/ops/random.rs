@@ -1,8 +1,9 @@
 //! Random numbers, and dropout, which uses them: a thread per block of the stream, four numbers.
 
+use super::rows::kernel;
 use crate::Cuda;
 use crate::bundle::{DROPOUT, RANDOM};
-use crate::call::{arguments, count, suffix};
+use crate::call::{arguments, count};
 use crate::driver::{Driver, Value};
 use kernels::dropout::{Dropout, DropoutMask};
 use kernels::random::Random;
@@ -36,7 +37,7 @@ impl<D: Driver> Dropout for Cuda<D> {
         args.extend([mask.seed, mask.stream].map(Value::U64));
         let scale = (1.0 / (1.0 - mask.p)) as f32;
         args.extend([Value::U32(least), Value::F32(scale), Value::U32(accumulate.into())]);
-        call.launch(&DROPOUT, &format!("{OP}_{}", suffix(xs.dtype)), n.div_ceil(4), &args)?;
+        call.launch(&DROPOUT, &kernel(OP, &[xs, ys]), n.div_ceil(4), &args)?;
         call.fetch("y", &ys, &mut y)
     }
 }

@@ -76,7 +76,7 @@ __device__ void tiled(const T* a, const T* b, C* c, const Sizes& s, u32 row, u32
         }
     }
 #pragma unroll
-    for (u32 i = 0; i < 16; i++) put(c, s, row + y + i / 4, column + x + i % 4, sum[i / 4][i % 4]);
+    for (u32 i = 0; i < 4; i++) put_four(c, s, row + y + i, column + x, sum[i]);
 }
 
 // ---- tensor ------------------------------------------------------------------------------------------------------------

@@ -100,12 +100,40 @@ __device__ inline void fold(float (*sum)[4][4], float (*part)[4][4]) {
     }
 }
 
+// Four neighbours as one piece of memory, which the compiler takes apart where it may.
+__device__ inline void store_together(float* to, const Pack<float, 4>& v) {
+    asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)), "f"(v.at[0]), "f"(v.at[1]),
+                 "f"(v.at[2]), "f"(v.at[3])
+                 : "memory");
+}
+__device__ inline void store_together(bf16* to, const Pack<bf16, 4>& v) {
+    u32 low = v.at[0].bits | (u32)v.at[1].bits << 16, high = v.at[2].bits | (u32)v.at[3].bits << 16;
+    asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(to)), "r"(low), "r"(high) : "memory");
+}
+
+// As `put`, four columns of a row.
+template <class C>
+__device__ void put_four(C* c, const Sizes& s, u32 i, u32 j, const float* sums) {
+    bool packs = s.cn == 1 && s.cm % 4 == 0 && (u64)c % sizeof(Pack<C, 4>) == 0;
+    if (!packs || i >= s.m || j + 4 > s.n) {
+#pragma unroll
+        for (u32 k = 0; k < 4; k++) put(c, s, i, j + k, sums[k]);
+        return;
+    }
+    C* to = c + i * s.cm + j;
+    Pack<C, 4> out = {};
+    if (s.beta != 0.0f) out = *(const Pack<C, 4>*)to;
+#pragma unroll
+    for (u32 k = 0; k < 4; k++)
+        narrow(s.beta == 0.0f ? s.alpha * sums[k] : fmaf(s.alpha, sums[k], s.beta * widen(out.at[k])), out.at[k]);
+    store_together(to, out);
+}
+
 // A warp's 16 × 32 sums into C, by way of 512 floats of shared memory, so that eight lanes write a row of whole sectors. Groups of
 // eight columns are exchanged by the row's number: four rows meet four groups of banks.
 template <class C>
 __device__ void write(C* c, const Sizes& s, u32 row, u32 column, const float (*sums)[4], float* room) {
     u32 lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    bool packs = s.cn == 1 && s.cm % 4 == 0 && (u64)c % sizeof(Pack<C, 4>) == 0;
 #pragma unroll
     for (u32 j = 0; j < 4; j++) {
 #pragma unroll
@@ -121,17 +149,7 @@ __device__ void write(C* c, const Sizes& s, u32 row, u32 column, const float (*s
     for (u32 index = lane; index < 16 * 8; index += 32) {
         u32 i = index / 8, k = index % 8 * 4;
         Pack<float, 4> values = *(const Pack<float, 4>*)(room + i * 32 + (k ^ i % 4 * 8));
-        if (packs && row + i < s.m && column + k + 4 <= s.n) {
-            Pack<C, 4>* to = (Pack<C, 4>*)(c + (row + i) * s.cm + column + k);
-            Pack<C, 4> out = {};
-            if (s.beta != 0.0f) out = *to;
-#pragma unroll
-            for (u32 j = 0; j < 4; j++)
-                narrow(s.beta == 0.0f ? s.alpha * values.at[j] : fmaf(s.alpha, values.at[j], s.beta * widen(out.at[j])), out.at[j]);
-            *to = out;
-        } else {
-            for (u32 j = 0; j < 4; j++) put(c, s, row + i, column + k + j, values.at[j]);
-        }
+        put_four(c, s, row + i, column + k, values.at);
     }
     __syncwarp();
 }

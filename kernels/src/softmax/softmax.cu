@@ -1,6 +1,6 @@
 // Softmax and log-sum-exp along the last axis on CUDA, one warp per row, as in `rms_norm.cu`: a lane keeps its packs of the
 // row in shared memory as f32 and reads back only what it wrote itself, so each input is read once and each output written
-// once. Rows longer than shared memory (`keep` is 0) are read again for the sum and for the result.
+// once. Rows longer than shared memory (`keep` is 0) are read again for the result.
 //
 // y = exp(x − m)/s, lse = m + ln s with m = max x, s = Σ exp(x − m); dx = y∘(dy − Σ dy∘y); dx = exp(x − lse)·dl.
 
@@ -27,25 +27,25 @@ struct Row {
     }
 };
 
-// The row's maximum (NaN if there is one) and its sum of exponentials.
+// The row's maximum (NaN if there is one) and its sum of exponentials, in one pass: a lane scales its sum anew when its maximum
+// grows. It begins at a finite maximum, so that −∞ adds exp(−∞) = 0; what did not grow is not scaled, since approximations may miss e⁰.
 template <class T, u32 N>
 __device__ void statistics(const Row<T, N>& row, float& max, float& sum) {
     u32 lane = threadIdx.x % 32;
-    float v[N];
-    max = -1.0f / 0.0f;
-    for (u32 i = lane; i < row.packs; i += 32) {
-        row.first(i, v);
-#pragma unroll
-        for (u32 j = 0; j < N; j++) max = larger(v[j], max);
-    }
-    max = warp_max(max);
+    float v[N], own = -3.402823466e38f;
     sum = 0.0f;
     for (u32 i = lane; i < row.packs; i += 32) {
-        row.again(i, v);
+        row.first(i, v);
+        float most = own;
 #pragma unroll
-        for (u32 j = 0; j < N; j++) sum += expf(v[j] - max);
+        for (u32 j = 0; j < N; j++) most = larger(v[j], most);
+        if (most != own) sum *= expf(own - most);
+        own = most;
+#pragma unroll
+        for (u32 j = 0; j < N; j++) sum += expf(v[j] - own);
     }
-    sum = warp_sum(sum);
+    max = warp_max(own);
+    sum = warp_sum(own == max ? sum : sum * expf(own - max));
 }
 
 template <class T, u32 N>

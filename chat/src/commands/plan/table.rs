@@ -1,9 +1,8 @@
 //! A plan as text and as JSON.
 
 use super::gpu::Gpu;
+use super::operations::Operations;
 use super::rows::Plan;
-use kernels::profile::Totals;
-use kernels::registry::Cost;
 use model::GptConfig;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -23,31 +22,9 @@ pub struct Report {
     pub compute: DType,
 }
 
-/// Operations whose products run on tensor cores when the activations are bf16. The bound must hold, so what is partly done
-/// there counts as done there.
-const PRODUCTS: &[&str] =
-    &["matmul", "attention_fwd", "attention_bwd", "newton_schulz", "polar_express", "paged_attention"];
-
-/// One line of the table.
-struct Line {
-    op: &'static str,
-    launches: usize,
-    cost: Cost,
-    seconds: f64,
-    by_memory: bool,
-}
-
 impl Report {
-    /// The operations, the longest first.
-    fn lines(&self) -> Vec<Line> {
-        let line = |&(op, launches, Totals { cost, .. }): &(&'static str, usize, Totals)| {
-            let tensor_cores = self.compute == DType::Bf16 && PRODUCTS.contains(&op);
-            let seconds = self.gpu.at_least(cost, tensor_cores);
-            Line { op, launches, cost, seconds, by_memory: self.gpu.is_bound_by_memory(cost, tensor_cores) }
-        };
-        let mut lines: Vec<Line> = self.plan.kernels.iter().map(line).collect();
-        lines.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
-        lines
+    fn operations(&self) -> Operations {
+        Operations::new(&self.plan.kernels, &self.gpu, self.compute)
     }
     fn fits(&self) -> bool {
         self.plan.peak <= self.room
@@ -80,46 +57,13 @@ impl Report {
             gb(self.room)
         );
         let _ = writeln!(out, "{:<26} {:>9}\n", "most rows that fit", plan.most_rows);
-        let _ = writeln!(
-            out,
-            "{:<26} {:>9} {:>11} {:>10} {:>12}  bound by",
-            "operation", "launches", "GFLOP", "GB", "at least ms"
-        );
-        let lines = self.lines();
-        for line in &lines {
-            let _ = writeln!(
-                out,
-                "{:<26} {:>9} {:>11.1} {:>10.3} {:>12.3}  {}",
-                line.op,
-                line.launches,
-                line.cost.flops / 1e9,
-                gb(line.cost.bytes),
-                1e3 * line.seconds,
-                if line.by_memory { "memory" } else { "arithmetic" },
-            );
-        }
-        let sum = |of: fn(&Line) -> f64| lines.iter().map(of).sum::<f64>();
-        let _ = writeln!(
-            out,
-            "{:<26} {:>9} {:>11.1} {:>10.3} {:>12.3}",
-            "all",
-            lines.iter().map(|line| line.launches).sum::<usize>(),
-            sum(|line| line.cost.flops) / 1e9,
-            gb(sum(|line| line.cost.bytes)),
-            1e3 * sum(|line| line.seconds),
-        );
+        out += &self.operations().text();
         out + "\nThe time is a lower bound from the data sheet, not a forecast: no step is faster, and a real one is slower.\n"
     }
     /// For programs.
     pub fn json(&self) -> Value {
         let (plan, config) = (&self.plan, &self.config);
-        let lines = self.lines();
-        let operation = |line: &Line| {
-            json!({
-                "operation": line.op, "launches": line.launches, "flops": line.cost.flops, "bytes": line.cost.bytes,
-                "lower_bound_ms": 1e3 * line.seconds, "bound_by": if line.by_memory { "memory" } else { "arithmetic" },
-            })
-        };
+        let operations = self.operations();
         let memory: serde_json::Map<String, Value> =
             plan.memory.iter().map(|(label, bytes)| ((*label).to_string(), json!(bytes))).collect();
         json!({
@@ -133,9 +77,9 @@ impl Report {
             "room_bytes": self.room,
             "fits": self.fits(),
             "most_rows": plan.most_rows,
-            "operations": lines.iter().map(operation).collect::<Vec<_>>(),
-            "launches": lines.iter().map(|line| line.launches).sum::<usize>(),
-            "lower_bound_ms": 1e3 * lines.iter().map(|line| line.seconds).sum::<f64>(),
+            "operations": operations.json(),
+            "launches": operations.launches(),
+            "lower_bound_ms": 1e3 * operations.seconds(),
         })
     }
 }
