@@ -52,7 +52,7 @@ macro_rules! bundle {
 
 bundle! {
     ACCUMULATE: "accumulate",
-    ADAMW: "adamw",
+    ADAMW: "adamw" with ["told.cuh"],
     ADD_RMS_NORM: "add_rms_norm",
     ARG_REDUCE: "arg_reduce" with ["order.cuh"],
     ATTENTION_BWD: "attention_bwd" at "attention"/"backward" with ["attention/shared.cuh", "tensor_cores.cuh"],
@@ -75,8 +75,8 @@ bundle! {
     MATMUL: "matmul" with ["matmul/shared.cuh"],
     MATMUL_PIPELINED: "matmul_pipelined" at "matmul"/"pipelined" with ["tensor_cores.cuh", "matmul/shared.cuh"],
     MIX: "mix" with ["rows.cuh"],
-    MUON: "muon",
-    NORMUON: "normuon",
+    MUON: "muon" with ["told.cuh"],
+    NORMUON: "normuon" with ["told.cuh"],
     PACKED_LINEAR: "packed_linear",
     PAGED_ATTENTION: "paged_attention",
     QUINTIC: "quintic" at "muon"/"quintic",

@@ -84,14 +84,14 @@ fn param(text: &str) -> Option<Kind> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bundle::ADAMW;
+    use crate::bundle::UNARY;
 
     fn launch(args: &[Value]) -> Result<(), DriverError> {
         let shape = (1, 32, 0);
         check(&Launch {
-            op: "adamw",
-            module: &ADAMW,
-            kernel: "adamw_packs",
+            op: "unary",
+            module: &UNARY,
+            kernel: "unary_f32_packs",
             grid: shape.0,
             block: shape.1,
             shared_bytes: shape.2,
@@ -102,14 +102,13 @@ mod tests {
 
     #[test]
     fn arguments_of_another_number_type_or_size_are_refused() {
-        let mut args = vec![Value::Address(0); 4];
-        args.extend([Value::Bytes(vec![0; 32]), Value::U32(1)]);
+        let args = [Value::Address(0), Value::Address(0), Value::U32(1), Value::Bytes(vec![0; 12])];
         assert_eq!(launch(&args), Ok(()));
-        for (at, wrong) in [(0, Value::U32(1)), (4, Value::Bytes(vec![0; 28])), (5, Value::F32(1.0))] {
+        for (at, wrong) in [(0, Value::U32(1)), (3, Value::Bytes(vec![0; 8])), (2, Value::F32(1.0))] {
             let mut args = args.clone();
             args[at] = wrong;
             assert!(matches!(launch(&args), Err(DriverError::Arguments { .. })), "{at}");
         }
-        assert!(launch(&args[..5]).is_err());
+        assert!(launch(&args[..3]).is_err());
     }
 }

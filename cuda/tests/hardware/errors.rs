@@ -19,8 +19,8 @@ fn a_kernels_fault_names_the_launches_before_it_and_ends_everything() {
         let gpu = gpu();
         assert_eq!(squared(&gpu).unwrap(), [1.0, 0.0, 9.0, 0.25, 0.0]);
         // an address of nothing; the right number and types of arguments, or a launch would be refused before
-        let mut args = vec![Value::Address(0x10); 4];
-        args.extend([Value::Bytes(vec![0; 32]), Value::U32(4)]);
+        let mut args = vec![Value::Address(0x10); 6];
+        args.push(Value::U32(4));
         let (module, kernel) = (&bundle::ADAMW, "adamw_packs");
         let launch = Launch {
             op: "adamw",

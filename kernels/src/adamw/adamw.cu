@@ -15,7 +15,7 @@ struct Step {
 template <u32 N>
 __device__ void adamw(float* p, bf16* rounded, const float* g, float* m, float* v, const Step* factors, u32 n) {
     typedef Pack<float, N> Lane;
-    const Step step = *factors;
+    const Step step = told(factors);
     u32 i = thread_index(), packs = n / N;
     if (i < packs) {
         Lane ps = ((Lane*)p)[i], gs = ((const Lane*)g)[i], ms = ((Lane*)m)[i], vs = ((Lane*)v)[i];

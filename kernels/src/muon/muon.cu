@@ -12,7 +12,7 @@ struct Momentum {
 
 template <u32 N>
 __device__ void momentum(float* buf, const float* g, float* u, const Momentum* factors, u32 n) {
-    const Momentum step = *factors;
+    const Momentum step = told(factors);
     u32 i = thread_index(), packs = n / N;
     if (i < packs) {
         float bs[N], gs[N], us[N];

@@ -70,9 +70,10 @@ extern "C" __global__ void normuon_factors(double* lines, float* s, const Step* 
 
 extern "C" __global__ void normuon_step(const float* x, float* p, const double* factors, const Step* step, u32 n, u32 rows,
                                         u32 cols) {
+    const Step numbers = told(step);
     u32 i = thread_index();
     if (i >= n) return;
-    double lr = step->lr, decay = step->decay;
+    double lr = numbers.lr, decay = numbers.decay;
     double update = x[i] * factors[rows >= cols ? i / cols : i % cols], old = p[i];
     p[i] = (float)(old - (lr * update + (update * old >= 0.0 ? decay * old : 0.0)));
 }
