@@ -29,25 +29,31 @@ const IDEAS: &[Idea] = &[
     Idea { name: "dial", file: "dial", shows: |_| true },
     Idea { name: "rates", file: "rates", shows: |_| true },
     Idea { name: "rates-classic", file: "rates-classic", shows: |_| true },
+    Idea { name: "demo-rates", file: "demo-rates", shows: |_| true },
     Idea { name: "demo", file: "demo", shows: |_| true },
 ];
 
-/// The section of the document from whatever results there are; `read` gives them by name.
-pub fn section(read: impl Fn(&str) -> Option<Value>, date: &str) -> String {
-    let mut out = format!("{date}.\n");
+/// The section of the document: a table for each idea of which there are results, which `read` gives by name; those of which there are
+/// none stay as they are in the `old` document.
+pub fn section(read: impl Fn(&str) -> Option<Value>, date: &str, old: &str) -> String {
+    let mut out = String::new();
     for idea in IDEAS {
-        if let Some(results) = read(idea.file) {
-            out += &anchored(idea.name, &comparison(&results, idea.shows));
-        }
+        let table = read(idea.file).map(|results| comparison(&results, idea.shows));
+        out += &dated(idea.name, table, date, old);
     }
-    if let Some(results) = read("law") {
-        out += &anchored("law", &law(&results));
-    }
-    out
+    out + &dated("law", read("law").map(|results| law(&results)), date, old)
 }
 
-fn anchored(name: &str, table: &str) -> String {
-    format!("\n<!-- ANCHOR: ablation-{name} -->\n{table}<!-- ANCHOR_END: ablation-{name} -->\n")
+/// A table with its anchors and, before them, the date; or what the old document has of it.
+fn dated(name: &str, table: Option<String>, date: &str, old: &str) -> String {
+    let [begin, end] = ["ANCHOR", "ANCHOR_END"].map(|word| format!("<!-- {word}: ablation-{name} -->"));
+    if let Some(table) = table {
+        return format!("\n{date}:\n\n{begin}\n{table}{end}\n");
+    }
+    let (Some(start), Some(stop)) = (old.find(&begin), old.find(&end)) else { return String::new() };
+    let before = old[..start].trim_end().rsplit('\n').next().filter(|line| line.ends_with(':'));
+    let date = before.map_or(String::new(), |line| format!("{line}\n\n"));
+    format!("\n{date}{}{end}\n", &old[start..stop])
 }
 
 /// The first kind and those that `shows` says.
@@ -140,13 +146,24 @@ mod tests {
 
     #[test]
     fn every_idea_has_its_own_anchored_table_beside_the_whole() {
-        let text = section(|name| (name == "parts").then(kinds), "2026-01-30");
+        let text = section(|name| (name == "parts").then(kinds), "2026-01-30", "");
         let smear = text.split("<!-- ANCHOR: ablation-smear -->").nth(1).unwrap();
         let smear = smear.split("<!-- ANCHOR_END: ablation-smear -->").next().unwrap();
         assert!(smear.contains("| unchanged | 9 | 1.0000 | 1.1000 | – |"), "{smear}");
         let row = "| without smear | 9 | 1.0100 | 1.1200 | +0.0150 ± 0.0070 (-0.0450 to +0.0750) |";
         assert!(smear.contains(row) && !smear.contains("windows"), "{smear}");
         assert!(text.contains("+0.0100, one seed") && !text.contains("ablation-muon"), "{text}");
+    }
+
+    #[test]
+    fn tables_without_new_results_stay_with_their_date() {
+        let first = section(|name| (name == "parts").then(kinds), "2026-01-30", "");
+        let both = section(|name| (name == "muon").then(kinds), "2026-02-01", &format!("# Head\n{first}"));
+        assert!(
+            both.contains("2026-01-30:\n\n<!-- ANCHOR: ablation-smear -->") && both.contains(first.trim())
+        );
+        assert!(both.contains("2026-02-01:\n\n<!-- ANCHOR: ablation-muon -->"), "{both}");
+        assert_eq!(section(|_| None, "2026-03-01", &both), both);
     }
 
     #[test]

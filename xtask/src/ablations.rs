@@ -17,14 +17,15 @@ use std::process::Command as Process;
 pub const COMMAND: Command = Command {
     name: "ablations",
     summary: "train small models with and without each idea; rewrite their section of benches/RESULTS.md",
-    args: "[rates|rates-classic|parts|muon|dial|law|demo]...",
+    args: "[rates|rates-classic|parts|muon|dial|law|demo-rates|demo]...",
     help: "
     rates    learning rates and decay of the current generation, one at a time; rates-classic: of the classic one
     parts    windows, value embeddings, mixing, smear, backout left out, one at a time
     muon     the same of what today's Muon is made of
     dial     the factors that big runs put on rates and decay, on and off
     law      sizes at several budgets of compute: which is best?
-    demo     classic against current in the same time, at the size of the demo
+    demo-rates  learning rates of the current generation at the size of the demo, on a seed that demo does not use
+    demo     classic against current in the same time, at the size of the demo, on three seeds
 
 Without names: all, about an hour on two quiet cores, half of it for demo. Runs that are finished are not repeated; delete
 target/ablations to start over. Results depend on the processor's SIMD level in the last digits, and
@@ -44,12 +45,14 @@ const DEMO: &str = "--n-layer 4 --n-embd 256 --n-head 4 --max-seq-len 256 --devi
 const RATES: &str =
     "--generation current --unscaled --warmup-steps 10 --warmdown-ratio 0.4 --weight-decay 0.1";
 
-/// The current generation in the demo: the best rates of `demo-rates`.
-const DEMO_RATES: &str = "generation=current,unscaled,warmup-steps=10,weight-decay=0.1,final-lr-frac=0,scalar-lr=0.02,\
-    matrix-lr=0.03,embedding-lr=0.15";
+/// The current generation in the demo, but for the rates.
+const DEMO_CURRENT: &str = "generation=current,unscaled,warmup-steps=10,final-lr-frac=0,weight-decay=0.1";
+
+/// Its rates: the best of `demo-rates`.
+const DEMO_RATES: &str = "scalar-lr=0.02,matrix-lr=0.03,embedding-lr=0.15";
 
 /// What can be asked for.
-const NAMES: [&str; 7] = ["rates", "rates-classic", "parts", "muon", "dial", "law", "demo"];
+const NAMES: [&str; 8] = ["rates", "rates-classic", "parts", "muon", "dial", "law", "demo-rates", "demo"];
 
 fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
     if let Some(unknown) = args.iter().find(|a| !NAMES.contains(&a.as_str())) {
@@ -106,9 +109,24 @@ fn words(name: &str) -> String {
              -- --max-seq-len 256 --device-batch-size 4 --total-batch-size 1024 --eval-tokens 65536 \
              --save-every 0 {RATES}"
         ),
+        "demo-rates" => {
+            let kinds = [
+                "scalar-lr=0.02,matrix-lr=0.03",
+                "scalar-lr=0.02,matrix-lr=0.02",
+                "scalar-lr=0.02,matrix-lr=0.045",
+                "scalar-lr=0.02,matrix-lr=0.03,embedding-lr=0.15",
+                "scalar-lr=0.02,matrix-lr=0.03,unembedding-lr=0.016",
+                "scalar-lr=0.02,matrix-lr=0.03,window-pattern=L",
+                "scalar-lr=0.005,matrix-lr=0.03",
+            ]
+            .map(|rates| format!("{DEMO_CURRENT},num-iterations=490,{rates}"));
+            format!(
+                "--dtype bf16 train compare --name demo-rates --seeds 11 generation=classic {} -- {DEMO}",
+                kinds.join(" ")
+            )
+        }
         _ => format!(
-            "train compare --name demo --equal-time generation=classic \
-             {DEMO_RATES} -- {DEMO}"
+            "--dtype bf16 train compare --name demo --equal-time generation=classic {DEMO_CURRENT},{DEMO_RATES} -- {DEMO}"
         ),
     }
 }

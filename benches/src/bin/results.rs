@@ -57,8 +57,9 @@ fn ideas(folder: &Path, benches: &Path) -> Result<(), String> {
         let text = std::fs::read_to_string(folder.join(format!("{name}.json"))).ok()?;
         serde_json::from_str(&text).ok()
     };
-    let section = ablations::section(found, &today());
-    put(&path, &sections::replace(&read(&path)?, "ablations", &section)?)?;
+    let old = read(&path)?;
+    let section = ablations::section(found, &today(), &old);
+    put(&path, &sections::replace(&old, "ablations", &section)?)?;
     println!("written: the section ablations of {}", path.display());
     Ok(())
 }

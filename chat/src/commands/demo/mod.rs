@@ -28,7 +28,7 @@ use train::synth::{self, SynthOptions};
 /// `demo`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  nanochat demo                        five to ten minutes on two cores, then a chat prompt\n  nanochat demo --dtype f32            the same in f32, also where bf16 is faster\n  nanochat demo < /dev/null            no prompt: five sample questions\n  nanochat demo --generation current   the models of 2026, in the same time\n  nanochat demo --text novel.txt       learn your own text, then continue what you type\n  nanochat demo --fresh                forget what an earlier demo learnt"
+    after_help = "Examples:\n  nanochat demo                        five to ten minutes on two cores, then a chat prompt\n  nanochat demo --dtype f32            the same in f32, also where bf16 is faster\n  nanochat demo < /dev/null            no prompt: five sample questions\n  nanochat demo --generation classic   the models of autumn 2025, in the same time\n  nanochat demo --text novel.txt       learn your own text, then continue what you type\n  nanochat demo --fresh                forget what an earlier demo learnt"
 )]
 pub struct Args {
     /// Learn these files or folders of UTF-8 text instead of the generated world
