@@ -3,6 +3,7 @@
 
 use kernels::par::with_threads;
 use model::{Gpt, GptOptions};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tensor::{DType, Device, Tensor};
 use tests::{LeakCheck, model, random_batch, small_config, weight_bits};
@@ -12,7 +13,7 @@ use train::optim::{Hyper, Optimizer, StepSettings};
 use train::run::RunDir;
 use train::stage::base::{Base, BaseOptions};
 use train::stage::report::{Reporter, StepLine};
-use train::stage::{RunOptions, run_stage};
+use train::stage::{RunOptions, Stage, run_stage};
 use train::trainer;
 
 const SETTINGS: StepSettings =
@@ -165,7 +166,7 @@ impl Reporter for StopAfter<'_> {
     }
 }
 
-fn train_with_stops(dir: &std::path::Path, stops: &[usize]) -> Vec<u32> {
+fn train_with_stops(dir: &Path, stops: &[usize], eval_every: usize, stopped: &dyn Fn(usize)) -> Vec<u32> {
     let documents: Vec<String> =
         (0..40).map(|i| format!("document {i} says {} and {}", i * 7, i % 5)).collect();
     let tokenizer = Tokenizer::train(
@@ -191,7 +192,7 @@ fn train_with_stops(dir: &std::path::Path, stops: &[usize]) -> Vec<u32> {
         run: RunDir { dir: dir.to_owned() },
         steps: 12,
         grad_clip: 1.0,
-        eval_every: 4,
+        eval_every,
         save_every: 5,
         keep: 2,
         sample_every: 0,
@@ -208,7 +209,10 @@ fn train_with_stops(dir: &std::path::Path, stops: &[usize]) -> Vec<u32> {
         let flag = AtomicBool::new(false);
         let mut reporter = StopAfter { step: stop, flag: &flag };
         match run_stage(&mut gpt, &mut stage, Hyper::classic(64), &run, &mut reporter, &flag) {
-            Err(TrainError::Interrupted { step }) => assert_eq!(step, stop),
+            Err(TrainError::Interrupted { step }) => {
+                assert_eq!(step, stop);
+                stopped(step);
+            }
             Ok(summary) => assert_eq!(summary.steps, 12),
             Err(e) => panic!("{e}"),
         }
@@ -221,8 +225,8 @@ fn train_with_stops(dir: &std::path::Path, stops: &[usize]) -> Vec<u32> {
 fn an_interrupted_and_resumed_run_ends_with_the_same_bits() {
     let _leaks = LeakCheck::default();
     let dir = tempfile::tempdir().unwrap();
-    let whole = train_with_stops(&dir.path().join("whole"), &[]);
-    let parts = train_with_stops(&dir.path().join("parts"), &[1, 4, 9]);
+    let whole = train_with_stops(&dir.path().join("whole"), &[], 4, &|_| {});
+    let parts = train_with_stops(&dir.path().join("parts"), &[1, 4, 9], 4, &|_| {});
     assert_eq!(whole, parts);
     let read = |name: &str| {
         let text = std::fs::read_to_string(dir.path().join(name).join("metrics.jsonl")).unwrap();
@@ -233,9 +237,143 @@ fn an_interrupted_and_resumed_run_ends_with_the_same_bits() {
         };
         text.lines().map(value).collect::<Vec<_>>()
     };
-    let (whole, parts) = (read("whole"), read("parts"));
-    let train = |m: &[(u64, String, f64)]| -> Vec<_> {
-        m.iter().filter(|r| r.1.contains("train")).cloned().collect()
+    assert_eq!(read("whole"), read("parts"), "also the validation that was due when it stopped after step 4");
+}
+
+#[test]
+fn a_run_killed_after_its_validation_remembers_the_result() {
+    let _leaks = LeakCheck::default();
+    let dir = tempfile::tempdir().unwrap();
+    let [whole, killed] = ["whole", "killed"].map(|name| dir.path().join(name));
+    train_with_stops(&whole, &[], 5, &|_| {});
+    // A kill leaves nothing of step 7; the checkpoint of step 5 is older than the validation that followed it.
+    let kill = |step| std::fs::remove_dir_all(killed.join(format!("checkpoints/step_{step:06}"))).unwrap();
+    train_with_stops(&killed, &[7], 5, &kill);
+    let progress = |dir: &Path| {
+        let state = train::checkpoint::load_state(&dir.join("checkpoints/step_000010")).unwrap();
+        (state.progress.val_bpb, state.progress.min_val_bpb)
     };
-    assert_eq!(train(&whole), train(&parts));
+    assert_eq!(progress(&whole), progress(&killed));
+    assert!(progress(&whole).0.is_some());
+}
+
+/// What a run of a stage with these options does; micro-batches of 64 tokens.
+fn run_base(
+    dir: &Path,
+    total_batch_size: usize,
+    steps: usize,
+    validation: &[String],
+    wrap: &dyn Fn(Base) -> Box<dyn Stage>,
+) -> (train::Result<train::stage::StageSummary>, Vec<String>) {
+    let documents: Vec<String> = (0..40).map(|i| format!("document {i} says {}", i * 7)).collect();
+    let tokenizer = Tokenizer::from_ranks((0..=u8::MAX).map(|byte| vec![byte]).collect()).unwrap();
+    let config = model::GptConfig { vocab_size: tokenizer.vocab_size(), ..small_config() };
+    let options = BaseOptions {
+        device_batch_size: 2,
+        total_batch_size,
+        num_iterations: steps,
+        warmup_ratio: 0.0,
+        warmdown_ratio: 0.4,
+        final_lr_frac: 0.1,
+        current: None,
+        eval_tokens: 100_000,
+        seed: 5,
+    };
+    let run = RunOptions {
+        run: RunDir { dir: dir.to_owned() },
+        steps,
+        grad_clip: 1.0,
+        eval_every: 1,
+        save_every: 0,
+        keep: 2,
+        sample_every: 0,
+        resume: true,
+        seed: 5,
+        tokenizer_fingerprint: tokenizer.fingerprint(),
+        options: serde_json::json!({"test": 1}),
+    };
+    let mut gpt = model(config, 5, GptOptions::default());
+    let mut stage = wrap(Base::new(options, &documents, validation, &tokenizer, 32, Device::Cpu).unwrap());
+    let mut said = Said(Vec::new());
+    let flag = AtomicBool::new(false);
+    let ended = run_stage(&mut gpt, stage.as_mut(), Hyper::classic(64), &run, &mut said, &flag);
+    (ended, said.0)
+}
+
+/// Notes what is said.
+struct Said(Vec<String>);
+impl Reporter for Said {
+    fn message(&mut self, text: &str) {
+        self.0.push(text.into());
+    }
+    fn step(&mut self, _: &StepLine) {}
+}
+
+/// A stage that cannot be evaluated.
+struct NeverEvaluated(Base);
+impl Stage for NeverEvaluated {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+    fn next_batch(&mut self) -> train::Result<train::data::Batch> {
+        self.0.next_batch()
+    }
+    fn micro_batches(&self) -> usize {
+        self.0.micro_batches()
+    }
+    fn position(&self) -> serde_json::Value {
+        self.0.position()
+    }
+    fn seek(&mut self, position: &serde_json::Value) -> train::Result<()> {
+        self.0.seek(position)
+    }
+    fn settings(&self, step: usize) -> StepSettings {
+        self.0.settings(step)
+    }
+    fn evaluate(&mut self, _: &Gpt) -> train::Result<train::bpb::BitsPerByte> {
+        Err(TrainError::Config("out of memory".into()))
+    }
+}
+
+#[test]
+fn footgun_a_run_that_fails_while_it_is_evaluated_is_saved_already() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ended, _) = run_base(dir.path(), 64, 1, &[], &|base| Box::new(NeverEvaluated(base)));
+    assert_eq!(ended.unwrap_err().to_string(), "out of memory");
+    assert_eq!(RunDir { dir: dir.path().into() }.checkpoints().steps().unwrap(), [1]);
+}
+
+#[test]
+fn footgun_tokens_per_second_count_every_micro_batch_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ended, _) = run_base(dir.path(), 3 * 64, 2, &[], &|base| Box::new(base));
+    assert_eq!(ended.unwrap().tokens, 2 * 3 * 64);
+    let text = std::fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap();
+    let lines = text.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap());
+    let trained: Vec<_> = lines.filter(|v| v["kind"] == "train").collect();
+    assert_eq!(trained.len(), 2);
+    for line in trained {
+        let of = |key: &str| line[key].as_f64().unwrap();
+        let tokens = of("tokens_per_second") * of("seconds");
+        assert!((tokens - 192.0).abs() <= 1e-6, "{tokens}");
+        assert!((0.0..=of("seconds")).contains(&of("data_seconds")), "{line}");
+    }
+}
+
+#[test]
+fn footgun_validation_that_runs_out_of_data_does_not_end_the_training() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ended, _) = run_base(dir.path(), 64, 3, &["one short text".into()], &|base| Box::new(base));
+    let summary = ended.unwrap();
+    assert!(summary.steps == 3 && summary.val_bpb.is_some(), "{summary:?}");
+}
+
+#[test]
+fn footgun_data_that_begin_again_are_not_silent() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ended, said) = run_base(dir.path(), 64, 40, &[], &|base| Box::new(base));
+    ended.unwrap();
+    let again: Vec<&String> = said.iter().filter(|line| line.contains("they begin again")).collect();
+    // 40 documents of about 22 tokens, 40 steps of 64.
+    assert!((2..=3).contains(&again.len()) && again[0].contains("1 times by now"), "{again:?}");
 }

@@ -207,8 +207,26 @@ impl std::fmt::Display for Usage {
 }
 impl std::error::Error for Usage {}
 
-/// 2 for bad usage, 1 for everything else.
+/// Exit code of a program that was asked to stop, as shells have it for Ctrl-C.
+pub const INTERRUPTED: u8 = 130;
+
+/// The user asked to stop between two pieces of work.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopped;
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stopped; the same command goes on from here")
+    }
+}
+impl std::error::Error for Stopped {}
+
+/// 2 for bad usage, 130 where the user stopped it, 1 for everything else.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
+    let stopped = |e: &train::TrainError| matches!(e, train::TrainError::Interrupted { .. });
+    if error.downcast_ref::<Stopped>().is_some() || error.downcast_ref().is_some_and(stopped) {
+        return INTERRUPTED;
+    }
     let config = error.downcast_ref::<train::TrainError>().is_some_and(|e| {
         matches!(e, train::TrainError::Config(_) | train::TrainError::Model(model::ModelError::Config(_)))
     });

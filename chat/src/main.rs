@@ -1,7 +1,7 @@
 //! `nanochat`: one binary for the whole way from text to a talking model.
 //!
 //! This file is the table of commands; each command is a file in `commands/`. Exit codes: 0 done, 1 failed check or run,
-//! 2 bad usage.
+//! 2 bad usage, 130 stopped by the user.
 
 mod commands;
 mod download;

@@ -118,22 +118,29 @@ impl KvCache {
     }
     /// A cache of `rows` rows, each holding what row 0 of this one holds: prefill once, then sample many.
     pub fn replicate(&self, config: &GptConfig, rows: usize, capacity: usize) -> Result<KvCache> {
-        let used = self.lengths.first().copied().unwrap_or(0);
+        self.select(config, &vec![0; rows], capacity)
+    }
+    /// A cache whose row i holds what row `rows[i]` of this one holds.
+    pub fn select(&self, config: &GptConfig, rows: &[usize], capacity: usize) -> Result<KvCache> {
+        let lengths: Vec<usize> = rows.iter().map(|&row| self.lengths[row]).collect();
+        let used = lengths.iter().max().copied().unwrap_or(0);
         let (dtype, device) = (self.pages.dtype(), self.pages.device());
-        let mut wide = KvCache::new(config, rows, capacity.max(used), dtype, device)?;
+        let mut wide = KvCache::new(config, rows.len(), capacity.max(used), dtype, device)?;
         let (parts, pages) = (2 * config.n_layer, used.div_ceil(self.page_len));
         let (from, to) = (self.pages.dim(0) / parts, wide.pages.dim(0) / parts); // pages of one part
-        let stride = planted!("cache.rows_replicated_densely", to / rows.max(1) => pages);
+        let here = from / self.rows().max(1);
+        let stride = planted!("cache.rows_replicated_densely", to / rows.len().max(1) => pages);
         for part in 0..parts {
-            let filled = self.pages.narrow(0, part * from, pages)?;
-            for row in 0..rows {
+            for (row, &source) in rows.iter().enumerate() {
+                let filled = self.pages.narrow(0, part * from + source * here, pages)?;
                 wide.pages.write_narrow(0, part * to + row * stride, &filled)?;
             }
         }
-        wide.lengths = vec![used; rows];
+        wide.lengths = lengths;
         if let Some(previous) = &self.previous {
-            let c = previous.dim(1);
-            wide.previous = Some(previous.narrow(0, 0, 1)?.expand(&[rows, c])?.contiguous()?);
+            let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+            let picked = Tensor::ids(&rows, &[rows.len()], device)?;
+            wide.previous = Some(previous.index_select(0, &picked)?);
         }
         Ok(wide)
     }

@@ -119,7 +119,8 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// Afterwards the file is either as before or complete, whatever happens.
 fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = path.with_extension(format!("tmp{}", std::process::id()));
+    // One name, so that what a killed writer left is overwritten by the next.
+    let temporary = path.with_extension("writing");
     let written = write_and_rename(&temporary, path, bytes);
     if written.is_err() {
         _ = fs::remove_file(&temporary); // it may not exist; the first error is the one to report

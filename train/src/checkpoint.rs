@@ -105,7 +105,7 @@ impl Checkpoints {
     ) -> Result<PathBuf> {
         let (target, tmp) = (self.folder(state.step), self.dir.join(format!(".writing-{:06}", state.step)));
         fs::create_dir_all(&self.dir).map_err(TrainError::io(&self.dir))?;
-        self.remove_leftovers()?;
+        self.remove_leftovers()?; // they take space that this one may need
         if target.exists() {
             return Ok(target); // saved by the run this one resumed: same bits
         }
@@ -116,15 +116,21 @@ impl Checkpoints {
         written?;
         fs::rename(&tmp, &target).map_err(TrainError::io(&target))?;
         sync_dir(&self.dir)?;
+        self.tidy(keep)?;
+        Ok(target)
+    }
+    /// Remove all but the newest `keep`, and what killed writers left behind. Nothing is there: nothing to do.
+    pub fn tidy(&self, keep: usize) -> Result<()> {
         let steps = self.steps()?;
+        if !self.dir.exists() {
+            return Ok(());
+        }
         for &old in &steps[..steps.len().saturating_sub(keep.max(1))] {
             let path = self.folder(old);
             // Renamed first, so that a kill in the middle of the removal leaves no half checkpoint under its name.
-            let gone = self.dir.join(format!(".removing-{old:06}"));
-            fs::rename(&path, &gone).map_err(TrainError::io(&path))?;
-            fs::remove_dir_all(&gone).map_err(TrainError::io(&gone))?;
+            fs::rename(&path, self.dir.join(format!(".removing-{old:06}"))).map_err(TrainError::io(&path))?;
         }
-        Ok(target)
+        self.remove_leftovers()
     }
     fn write_folder(
         &self,

@@ -22,12 +22,12 @@ pub enum TrainError {
     #[error(transparent)]
     Tokenizer(#[from] tokenizer::TokenizerError),
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {reason}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
+        /// The system's reason; in the message already, so not a source that would be printed once more.
+        reason: std::io::Error,
     },
     /// A file's contents are not what they should be.
     #[error("{path}: {why}")]
@@ -75,7 +75,7 @@ impl From<model::ConfigError> for TrainError {
 impl TrainError {
     /// For `map_err` on file operations.
     pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> TrainError + '_ {
-        move |source| TrainError::Io { path: path.to_owned(), source }
+        move |reason| TrainError::Io { path: path.to_owned(), reason }
     }
     /// A file with the wrong contents.
     pub fn bad(path: &Path, why: impl Into<String>) -> TrainError {

@@ -17,7 +17,7 @@ use std::process::Command as Process;
 pub const COMMAND: Command = Command {
     name: "results",
     summary: "measure every kernel and rewrite benches/RESULTS.md and its plot",
-    args: "[--quick] [--torch [--venv DIR]] | --emulator | --serving",
+    args: "[--quick] [--torch [--venv DIR]] | --emulator | --serving | --data",
     help:
         "
 Builds for release and measures on this machine; close everything else first. About twelve minutes, with
@@ -29,6 +29,7 @@ Builds for release and measures on this machine; close everything else first. Ab
     cargo xtask results --torch --venv DIR     with a virtual environment that has torch
     cargo xtask results --emulator             the emulator's speed, and nothing else
     cargo xtask results --serving              the engine and the server, and nothing else: five minutes
+    cargo xtask results --data                 how fast rows are prepared, and nothing else: a minute
 
 Without --venv a virtual environment with torch is made in target/torch-venv (once; some gigabytes). Where
 that is impossible a notice says so, and the rest is done. The training step is `cargo xtask bench-vs-torch`.",
@@ -43,6 +44,7 @@ struct Options {
     venv: Option<PathBuf>,
     emulator: bool,
     serving: bool,
+    data: bool,
 }
 
 fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
@@ -55,6 +57,9 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
     }
     if o.serving {
         return serving(context).map(|()| Outcome::Done);
+    }
+    if o.data {
+        return data(context).map(|()| Outcome::Done);
     }
     let target = target_folder(&context.root);
     let folder = target.join("results");
@@ -95,12 +100,13 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--torch" => o.torch = true,
             "--emulator" => o.emulator = true,
             "--serving" => o.serving = true,
+            "--data" => o.data = true,
             "--venv" => o.venv = Some(words.next().ok_or("--venv wants a folder")?.into()),
             other => return Err(format!("unknown option `{other}`")),
         }
     }
-    if (o.emulator || o.serving) && args.len() > 1 {
-        return Err("--emulator and --serving go with no other option".into());
+    if (o.emulator || o.serving || o.data) && args.len() > 1 {
+        return Err("--emulator, --serving and --data go with no other option".into());
     }
     if o.venv.is_some() && !o.torch {
         return Err("--venv is for --torch".into());
@@ -133,15 +139,31 @@ fn emulator(context: &Context) -> Result<(), String> {
             "attention was not measured: set NANOCHAT_PTX_SAMPLES, run `cargo xtask nvrtc --fetch`".into()
         );
     }
+    section(context, "emulator", &table.join("\n"))
+}
+
+/// `nanochat bench data`, whose table is the section.
+fn data(context: &Context) -> Result<(), String> {
+    let mut bench = cargo();
+    bench.args(["run", "--release", "--quiet", "--package", "nanochat-chat", "--", "bench", "data"]);
+    let output = bench.current_dir(&context.root).output().map_err(|e| format!("cargo run: {e}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    print!("{text}");
+    if !output.status.success() || !text.contains("| best-fit") {
+        return Err(format!("nanochat bench data failed:\n{}", String::from_utf8_lossy(&output.stderr)));
+    }
+    section(context, "data", &text)
+}
+
+/// Writes a section that a benchmark has made itself.
+fn section(context: &Context, name: &str, text: &str) -> Result<(), String> {
     let folder = target_folder(&context.root).join("results");
-    let file = folder.join("emulator.md");
+    let file = folder.join(format!("{name}.md"));
     let failed = |e| format!("{}: {e}", file.display());
-    std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::write(&file, table.join("\n")))
-        .map_err(failed)?;
+    std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&file, text)).map_err(failed)?;
     let mut write = cargo();
     write.args(["run", "--release", "--quiet", "--package", "nanochat-benches", "--bin", "results", "--"]);
-    write.args(["--section", "emulator"]).arg(&file).arg(context.root.join("benches"));
+    write.args(["--section", name]).arg(&file).arg(context.root.join("benches"));
     succeed("writing the results", write.current_dir(&context.root))
 }
 
@@ -211,11 +233,12 @@ mod tests {
     #[test]
     fn options_are_read_and_senseless_ones_refused() {
         let venv = Some(PathBuf::from("env"));
-        let all = Options { quick: true, torch: true, venv, emulator: false, serving: false };
+        let all = Options { quick: true, torch: true, venv, emulator: false, serving: false, data: false };
         assert_eq!(options(&["--quick", "--torch", "--venv", "env"]), Ok(all));
         assert_eq!(options(&[]), Ok(Options::default()));
         assert!(options(&["--venv"]).unwrap_err().contains("wants a folder"));
         assert!(options(&["--venv", "env"]).unwrap_err().contains("--torch"));
+        assert!(options(&["--data"]).is_ok_and(|o| o.data));
         assert!(options(&["--emulator"]).is_ok_and(|o| o.emulator));
         assert!(options(&["--serving"]).is_ok_and(|o| o.serving));
         assert!(options(&["--emulator", "--quick"]).unwrap_err().contains("no other option"));

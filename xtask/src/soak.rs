@@ -2,11 +2,13 @@
 //!
 //! `ops` repeats the property suite with ten times as many random cases, once for every set of vector instructions this
 //! machine has, in the release build: other code paths, other optimisations, rarer numbers. `serve` lets a crowd loose on the
-//! server, `page` takes the page's pictures (`soak/serve.rs`), `tasks` meets other people's files and readers (`soak/tasks.rs`).
+//! server, `page` takes the page's pictures (`soak/serve.rs`), `runs` kills
+//! runs and robs them of disk and data (`soak/runs.rs`), `tasks` meets other people's files and readers (`soak/tasks.rs`).
 //!
 //! Read next: `nanochat selftest --help`, which does the work.
 
 mod crowd;
+mod runs;
 mod serve;
 mod tasks;
 
@@ -18,14 +20,16 @@ use std::process::Command as Process;
 /// The row of the command table.
 pub const COMMAND: Command = Command {
     name: "soak",
-    summary: "long checks: `soak ops` is the property suite ten times over, `soak serve` the server under load, `soak tasks` others' files",
-    args: "ops [--seeds N] | serve [--seconds S] | page [--run NAME] | tasks",
+    summary: "long checks: `soak ops` is the property suite ten times over, `soak serve` the server under load, `soak runs` killed runs, `soak tasks` others' files",
+    args: "ops [--seeds N] | serve [--seconds S] | page [--run NAME] | runs [--kills N] [--seed S] | tasks",
     help: "
     cargo xtask soak ops               10 random cases per shape, dtype and magnitude; scalar, avx2, avx512
     cargo xtask soak ops --seeds 50    more of them
     cargo xtask soak serve             OpenAI's package, a browser, 200 clients for a minute, fuzzing
     cargo xtask soak serve --seconds 600
     cargo xtask soak page              the page's pictures anew, light and dark, from a run that can answer
+    cargo xtask soak runs              50 kills over all stages, signals, full disks, lost shards: the same bits
+    cargo xtask soak runs --kills 200 --seed 7
     cargo xtask soak tasks             HumanEval's solutions in the sandbox, TensorBoard's reader
 
 A level that this machine lacks runs as the best one it has, and the last line of each run says which
@@ -58,6 +62,17 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
             ["--run", run] => serve::pictures(context, Some(run)),
             _ => Outcome::Usage(format!("usage: cargo xtask soak {}", COMMAND.args)),
         });
+    }
+    if let ["runs", rest @ ..] = &words[..] {
+        let (mut kills, mut seed) = (runs::KILLS, 1);
+        for option in rest.chunks(2) {
+            match (option, option.get(1).and_then(|n| n.parse::<u64>().ok())) {
+                (["--kills", _], Some(n)) if n > 0 => kills = n,
+                (["--seed", _], Some(n)) => seed = n,
+                _ => return Ok(Outcome::Usage(format!("usage: cargo xtask soak {}", COMMAND.args))),
+            }
+        }
+        return Ok(runs::run(context, kills, seed));
     }
     if words == ["tasks"] {
         return Ok(tasks::run(context));
@@ -102,6 +117,9 @@ mod tests {
             &["page", "--run"],
             &["page", "now"],
             &["tasks", "all"],
+            &["runs", "--kills", "0"],
+            &["runs", "--seed"],
+            &["runs", "now"],
             &["serve", "--seconds", "0"],
         ] {
             let args: Vec<String> = args.iter().map(|a| a.to_string()).collect();

@@ -1,8 +1,9 @@
 //! What several commands need: finding a run, loading its model and tokenizer, Ctrl-C.
 
-use crate::globals::{Globals, Usage};
+use crate::globals::{Globals, INTERRUPTED, Stopped, Usage};
 use anyhow::{Context, bail};
 use model::{ConfigError, Family, Gpt, GptConfig, GptOptions, Quantize};
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -42,10 +43,10 @@ impl NsArg {
 }
 
 static STOP: AtomicBool = AtomicBool::new(false);
-static WANTED: AtomicU8 = AtomicU8::new(Wanted::StopAfterStep as u8);
+static WANTED: AtomicU8 = AtomicU8::new(Wanted::End as u8);
 static HANDLER: OnceLock<()> = OnceLock::new();
 
-/// What the next Ctrl-C shall do.
+/// What the next Ctrl-C, or the system's request to end (SIGTERM, SIGHUP), shall do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     /// Let a training step be finished; a second one ends the program.
@@ -65,30 +66,51 @@ fn handle_interrupts() {
                 return;
             }
             if wanted != Wanted::StopAfterStep as u8 || STOP.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
+                std::process::exit(i32::from(INTERRUPTED));
             }
             crate::output::error("\nstopping after this step (press Ctrl-C again to stop at once)");
         });
     });
 }
 
-/// A flag that the first Ctrl-C sets; the second ends the program at once.
-pub fn stop_flag() -> &'static AtomicBool {
+/// While it lives, the first Ctrl-C sets this flag and the second ends the program; afterwards the first ends it.
+pub struct StopFlag(());
+
+/// A flag for work that can stop and be continued.
+pub fn stop_flag() -> StopFlag {
     handle_interrupts();
-    &STOP
+    WANTED.store(Wanted::StopAfterStep as u8, Ordering::Relaxed);
+    StopFlag(())
+}
+
+impl Deref for StopFlag {
+    type Target = AtomicBool;
+    fn deref(&self) -> &AtomicBool {
+        &STOP
+    }
+}
+
+impl Drop for StopFlag {
+    fn drop(&mut self) {
+        WANTED.store(Wanted::End as u8, Ordering::Relaxed);
+    }
+}
+
+/// An error if it was asked to stop while the last work that could stop was about to end by itself.
+pub fn go_on() -> Result<(), Stopped> {
+    if STOP.load(Ordering::Relaxed) { Err(Stopped) } else { Ok(()) }
 }
 
 /// While it lives, Ctrl-C is noted instead of ending the program; a second one that nobody took notice of ends it.
-pub struct Interrupt {
-    before: u8,
-}
+pub struct Interrupt(());
 
 impl Interrupt {
     /// From now on.
     pub fn new() -> Interrupt {
         handle_interrupts();
         STOP.store(false, Ordering::Relaxed);
-        Interrupt { before: WANTED.swap(Wanted::StopAnswer as u8, Ordering::Relaxed) }
+        WANTED.store(Wanted::StopAnswer as u8, Ordering::Relaxed);
+        Interrupt(())
     }
     /// Was Ctrl-C pressed?
     pub fn came(&self) -> bool {
@@ -98,8 +120,7 @@ impl Interrupt {
 
 impl Drop for Interrupt {
     fn drop(&mut self) {
-        let end = if self.before == Wanted::StopAfterStep as u8 { Wanted::End as u8 } else { self.before };
-        WANTED.store(end, Ordering::Relaxed);
+        WANTED.store(Wanted::End as u8, Ordering::Relaxed);
         STOP.store(false, Ordering::Relaxed);
     }
 }
@@ -204,11 +225,6 @@ pub fn check_tokenizer(tokenizer: &Tokenizer, state: &State) -> anyhow::Result<(
         );
     }
     Ok(())
-}
-
-/// From now on Ctrl-C ends the program at once: nothing unsaved is at stake in a chat.
-pub fn end_on_interrupt() {
-    WANTED.store(Wanted::End as u8, Ordering::Relaxed);
 }
 
 /// Which recipe.

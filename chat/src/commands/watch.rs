@@ -1,6 +1,6 @@
 //! `nanochat watch`: a run as it goes, in the terminal, from nothing but its metrics file. So it works on finished runs, too.
 
-use super::shared::{end_on_interrupt, find_run};
+use super::shared::find_run;
 use crate::globals::Globals;
 use crate::output;
 use std::io::IsTerminal;
@@ -41,9 +41,6 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
         anyhow::bail!("{} has no metrics; known runs: {}", dir.display(), layout.runs().join(", "));
     }
     let live = std::io::stdout().is_terminal() && !args.once;
-    if live {
-        end_on_interrupt();
-    }
     loop {
         let picture = picture(&read(&dir, &name));
         if !live {

@@ -5,9 +5,10 @@
 //! has 0.256525.
 //!
 //! Reading order: `prompts.rs` (what the model reads), `spans.rs` (which tokens count), `score.rs` (the forward passes, batched
-//! by length), `run.rs` (a task), `bundle.rs` (the files as they are published).
+//! by length), `prefix.rs` (beginnings that are read once), `run.rs` (a task), `bundle.rs` (the files as they are published).
 
 pub mod bundle;
+mod prefix;
 pub mod prompts;
 pub mod run;
 pub mod score;

@@ -34,9 +34,8 @@ pub fn evaluate_task(
     let items: Vec<Vec<Sequence>> =
         (0..rows.len()).map(|i| item(rows, i, shots, delimiter, tokenizer).unwrap_or_default()).collect();
     let not_scorable = items.iter().filter(|s| s.is_empty()).count();
-    let all: Vec<Sequence> = items.iter().flatten().cloned().collect();
-    let of = all.len();
-    let mut scores = scorer.score(all, &mut |done| progress(done, of))?.into_iter();
+    let of = items.iter().map(Vec::len).sum();
+    let mut scores = scorer.score(&items, &mut |done| progress(done, of))?.into_iter();
     let right = rows.iter().zip(&items).map(|(row, sequences)| {
         let scores: Option<Vec<SpanScore>> = scores.by_ref().take(sequences.len()).collect();
         scores.is_some_and(|scores| is_right(row, &scores))

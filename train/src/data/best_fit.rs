@@ -26,6 +26,9 @@ pub struct BestFit {
 /// Where a loader is: the documents it holds, in their order, and the next one to read.
 #[derive(Debug, Serialize, Deserialize)]
 struct Position {
+    /// Which data; absent in checkpoints of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<u64>,
     next: Place,
     held: Vec<DocumentId>,
 }
@@ -85,10 +88,12 @@ impl Loader for BestFit {
         Ok(Rows::shifted(&tokens, b, t))
     }
     fn position(&self) -> Value {
-        json!(Position { next: self.source.place(), held: self.held.iter().map(|d| d.id).collect() })
+        let (data, held) = (Some(self.source.fingerprint()), self.held.iter().map(|d| d.id).collect());
+        json!(Position { data, next: self.source.place(), held })
     }
     fn seek(&mut self, position: &Value) -> Result<()> {
-        let Position { next, held } = saved(position)?;
+        let Position { data, next, held } = saved(position)?;
+        self.source.check(data)?;
         self.source.seek(next)?;
         self.held = planted!("best_fit.held_documents_lost", self.source.fetch(&held)?.into() => Vec::new());
         Ok(())

@@ -35,6 +35,9 @@ pub struct FlatStream {
 /// Where a stream is.
 #[derive(Debug, Serialize, Deserialize)]
 struct Position {
+    /// Which data; absent in checkpoints of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<u64>,
     next: Place,
     held: Vec<DocumentId>,
     used: usize,
@@ -86,11 +89,12 @@ impl Loader for FlatStream {
         Ok(Rows::stream(&tokens, b, t))
     }
     fn position(&self) -> Value {
-        let held = self.held.iter().map(|d| d.id).collect();
-        json!(Position { next: self.source.place(), held, used: self.used })
+        let (data, held) = (Some(self.source.fingerprint()), self.held.iter().map(|d| d.id).collect());
+        json!(Position { data, next: self.source.place(), held, used: self.used })
     }
     fn seek(&mut self, position: &Value) -> Result<()> {
-        let Position { next, held, used } = saved(position)?;
+        let Position { data, next, held, used } = saved(position)?;
+        self.source.check(data)?;
         self.source.seek(next)?;
         self.held = self.source.fetch(&held)?;
         self.used = used;

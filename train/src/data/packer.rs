@@ -60,7 +60,7 @@ impl Packer {
     ) -> Result<Packer> {
         let render = |c| tokenizer.render_conversation(c, DEFAULT_MAX_TOKENS);
         let conversations = conversations.iter().map(render).collect::<std::result::Result<Vec<_>, _>>()?;
-        if conversations.len() <= rank.rank {
+        if conversations.len() <= rank.rank || rank.rank >= rank.world {
             return Err(TrainError::Config(format!(
                 "rank {} of {} has no conversation: there are {}; give more, or use fewer ranks",
                 rank.rank,
@@ -202,6 +202,24 @@ mod tests {
         assert!(ours.progress() > 1.0, "the epoch ends");
         let mut theirs = packer(&lengths, Overlong::Keep);
         assert_eq!((counted(&mut theirs), theirs.progress()), (0, 0.0));
+    }
+
+    #[test]
+    fn footgun_a_rank_without_conversations_is_an_error_and_one_with_a_single_one_goes_round() {
+        let bytes = Tokenizer::from_ranks((0..=u8::MAX).map(|byte| vec![byte]).collect()).unwrap();
+        let talk = Conversation {
+            messages: vec![Message::new(Role::User, "q"), Message::new(Role::Assistant, "aaa")],
+        };
+        let of = |rank, world, n| {
+            Packer::new(&vec![talk.clone(); n], &bytes, Rank { rank, world }, 4, Overlong::Cut)
+        };
+        for (rank, world, n) in [(3, 4, 3), (0, 1, 0), (0, 0, 3), (2, 2, 3)] {
+            let error = of(rank, world, n).err().unwrap().to_string();
+            assert!(error.contains("fewer ranks"), "{rank} {world} {n}: {error}");
+        }
+        let mut last = of(2, 3, 3).unwrap();
+        last.rows(4, 12).unwrap();
+        assert!(last.progress() >= 1.0, "the epoch ends for a rank of one conversation");
     }
 
     #[test]

@@ -20,7 +20,7 @@ impl PaddedBatches {
     pub fn new(conversations: &[Conversation], tokenizer: &Tokenizer, rank: Rank) -> Result<PaddedBatches> {
         let render = |c| tokenizer.render_conversation(c, DEFAULT_MAX_TOKENS);
         let conversations = conversations.iter().map(render).collect::<std::result::Result<Vec<_>, _>>()?;
-        if conversations.len() <= rank.rank || rank.world == 0 {
+        if conversations.len() <= rank.rank || rank.rank >= rank.world {
             return Err(TrainError::Config(
                 "no conversation for this rank: give more, or use fewer ranks".into(),
             ));

@@ -3,11 +3,15 @@
 //!
 //! The rule of the split is the original's: of a folder's `*.parquet` files, sorted by name, the last is for validation and all
 //! others are for training. One file alone would leave nothing to train on, so that is an error here.
+//! A file that changes, grows or vanishes under a run would change its data without a word, so a read compares the file with
+//! what it was when the run began, and a checkpoint knows the [`Documents::fingerprint`] of all of them.
 //! Next: `source.rs`, which walks through them.
 
 use super::parquet::{GROUP, ParquetFile};
 use crate::error::{Result, TrainError};
+use kernels::planted;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Files of row groups of documents.
 pub trait Documents: Send {
@@ -19,7 +23,16 @@ pub trait Documents: Send {
     fn read(&self, file: usize, group: usize) -> Result<Vec<String>>;
     /// How a file is called in errors.
     fn name(&self, file: usize) -> String;
+    /// A number that tells collections apart: of files by their names and sizes, of documents in memory by their texts.
+    fn fingerprint(&self) -> u64;
 }
+
+/// FNV-1a over some bytes and then others.
+pub(super) fn hash(so_far: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(so_far, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+/// Where FNV-1a begins.
+pub(super) const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
 
 /// Which part of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +46,23 @@ pub enum Split {
 /// Parquet shards of a folder.
 #[derive(Clone, Debug)]
 pub struct Shards {
-    files: Vec<(PathBuf, usize)>,
+    files: Vec<Shard>,
+}
+
+/// A file as it was when it was opened first.
+#[derive(Clone, Debug)]
+struct Shard {
+    path: PathBuf,
+    groups: usize,
+    stamp: Stamp,
+}
+
+/// Size and time of the last change.
+type Stamp = (u64, Option<SystemTime>);
+
+fn stamp(path: &Path) -> Result<Stamp> {
+    let meta = std::fs::metadata(path).map_err(TrainError::io(path))?;
+    Ok((meta.len(), meta.modified().ok()))
 }
 
 /// The `*.parquet` files of a folder, by name.
@@ -71,14 +100,14 @@ impl Shards {
     /// These files.
     pub fn of(paths: Vec<PathBuf>) -> Result<Shards> {
         let open = |path: PathBuf| {
-            let groups = ParquetFile::open(&path)?.groups();
-            Ok((path, groups))
+            let (stamp, groups) = (stamp(&path)?, ParquetFile::open(&path)?.groups());
+            Ok(Shard { path, groups, stamp })
         };
         Ok(Shards { files: paths.into_iter().map(open).collect::<Result<_>>()? })
     }
     /// Their paths.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.files.iter().map(|(path, _)| path.as_path())
+        self.files.iter().map(|shard| shard.path.as_path())
     }
 }
 
@@ -87,13 +116,28 @@ impl Documents for Shards {
         self.files.len()
     }
     fn groups(&self, file: usize) -> usize {
-        self.files[file].1
+        self.files[file].groups
     }
     fn read(&self, file: usize, group: usize) -> Result<Vec<String>> {
-        ParquetFile::open(&self.files[file].0)?.texts(group)
+        let Shard { path, stamp: then, .. } = &self.files[file];
+        let now = stamp(path).ok();
+        if planted!("shards.change_unnoticed", now != Some(*then) => false) {
+            let what = if now.is_some() { "changed" } else { "gone" };
+            let why = format!(
+                "{what} since the run began; what was saved is intact: restore the file and go on with --resume, or start a new run"
+            );
+            return Err(TrainError::bad(path, why));
+        }
+        ParquetFile::open(path)?.texts(group)
     }
     fn name(&self, file: usize) -> String {
-        self.files[file].0.display().to_string()
+        self.files[file].path.display().to_string()
+    }
+    fn fingerprint(&self) -> u64 {
+        self.files.iter().fold(EMPTY, |so_far, Shard { path, stamp: (bytes, _), .. }| {
+            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+            hash(hash(hash(so_far, name), &[0]), &bytes.to_le_bytes())
+        })
     }
 }
 
@@ -126,6 +170,9 @@ impl Documents for Listed {
     fn name(&self, _file: usize) -> String {
         "the documents".into()
     }
+    fn fingerprint(&self) -> u64 {
+        self.documents.iter().fold(EMPTY, |so_far, text| hash(hash(so_far, text.as_bytes()), &[0xff]))
+    }
 }
 
 #[cfg(test)]
@@ -145,5 +192,22 @@ mod tests {
         let name = |split| Shards::open(&dir, split).unwrap().name(0);
         assert!(name(Split::Train).ends_with("shard_00000.parquet"));
         assert!(name(Split::Validation).ends_with("shard_00001.parquet"));
+    }
+
+    #[test]
+    fn a_shard_that_changes_or_vanishes_after_it_was_opened_is_an_error_with_its_name() {
+        let dir = crate::data::scratch("changing-shard");
+        let path = dir.join("shard_00000.parquet");
+        let write = |text: &str| write_texts(&path, &[text.to_string()], 1).unwrap();
+        write("a");
+        let shards = Shards::of(vec![path.clone()]).unwrap();
+        let before = shards.fingerprint();
+        assert_eq!(shards.read(0, 0).unwrap(), ["a"]);
+        write("what was not there before");
+        let error = shards.read(0, 0).unwrap_err().to_string();
+        assert!(error.contains("shard_00000.parquet: changed since") && error.contains("--resume"), "{error}");
+        assert_ne!(Shards::of(vec![path.clone()]).unwrap().fingerprint(), before);
+        std::fs::remove_file(&path).unwrap();
+        assert!(shards.read(0, 0).unwrap_err().to_string().contains("shard_00000.parquet: gone since"));
     }
 }

@@ -7,6 +7,7 @@
 
 use super::shards::Documents;
 use crate::error::{Result, TrainError};
+use kernels::planted;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use tokenizer::Tokenizer;
@@ -80,6 +81,7 @@ pub struct Source {
     open: Option<Vec<String>>,
     /// Row group of the last batch.
     last: RowGroup,
+    fingerprint: u64,
 }
 
 impl Source {
@@ -104,8 +106,10 @@ impl Source {
         }
         let start = RowGroup { file: 0, group: r, epoch: 1 };
         let place = Place { at: start, row: 0 };
+        let fingerprint = documents.fingerprint();
+        let tokenizer = tokenizer.clone();
         let mut source =
-            Source { documents, tokenizer: tokenizer.clone(), rank, batch, place, open: None, last: start };
+            Source { documents, tokenizer, rank, batch, place, open: None, last: start, fingerprint };
         source.settle();
         Ok(source)
     }
@@ -120,6 +124,23 @@ impl Source {
     /// Row group of the last batch: what the original saves.
     pub fn last(&self) -> RowGroup {
         self.last
+    }
+    /// Which data this is, for a checkpoint.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+    /// Refuse to go on with other data than those of the checkpoint; one that does not say which they were is believed.
+    pub fn check(&self, saved: Option<u64>) -> Result<()> {
+        let same = saved.is_none_or(|saved| saved == self.fingerprint);
+        if planted!("source.other_data_unnoticed", same => true) {
+            return Ok(());
+        }
+        let last = self.documents.files().saturating_sub(1);
+        Err(TrainError::Config(format!(
+            "the data are not those of the checkpoint: a file was added, lost or changed (there are {} now, the last is {}); restore them as they were, or start a new run",
+            last + 1,
+            self.documents.name(last)
+        )))
     }
     /// Continue at a saved place.
     pub fn seek(&mut self, place: Place) -> Result<()> {
@@ -157,6 +178,8 @@ impl Source {
     }
     /// The next batch of documents: at most as many as a batch has, all of one row group.
     pub fn next_texts(&mut self) -> Result<Vec<(DocumentId, String)>> {
+        // Once round all row groups, and one more because a walk can begin in the middle of one.
+        let all: usize = 1 + (0..self.documents.files()).map(|file| self.documents.groups(file)).sum::<usize>();
         let mut empty = 0;
         loop {
             let at = self.place.at;
@@ -179,9 +202,11 @@ impl Source {
                 return Ok(out);
             }
             empty += 1;
-            if empty > 1_000_000 {
-                let why = "a million row groups in a row hold no document: the shards are empty";
-                return Err(TrainError::Config(why.into()));
+            if empty > all {
+                let Rank { rank, world } = self.rank;
+                return Err(TrainError::Config(format!(
+                    "rank {rank} of {world} went round all files and found no document in its row groups; give more data, or use fewer ranks"
+                )));
             }
         }
     }
@@ -256,11 +281,76 @@ mod tests {
         assert!(Source::new(Box::new(blank), &bytes_only(), Rank::default(), 2).is_err());
     }
 
+    /// Files of row groups of so many documents each.
+    struct Groups(Vec<Vec<usize>>);
+
+    impl Documents for Groups {
+        fn files(&self) -> usize {
+            self.0.len()
+        }
+        fn groups(&self, file: usize) -> usize {
+            self.0[file].len()
+        }
+        fn read(&self, file: usize, group: usize) -> Result<Vec<String>> {
+            Ok((0..self.0[file][group]).map(|i| format!("{file}.{group}.{i}")).collect())
+        }
+        fn name(&self, file: usize) -> String {
+            format!("file {file}")
+        }
+        fn fingerprint(&self) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn footgun_row_groups_without_documents_end_the_search_after_one_round() {
+        let walk = |files: &[&[usize]], rank| {
+            let files = Groups(files.iter().map(|groups| groups.to_vec()).collect());
+            Source::new(Box::new(files), &bytes_only(), Rank { rank, world: 2 }, 3).unwrap()
+        };
+        let files: &[&[usize]] = &[&[5, 0, 5], &[1, 0]];
+        let error = walk(files, 1).next_texts().unwrap_err().to_string();
+        assert!(error.contains("rank 1 of 2") && error.contains("fewer ranks"), "{error}");
+        let mut has_some = walk(files, 0);
+        let taken: Vec<usize> = (0..6).map(|_| has_some.next_texts().unwrap().len()).collect();
+        assert_eq!(taken, [3, 2, 3, 2, 1, 3]);
+    }
+
+    #[test]
+    fn footgun_ranks_of_unequal_shares_go_round_each_at_its_own_pace_and_lose_nothing() {
+        // Two, one and three row groups: of three ranks the last finds something in one file only.
+        let files = || Groups(vec![vec![4, 4], vec![4], vec![4, 4, 4]]);
+        let mut seen = Vec::new();
+        for (rank, share) in [(0, 12), (1, 8), (2, 4)] {
+            let mut walk = Source::new(Box::new(files()), &bytes_only(), Rank { rank, world: 3 }, 4).unwrap();
+            while walk.place().at.epoch == 1 {
+                seen.extend(walk.next_texts().unwrap().into_iter().map(|(_, text)| text));
+            }
+            assert_eq!(walk.last().epoch, 1);
+            for _ in 0..share / 4 {
+                walk.next_texts().unwrap();
+            }
+            assert_eq!((walk.last().epoch, walk.place().at.epoch), (2, 3), "rank {rank}");
+        }
+        let all = seen.len();
+        seen.sort();
+        seen.dedup();
+        assert_eq!((all, seen.len()), (24, 24));
+    }
+
     #[test]
     fn a_missing_file_is_named_when_a_walk_resumes() {
         let mut s = source(8, 0, 1).unwrap();
         let place = Place { at: RowGroup { file: 3, group: 0, epoch: 1 }, row: 0 };
         assert!(s.seek(place).unwrap_err().to_string().contains("a shard is missing"));
         assert!(s.fetch(&[DocumentId(0, 0, 99)]).unwrap_err().to_string().contains("restore the data"));
+    }
+
+    #[test]
+    fn footgun_other_data_than_those_of_the_checkpoint_are_refused() {
+        let (a, b) = (source(8, 0, 1).unwrap(), source(9, 0, 1).unwrap());
+        a.check(Some(a.fingerprint())).unwrap();
+        a.check(None).unwrap(); // a checkpoint of before
+        assert!(b.check(Some(a.fingerprint())).unwrap_err().to_string().contains("added, lost or changed"));
     }
 }

@@ -5,6 +5,7 @@
 use super::batch::Batch;
 use super::order::permutation;
 use super::rows::{Loader, Rows, saved};
+use super::shards::{EMPTY, hash};
 use crate::error::{Result, TrainError};
 use kernels::{par, planted};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,18 @@ pub struct TokenStream {
     order: Vec<u32>,
     shuffle: Option<u64>,
     position: Position,
+    /// Of all tokens.
+    fingerprint: u64,
+}
+
+/// What a checkpoint has.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    /// Which data; absent in checkpoints of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<u64>,
+    #[serde(flatten)]
+    position: Position,
 }
 
 impl TokenStream {
@@ -51,7 +64,9 @@ impl TokenStream {
             let what = "the corpus holds no text: give files with at least one non-empty document";
             return Err(TrainError::Config(what.into()));
         }
+        let fingerprint = tokens.iter().fold(EMPTY, |so_far, id| hash(so_far, &id.to_le_bytes()));
         let mut stream = TokenStream {
+            fingerprint,
             tokens,
             documents: ranges,
             order: Vec::new(),
@@ -122,15 +137,15 @@ impl Loader for TokenStream {
         Ok(self.next_rows(b, t))
     }
     fn position(&self) -> Value {
-        json!(self.position)
+        json!(Saved { data: Some(self.fingerprint), position: self.position })
     }
     fn seek(&mut self, position: &Value) -> Result<()> {
-        let position: Position = saved(position)?;
-        if position.document > self.documents.len() {
-            let n = self.documents.len();
+        let Saved { data, position } = saved(position)?;
+        if position.document > self.documents.len() || data.is_some_and(|data| data != self.fingerprint) {
             return Err(TrainError::Config(format!(
-                "the saved position is at document {} of {n}; restore the data, or start a new run",
-                position.document
+                "the data are not those of the checkpoint, which was at document {} (there are {} now); restore them as they were, or start a new run",
+                position.document,
+                self.documents.len()
             )));
         }
         TokenStream::seek(self, position);
@@ -158,8 +173,9 @@ mod tests {
             ranges.push(tokens.len()..tokens.len() + d.len());
             tokens.extend(d);
         }
+        let position = Position::default();
         let mut s =
-            TokenStream { tokens, documents: ranges, order: vec![], shuffle, position: Position::default() };
+            TokenStream { tokens, documents: ranges, order: vec![], shuffle, position, fingerprint: 1 };
         s.seek(Position::default());
         s
     }
@@ -189,5 +205,16 @@ mod tests {
             assert_eq!(next(&mut whole), next(&mut resumed));
             assert_eq!(whole.position(), resumed.position());
         }
+    }
+
+    #[test]
+    fn other_documents_than_those_of_the_checkpoint_are_refused() {
+        let bytes = Tokenizer::from_ranks((0..=u8::MAX).map(|byte| vec![byte]).collect()).unwrap();
+        let of = |text: &str| TokenStream::new(&["a".into(), text.into()], &bytes, Some(1)).unwrap();
+        let saved = Loader::position(&of("b"));
+        Loader::seek(&mut of("b"), &saved).unwrap();
+        let error = Loader::seek(&mut of("c"), &saved).unwrap_err().to_string();
+        assert!(error.contains("restore them"), "{error}");
+        Loader::seek(&mut of("c"), &json!(Position::default())).unwrap(); // a checkpoint of before
     }
 }

@@ -39,7 +39,7 @@ impl TalkStream {
             let ids = tokenizer.render_conversation(c, DEFAULT_MAX_TOKENS)?.ids;
             rendered.push(ids.into_iter().map(|id| id as i32).collect());
         }
-        if rendered.len() <= rank.rank || rank.world == 0 {
+        if rendered.len() <= rank.rank || rank.rank >= rank.world {
             return Err(TrainError::Config(format!(
                 "rank {} of {} has no conversation: there are {}; give more, or use fewer ranks",
                 rank.rank,

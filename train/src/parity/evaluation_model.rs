@@ -184,8 +184,8 @@ fn scores(
     let mut scorer = Scorer::new(gpt, bos);
     scorer.max_len = r.max_seq_len.unwrap_or(scorer.max_len);
     scorer.batch_tokens = 600; // so that batches of several lengths occur
-    let flat = all.iter().flatten().flatten().cloned().collect();
-    let mut scored = scorer.score(flat, &mut |_| true)?.into_iter().flatten();
+    let items: Vec<Vec<Sequence>> = all.iter().flatten().cloned().collect();
+    let mut scored = scorer.score(&items, &mut |_| true)?.into_iter().flatten();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     let mut right = 0;
     let verdicts = r.items.iter().zip(&all).try_for_each(|(item, sequences)| {

@@ -55,6 +55,8 @@ pub struct Base {
     token_bytes: Vec<u32>,
     sequence_len: usize,
     device: Device,
+    /// Passes over the data of which it was said that they are done.
+    told: u64,
     /// Beginnings to continue when samples are shown.
     pub prompts: Vec<String>,
 }
@@ -100,6 +102,7 @@ impl Base {
             sequence_len,
             device,
             options,
+            told: 0,
             prompts: Vec::new(),
         })
     }
@@ -170,7 +173,17 @@ impl Stage for Base {
         self.train.position()
     }
     fn seek(&mut self, position: &serde_json::Value) -> Result<()> {
-        self.train.seek(position)
+        self.train.seek(position)?;
+        self.told = self.train.epochs_done();
+        Ok(())
+    }
+    fn figures(&self) -> Vec<(String, f64)> {
+        vec![("epochs".into(), self.train.epochs_done() as f64)]
+    }
+    fn notice(&mut self) -> Option<String> {
+        let done = self.train.epochs_done();
+        let more = done > std::mem::replace(&mut self.told, done);
+        more.then(|| format!("all documents were read, {done} times by now: they begin again"))
     }
     fn settings(&self, step: usize) -> StepSettings {
         let (step, n) = (step as u64, self.options.num_iterations as u64);
@@ -194,6 +207,9 @@ impl Stage for Base {
             ),
             None => Ok(BitsPerByte::default()),
         }
+    }
+    fn sample_count(&self) -> usize {
+        self.prompts.len()
     }
     fn samples(&mut self, gpt: &Gpt) -> Result<Vec<(String, String)>> {
         let mut out = Vec::new();

@@ -13,7 +13,7 @@ use kernels::planted;
 use model::{Gpt, GptOptions};
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What makes a stage: its data, schedule and evaluation.
 pub trait Stage {
@@ -39,9 +39,17 @@ pub trait Stage {
     fn figures(&self) -> Vec<(String, f64)> {
         Vec::new()
     }
+    /// Something about the last step that a person should know, said once.
+    fn notice(&mut self) -> Option<String> {
+        None
+    }
     /// Scores beside the bits per byte, when it is time to evaluate.
     fn examine(&mut self, _: &Gpt) -> Result<Vec<(String, f64)>> {
         Ok(Vec::new())
+    }
+    /// How many sample texts there are to show.
+    fn sample_count(&self) -> usize {
+        0
     }
     /// Sample texts to show, if the stage has any.
     fn samples(&mut self, _: &Gpt) -> Result<Vec<(String, String)>> {
@@ -110,9 +118,19 @@ pub fn run_stage(
     let mut metrics = Metrics::open(&run.run.metrics(), at.step)?;
     let device = gpt.options().device;
     tensor::memory::reset_peak(device);
-    if at.step > 0 && at.step == run.steps && metrics.last_evaluated() != Some(at.step - 1) {
-        // Ended between the last checkpoint and the validation that follows it.
-        validate(gpt, stage, &mut at, &mut metrics, reporter)?;
+    if at.step > 0 {
+        // A run can end between a checkpoint and the validation and samples that follow it: they come now.
+        let (evaluated, sampled) = (metrics.evaluated().cloned(), metrics.sampled());
+        match evaluated {
+            Some(line) => at.validated(planted!("looping.validation_forgotten", line["val_bpb"].as_f64() => None)),
+            None if planted!("looping.missed_validation_stays_missed", at.due(run.eval_every, run) => false) => {
+                validate(gpt, stage, &mut at, &mut metrics, reporter)?;
+            }
+            None => {}
+        }
+        if at.due(run.sample_every, run) {
+            sample(gpt, stage, &at, sampled, &mut metrics, reporter)?;
+        }
     }
 
     while at.step < run.steps {
@@ -120,40 +138,43 @@ pub fn run_stage(
         let settings = stage.settings(at.step);
         stage.prepare(gpt, at.step)?;
         let micro = stage.micro_batches();
-        let result =
-            trainer::step(gpt, &mut optimizer, micro, || stage.next_batch(), settings, run.grad_clip)?;
+        let mut waited = Duration::ZERO;
+        let next = || {
+            let asked = Instant::now();
+            let batch = stage.next_batch();
+            waited += asked.elapsed();
+            batch
+        };
+        let result = trainer::step(gpt, &mut optimizer, micro, next, settings, run.grad_clip)?;
         let seconds = begun.elapsed().as_secs_f64();
         at.finish_step(&result, seconds);
         let line = at.line(run, gpt, &result, settings, seconds);
         reporter.step(&line);
+        if let Some(notice) = stage.notice() {
+            reporter.message(&format!("step {} | {notice}", at.step));
+        }
         metrics.write(&with_figures(
             json!({
                 "kind": "train", "stage": stage.name(), "step": at.step - 1, "loss": result.loss, "smooth_loss": line.loss,
                 "lr_multiplier": settings.lr_multiplier, "grad_norm": result.grad_norm, "seconds": seconds,
-                "tokens_per_second": line.tokens_per_second, "gflops": line.gflops,
+                "data_seconds": waited.as_secs_f64(), "tokens_per_second": line.tokens_per_second, "gflops": line.gflops,
             }),
             stage.figures(),
         ))?;
-        let last = at.step == run.steps;
-        let stopping = stop.load(Ordering::Relaxed) && !last;
-        let done = at.step;
-        let due = |every: usize| every > 0 && done.is_multiple_of(every);
-        if last || stopping || due(run.save_every) {
+        let stopping = stop.load(Ordering::Relaxed) && at.step < run.steps;
+        if stopping || at.due(run.save_every, run) {
+            metrics.sync()?;
             let state = at.state(stage, gpt, &optimizer, run);
             checkpoints.save(&state, gpt, optimizer.tensors(gpt.params()), run.keep)?;
         }
         if stopping {
             return Err(TrainError::Interrupted { step: at.step });
         }
-        if last || due(run.eval_every) {
+        if at.due(run.eval_every, run) {
             validate(gpt, stage, &mut at, &mut metrics, reporter)?;
         }
-        if last || due(run.sample_every) {
-            for (prompt, text) in stage.samples(gpt)? {
-                reporter.message(&format!("sample | {prompt}{text}"));
-                metrics
-                    .write(&json!({"kind": "sample", "step": at.step - 1, "prompt": prompt, "text": text}))?;
-            }
+        if at.due(run.sample_every, run) {
+            sample(gpt, stage, &at, 0, &mut metrics, reporter)?;
         }
     }
     let summary = StageSummary {
@@ -180,8 +201,7 @@ fn validate(
     let mut line = json!({"kind": "eval", "stage": stage.name(), "step": at.step - 1});
     if result.targets > 0 {
         let bpb = result.value();
-        at.progress.val_bpb = Some(bpb);
-        at.progress.min_val_bpb = Some(at.progress.min_val_bpb.map_or(bpb, |m| m.min(bpb)));
+        at.validated(Some(bpb));
         reporter.message(&format!(
             "step {} | Validation bpb: {bpb:.4} | loss {:.4} per token",
             at.step,
@@ -195,6 +215,25 @@ fn validate(
         reporter.message(&format!("step {} | {}", at.step, shown.join(" | ")));
     }
     metrics.write(&with_figures(line, scores))
+}
+
+/// Texts of the model as it is; the first `shown` of them are in the metrics already.
+fn sample(
+    gpt: &Gpt,
+    stage: &mut dyn Stage,
+    at: &Loop,
+    shown: usize,
+    metrics: &mut Metrics,
+    reporter: &mut dyn Reporter,
+) -> Result<()> {
+    if shown > 0 && shown >= stage.sample_count() {
+        return Ok(());
+    }
+    for (prompt, text) in stage.samples(gpt)?.into_iter().skip(shown) {
+        reporter.message(&format!("sample | {prompt}{text}"));
+        metrics.write(&json!({"kind": "sample", "step": at.step - 1, "prompt": prompt, "text": text}))?;
+    }
+    Ok(())
 }
 
 /// A line of metrics with more figures.
@@ -216,6 +255,15 @@ struct Loop {
 const SMOOTHING: f64 = 0.9;
 
 impl Loop {
+    /// Is the step just done one of every so many, or the last?
+    fn due(&self, every: usize, run: &RunOptions) -> bool {
+        self.step == run.steps || every > 0 && self.step.is_multiple_of(every)
+    }
+    fn validated(&mut self, bpb: Option<f64>) {
+        let Some(bpb) = bpb else { return };
+        self.progress.val_bpb = Some(bpb);
+        self.progress.min_val_bpb = Some(self.progress.min_val_bpb.map_or(bpb, |m| m.min(bpb)));
+    }
     fn finish_step(&mut self, result: &trainer::StepResult, seconds: f64) {
         self.progress.smooth_loss = SMOOTHING * self.progress.smooth_loss + (1.0 - SMOOTHING) * result.loss;
         self.progress.seconds += seconds;
@@ -272,6 +320,9 @@ fn begin(
     at: &mut Loop,
     reporter: &mut dyn Reporter,
 ) -> Result<()> {
+    if run.resume {
+        checkpoints.tidy(run.keep)?;
+    }
     let Some(folder) = checkpoints.latest()? else {
         if run.resume {
             reporter.message("no checkpoint yet: starting from the beginning");

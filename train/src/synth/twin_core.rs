@@ -163,7 +163,7 @@ mod tests {
             let rows = crate::core::prompts::in_order(task.rows().unwrap(), 12);
             let score = |batch_tokens| {
                 let mut scorer = crate::core::Scorer::new(&gpt, bytes.bos());
-                scorer.batch_tokens = batch_tokens;
+                (scorer.batch_tokens, scorer.one_by_one) = (batch_tokens, batch_tokens == 1);
                 evaluate_task(&scorer, &bytes, &rows, task.shots, &task.delimiter, &mut |_, _| true).unwrap()
             };
             let (together, alone) = (score(8192), score(1));

@@ -59,7 +59,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     }
     let stop = stop_flag();
     match globals.device {
-        DeviceArg::Cuda(number) => return gpu::run(args, &cases, number, stop, globals),
+        DeviceArg::Cuda(number) => return gpu::run(args, &cases, number, &stop, globals),
         _ if args.output.is_some() => bail!(Usage("--output: it is for GPUs; use --json > FILE".into())),
         _ => {}
     }
@@ -81,7 +81,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
             Some((name, rate)) if name == case.info.name => rate,
             _ => reference.insert((case.info.name, ReferenceRate::measure(case.info))).1,
         };
-        let measured = measure(case, report.roof(), args.seconds, stop)?;
+        let measured = measure(case, report.roof(), args.seconds, &stop)?;
         progress.clear();
         let Some(measured) = measured else { break };
         let row = Row { case: case.clone(), measured, reference: rate.map(|rate| rate.seconds(case)) };

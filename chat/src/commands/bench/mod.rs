@@ -4,6 +4,7 @@
 //! the roof of this machine. Comparisons with other people's software are in `benches/`.
 
 mod clients;
+mod data;
 mod decode;
 mod engine;
 mod facts;
@@ -33,6 +34,8 @@ pub enum Command {
     Parts(Box<parts::Args>),
     /// Time reading a prompt and drawing tokens after it, with random weights
     Decode(Box<decode::Args>),
+    /// Time the preparation of rows, and whether training waits for them
+    Data(Box<data::Args>),
     /// Time the engine against the bare loop of `bench decode`, in turn, and what a second turn costs
     Engine(Box<engine::Args>),
     /// Time the engine and the server for one and for many requests at a time, with random weights
@@ -46,6 +49,7 @@ pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<ExitCode> {
         Command::Train(args) => train::run(args, globals),
         Command::Parts(args) => parts::run(args, globals),
         Command::Decode(args) => decode::run(args, globals),
+        Command::Data(args) => data::run(args, globals),
         Command::Engine(args) => engine::run(args, globals),
         Command::Serve(args) => server::run(args, globals),
     }

@@ -42,7 +42,7 @@ pub struct Shape {
     n_kv_head: Option<usize>,
     /// Number of token ids
     #[arg(long, aliases = ["vocab_size", "vocab"], value_name = "V", default_value_t = 4096)]
-    vocab_size: usize,
+    pub(super) vocab_size: usize,
     #[command(flatten)]
     parts: PartArgs,
 }
@@ -138,7 +138,10 @@ impl Bench {
     /// One step; milliseconds.
     pub fn step(&mut self) -> anyhow::Result<f64> {
         let mut batch = Some(self.batch()?);
-        let next = || batch.take().ok_or_else(|| TrainError::Config("one batch a step".into()));
+        self.step_on(|| batch.take().ok_or_else(|| TrainError::Config("one batch a step".into())))
+    }
+    /// One step on the batch that `next` gives; milliseconds, those of `next` among them.
+    pub fn step_on(&mut self, next: impl FnMut() -> train::Result<Batch>) -> anyhow::Result<f64> {
         let settings = self.settings();
         let start = Instant::now();
         self.loss = trainer::step(&mut self.gpt, &mut self.optimizer, 1, next, settings, CLIP)?.loss;

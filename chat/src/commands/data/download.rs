@@ -52,7 +52,7 @@ pub fn run(args: &DownloadArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
         (_, name) => layout.data(name.as_deref().unwrap_or(&manifest.name)),
     };
     let (total, mut progress) = (manifest.files.len(), Progress::new(globals.quiet || globals.json, 1));
-    let done = download(&manifest, &dir, args.workers, patience, stop_flag(), &mut |files, bytes| {
+    let done = download(&manifest, &dir, args.workers, patience, &stop_flag(), &mut |files, bytes| {
         progress.status(&format!("{files} of {total} files, {:.1} MB received", bytes as f64 / 1e6));
     });
     progress.clear();

@@ -155,7 +155,6 @@ fn opening(document: &str) -> String {
 /// Chat on a terminal or a pipe; with standard input closed, five sample questions.
 fn talk(loaded: &Loaded, samples: &[String; 5], globals: &Globals) -> anyhow::Result<()> {
     heading("6  Chat, here or in the browser")?;
-    shared::end_on_interrupt();
     let sampling = Sampling { seed: globals.seed, ..Sampling::greedy() };
     let run = &loaded.run;
     output::line(&format!(

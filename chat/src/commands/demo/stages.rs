@@ -142,14 +142,14 @@ fn go(
         options,
     };
     let mut progress = Progress::new(globals.quiet, (steps / 20).max(1));
-    run_stage(&mut gpt, stage, recipe.hyper(), &run, &mut progress, stop_flag())?;
+    run_stage(&mut gpt, stage, recipe.hyper(), &run, &mut progress, &stop_flag())?;
+    shared::go_on()?;
     Ok(())
 }
 
 /// Continue what is typed; with standard input closed, the samples.
 pub fn continue_text(loaded: &Loaded, samples: &[String], globals: &Globals) -> anyhow::Result<()> {
     heading("4  Type a beginning, the model continues")?;
-    shared::end_on_interrupt();
     let continue_one = |text: &str| -> anyhow::Result<()> {
         let bos = loaded.tokenizer.bos();
         let ids = loaded.tokenizer.encode_between(Some(bos), text, None);

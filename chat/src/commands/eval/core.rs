@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 use train::core::{Bundle, GPT2, Scorer, centred, evaluate_task, mean, prompts::in_order};
 
 /// `eval core`.
@@ -25,6 +26,9 @@ pub struct CoreArgs {
     /// Positions in a forward pass
     #[arg(long, default_value_t = 4096)]
     batch_tokens: usize,
+    /// Each text by itself and whole, with logits at every position, as the original does it: slow, to compare with
+    #[arg(long, conflicts_with = "batch_tokens")]
+    one_by_one: bool,
     #[command(flatten)]
     weights: shared::Weights,
 }
@@ -36,16 +40,20 @@ pub fn run(args: &CoreArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
     let layout = globals.layout()?;
     let data = loaded.state.options["data"].as_str().unwrap_or("synth");
     let bundle = Bundle::open(&args.bundle.clone().unwrap_or_else(|| layout.core_bundle(data)))?;
-    let scorer =
-        Scorer { batch_tokens: args.batch_tokens.max(1), ..Scorer::new(&loaded.gpt, loaded.tokenizer.bos()) };
+    let scorer = Scorer {
+        batch_tokens: args.batch_tokens.max(1),
+        one_by_one: args.one_by_one,
+        ..Scorer::new(&loaded.gpt, loaded.tokenizer.bos())
+    };
+    let begun = Instant::now();
     let mut progress = Progress::new(globals.quiet || globals.json, 1);
     let mut rows = Vec::new();
     let mut csv = format!("{:<35}, {:<10}, {:<10}\n", "Task", "Accuracy", "Centered");
     if !globals.json {
-        output::line(&format!("{:<35} {:>7} {:>9} {:>9}", "task", "items", "accuracy", "centred"))?;
+        output::line(&format!("{:<35} {:>7} {:>9} {:>9} {:>9}", "task", "items", "accuracy", "centred", "seconds"))?;
     }
     for task in &bundle.tasks {
-        let items = in_order(task.rows()?, args.max_per_task);
+        let (items, since) = (in_order(task.rows()?, args.max_per_task), Instant::now());
         let mut report = |done: usize, of: usize| {
             progress.status(&format!("{}: {done} of {of} texts", task.label));
             true
@@ -53,9 +61,14 @@ pub fn run(args: &CoreArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
         let score =
             evaluate_task(&scorer, &loaded.tokenizer, &items, task.shots, &task.delimiter, &mut report)?;
         progress.clear();
+        let took = since.elapsed().as_secs_f64();
         let (accuracy, centred) = (score.accuracy(), centred(score.accuracy(), task.baseline));
         if !globals.json {
-            output::line(&format!("{:<35} {:>7} {accuracy:>9.4} {centred:>9.4}", task.label, items.len()))?;
+            output::line(&format!(
+                "{:<35} {:>7} {accuracy:>9.4} {centred:>9.4} {took:>9.2}",
+                task.label,
+                items.len()
+            ))?;
             if score.not_scorable > 0 {
                 output::line(&format!(
                     "  {} items count as wrong: the tokenizer joins their answer to the question",
@@ -78,7 +91,8 @@ pub fn run(args: &CoreArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
     match globals.json {
         true => output::line(&result.to_string())?,
         false => output::line(&format!(
-            "CORE metric: {core:.4} (the 1.6-billion GPT-2 has {GPT2:.4} on the published tasks)"
+            "CORE metric: {core:.4} (the 1.6-billion GPT-2 has {GPT2:.4} on the published tasks), in {:.1} s",
+            begun.elapsed().as_secs_f64()
         ))?,
     }
     Ok(ExitCode::SUCCESS)

@@ -7,6 +7,7 @@
 mod plan;
 mod spread;
 
+use super::shared;
 use crate::globals::{Globals, Usage};
 use crate::output;
 use anyhow::{Context, bail};
@@ -120,6 +121,7 @@ fn once(plan: &Plan, args: &Args, globals: &Globals) -> anyhow::Result<()> {
         output::line(&format!("{number} took {}", duration(begun.elapsed().as_secs_f64())))?;
         done.push(said);
         save(&dir, &path, &done)?;
+        shared::go_on()?;
     }
     Ok(())
 }

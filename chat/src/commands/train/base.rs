@@ -361,6 +361,6 @@ pub fn finish(ready: Ready, globals: &Globals) -> anyhow::Result<StageSummary> {
     let Ready { mut gpt, mut stage, hyper, run, rows, .. } = ready;
     let mut progress = Progress::new(globals.quiet || globals.json, (run.steps / 50).max(1));
     let (config, ns) = (gpt.config().clone(), hyper.ns);
-    let ended = run_stage(&mut gpt, &mut stage, hyper, &run, &mut progress, stop_flag());
+    let ended = run_stage(&mut gpt, &mut stage, hyper, &run, &mut progress, &stop_flag());
     ended.map_err(|error| plan::full::explained(error, &config, rows, ns, globals))
 }

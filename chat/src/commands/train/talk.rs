@@ -253,5 +253,5 @@ fn train(plan: &Plan<'_>, globals: &Globals) -> anyhow::Result<StageSummary> {
         }),
     };
     let mut progress = Progress::new(globals.quiet || globals.json, (run.steps / 50).max(1));
-    Ok(run_stage(&mut gpt, &mut stage, hyper, &run, &mut progress, stop_flag())?)
+    Ok(run_stage(&mut gpt, &mut stage, hyper, &run, &mut progress, &stop_flag())?)
 }
