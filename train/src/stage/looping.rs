@@ -39,6 +39,10 @@ pub trait Stage {
     fn figures(&self) -> Vec<(String, f64)> {
         Vec::new()
     }
+    /// Tokens of the last step that went through the model forward only, beside those of its batches.
+    fn forward_tokens(&self) -> usize {
+        0
+    }
     /// Scores beside the bits per byte, when it is time to evaluate.
     fn examine(&mut self, _: &Gpt) -> Result<Vec<(String, f64)>> {
         Ok(Vec::new())
@@ -131,6 +135,7 @@ pub fn run_stage(
                 "kind": "train", "stage": stage.name(), "step": at.step - 1, "loss": result.loss, "smooth_loss": line.loss,
                 "lr_multiplier": settings.lr_multiplier, "grad_norm": result.grad_norm, "seconds": seconds,
                 "tokens_per_second": line.tokens_per_second, "gflops": line.gflops,
+                "flops": flops(gpt, result.tokens, stage.forward_tokens()),
             }),
             stage.figures(),
         ))?;
@@ -195,6 +200,11 @@ fn validate(
         reporter.message(&format!("step {} | {}", at.step, shown.join(" | ")));
     }
     metrics.write(&with_figures(line, scores))
+}
+
+/// What a step computed, by the model's formula: `tokens` learnt from, and others that went forward only, a third of the work.
+fn flops(gpt: &Gpt, tokens: usize, forward_tokens: usize) -> f64 {
+    gpt.config().flops_per_token() as f64 * (tokens as f64 + forward_tokens as f64 / 3.0)
 }
 
 /// A line of metrics with more figures.
