@@ -232,15 +232,15 @@ fn the_first_update_is_that_of_the_plain_objective_and_the_penalty_holds_the_pol
         (bits, stage.figures().into_iter().collect::<std::collections::BTreeMap<_, _>>())
     };
     let plain = after(1, rl_options(8));
-    let trusted = RlOptions { updates: 4, clip: 0.1, kl: 0.0, ..rl_options(8) };
+    let trusted = RlOptions { updates: 4, clip: 0.1, ..rl_options(8) };
     assert_eq!(plain.0, after(1, trusted.clone()).0, "ratios are 1 while the weights are those of the draw");
     assert_eq!(
         after(1, RlOptions { kl: 1.0, ..rl_options(8) }).1["kl"],
         0.0,
         "the reference is where it begins"
     );
-    let (_, moved) = after(4, trusted);
-    assert!(moved["clipped"] > 0.0 && moved["clipped"] < 1.0, "{moved:?}");
+    let clipped = |init_lr_frac: f64| after(4, RlOptions { init_lr_frac, ..trusted.clone() }).1["clipped"];
+    assert!(clipped(0.03) == 0.0 && clipped(1.0) > 0.5, "small steps stay within the clip, large ones leave it");
     let held = |kl: f64| after(6, RlOptions { kl, ..rl_options(8) }).1["kl"];
     let (loose, tight) = (held(1e-9), held(3.0));
     assert!(loose > 0.0 && tight < 0.5 * loose, "{loose} {tight}");

@@ -130,6 +130,9 @@ fn choices(rng: &mut Rng, world: &World, topics: &[Topic], held_out: bool, n: us
     all
 }
 
+/// Percent of the word problems that take one step, which conversations tell, too, and answer in a sentence; the others take two.
+const ONE_STEP: usize = 20;
+
 /// A word problem of one or two steps, in the published form.
 fn problem(rng: &mut Rng, world: &World, side: Split) -> Value {
     let people: Vec<&Subject> = world.of(Topic::Person);
@@ -137,7 +140,7 @@ fn problem(rng: &mut Rng, world: &World, side: Split) -> Value {
     let told = sums::word_problem(rng, first, &people);
     let (r, call) = (first.result(), |s: &str, r: u32| format!("<<{s}={r}>>{r}"));
     let step = call(&first.expression(), r);
-    if rng.chance(60) {
+    if rng.chance(ONE_STEP) {
         let answer = format!("We get {step}.\n#### {r}");
         return json!({"question": format!("{} {}", told.text, told.question), "answer": answer});
     }
