@@ -170,7 +170,8 @@ fn a_list_runs_from_nothing_to_a_page_and_does_nothing_twice() {
         "two updates learn from one draw"
     );
     fail(&base, &["train", "rl", "--from", "tiny-1-sft", "--clip", "0.2", "--run", "x"], 2, "--updates 2");
-    fail(&base, &["train", "sft", "--from", "tiny-1-sft", "--flops-of", "nobody", "--run", "x"], 1, "nobody");
+    let control = ["train", "sft", "--from", "tiny-1-sft", "--data", "tiny-1", "--run", "x", "--flops-of"];
+    fail(&base, &[&control[..], &["nobody"]].concat(), 1, "no run \"nobody\"");
     fail(&base, &["train", "rl", "--from", "tiny-1-sft", "--num-samples", "3", "--run", "x"], 2, "use 8");
     fail(&base, &["train", "mid", "--from", "tiny-1-base", "--run", "tiny-1-base"], 2, "its own name");
     fail(&base, &["eval", "chat", "-i", "tiny-1-sft", "-a", "GSM9K"], 2, "SpellingBee");
