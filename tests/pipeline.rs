@@ -240,7 +240,10 @@ fn the_first_update_is_that_of_the_plain_objective_and_the_penalty_holds_the_pol
         "the reference is where it begins"
     );
     let clipped = |init_lr_frac: f64| after(4, RlOptions { init_lr_frac, ..trusted.clone() }).1["clipped"];
-    assert!(clipped(0.03) == 0.0 && clipped(1.0) > 0.5, "small steps stay within the clip, large ones leave it");
+    assert!(
+        clipped(0.03) == 0.0 && clipped(1.0) > 0.5,
+        "small steps stay within the clip, large ones leave it"
+    );
     let held = |kl: f64| after(6, RlOptions { kl, ..rl_options(8) }).1["kl"];
     let (loose, tight) = (held(1e-9), held(3.0));
     assert!(loose > 0.0 && tight < 0.5 * loose, "{loose} {tight}");

@@ -49,11 +49,8 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
         if answered.is_empty() {
             anyhow::bail!("{} has no answers: {LOG} is written by `train rl`", dir.display());
         }
-        let lines = answered.iter().flat_map(Answered::lines);
-        return lines
-            .map(|line| output::line(&line))
-            .collect::<Result<(), _>>()
-            .map(|()| Ok(ExitCode::SUCCESS))?;
+        answered.iter().flat_map(Answered::lines).try_for_each(|line| output::line(&line))?;
+        return Ok(ExitCode::SUCCESS);
     }
     let live = std::io::stdout().is_terminal() && !args.once;
     if live {

@@ -76,7 +76,10 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     }
     let globals = &globals.with_fast_dtype();
     if globals.precision() == Precision::Bf16 {
-        say(globals, "bf16 activations, which this machine multiplies itself (--dtype f32: slower, other bits)")?;
+        say(
+            globals,
+            "bf16 activations, which this machine multiplies itself (--dtype f32: slower, other bits)",
+        )?;
     }
     let mut outcomes = Vec::new();
     let mut name = String::new();
