@@ -33,8 +33,17 @@ pub struct Args {
 /// Columns of a curve.
 const WIDTH: usize = 60;
 /// What is shown, where the run has it.
-const SHOWN: &[&str] =
-    &["smooth_loss", "val_bpb", "reward", "pass@1", "lr_multiplier", "grad_norm", "tokens_per_second"];
+const SHOWN: &[&str] = &[
+    "smooth_loss",
+    "val_bpb",
+    "reward",
+    "pass@1",
+    "kl",
+    "clipped",
+    "lr_multiplier",
+    "grad_norm",
+    "tokens_per_second",
+];
 
 /// Run the command.
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {

@@ -8,8 +8,17 @@ use crate::core::GPT2;
 use crate::stage::report::duration;
 
 /// Curves that are shown, in this order, where a run has them.
-const SHOWN: &[&str] =
-    &["smooth_loss", "val_bpb", "reward", "pass@1", "sequence_length", "grad_norm", "tokens_per_second"];
+const SHOWN: &[&str] = &[
+    "smooth_loss",
+    "val_bpb",
+    "reward",
+    "pass@1",
+    "kl",
+    "clipped",
+    "sequence_length",
+    "grad_norm",
+    "tokens_per_second",
+];
 
 /// The page of a line of runs; with a price per hour, what it cost.
 pub fn html(line: &Line, machine: &Machine, price_per_hour: Option<f64>) -> String {
