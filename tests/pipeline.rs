@@ -158,8 +158,8 @@ impl Task for Vowels {
     }
 }
 
-fn rl(tokenizer: &Tokenizer, steps: usize, log: Option<std::path::PathBuf>) -> Rl {
-    let options = RlOptions {
+fn rl_options(steps: usize) -> RlOptions {
+    RlOptions {
         device_batch_size: 8,
         examples_per_step: 2,
         num_samples: 16,
@@ -171,7 +171,17 @@ fn rl(tokenizer: &Tokenizer, steps: usize, log: Option<std::path::PathBuf>) -> R
         eval_examples: 4,
         train_stop: false,
         seed: 42,
-    };
+        updates: 1,
+        clip: 0.0,
+        kl: 0.0,
+    }
+}
+
+fn rl(tokenizer: &Tokenizer, steps: usize, log: Option<std::path::PathBuf>) -> Rl {
+    rl_with(rl_options(steps), tokenizer, log)
+}
+
+fn rl_with(options: RlOptions, tokenizer: &Tokenizer, log: Option<std::path::PathBuf>) -> Rl {
     Rl::new(options, Box::new(Vowels), Some(Box::new(Vowels)), tokenizer, Device::Cpu, log).unwrap()
 }
 
@@ -189,6 +199,54 @@ fn reinforcement_learning_resumes_with_the_same_bits_and_logs_each_answer_once()
     assert_eq!(before.len(), 2 * STEPS);
     assert_eq!(whole, with_stops(&[2, 3], &tokenizer, &make));
     assert_eq!(before, lines());
+}
+
+#[test]
+fn answers_that_are_learnt_twice_survive_a_stop_between_the_updates() {
+    let _leaks = LeakCheck::default();
+    let tokenizer = bytes();
+    let options = RlOptions { updates: 2, clip: 0.1, kl: 0.5, ..rl_options(STEPS) };
+    let make = |_: &std::path::Path| -> Box<dyn Stage> {
+        Box::new(rl_with(options.clone(), &tokenizer, None).with_reference(fresh(&tokenizer)))
+    };
+    assert_eq!(with_stops(&[], &tokenizer, &make), with_stops(&[1, 2, 3], &tokenizer, &make));
+}
+
+#[test]
+fn the_first_update_is_that_of_the_plain_objective_and_the_penalty_holds_the_policy_back() {
+    let _leaks = LeakCheck::default();
+    let tokenizer = bytes();
+    // Weights after so many steps, and the figures of the last.
+    let after = |steps: usize, options: RlOptions| {
+        let mut gpt = fresh(&tokenizer);
+        let mut stage = rl_with(options, &tokenizer, None).with_reference(fresh(&tokenizer));
+        let mut optimizer = train::optim::Optimizer::new(gpt.params(), Hyper::classic(64)).unwrap();
+        for step in 0..steps {
+            stage.prepare(&gpt, step).unwrap();
+            let (micro, settings) = (stage.micro_batches(), stage.settings(step));
+            train::trainer::step(&mut gpt, &mut optimizer, micro, || stage.next_batch(), settings, 0.0)
+                .unwrap();
+        }
+        let bits: Vec<u64> =
+            gpt.params().iter().flat_map(|p| p.value().to_f64_vec()).map(f64::to_bits).collect();
+        (bits, stage.figures().into_iter().collect::<std::collections::BTreeMap<_, _>>())
+    };
+    let plain = after(1, rl_options(8));
+    let trusted = RlOptions { updates: 4, clip: 0.1, ..rl_options(8) };
+    assert_eq!(plain.0, after(1, trusted.clone()).0, "ratios are 1 while the weights are those of the draw");
+    assert_eq!(
+        after(1, RlOptions { kl: 1.0, ..rl_options(8) }).1["kl"],
+        0.0,
+        "the reference is where it begins"
+    );
+    let clipped = |init_lr_frac: f64| after(4, RlOptions { init_lr_frac, ..trusted.clone() }).1["clipped"];
+    assert!(
+        clipped(0.03) == 0.0 && clipped(1.0) > 0.5,
+        "small steps stay within the clip, large ones leave it"
+    );
+    let held = |kl: f64| after(6, RlOptions { kl, ..rl_options(8) }).1["kl"];
+    let (loose, tight) = (held(1e-9), held(3.0));
+    assert!(loose > 0.0 && tight < 0.5 * loose, "{loose} {tight}");
 }
 
 #[test]

@@ -101,6 +101,28 @@ examples-per-step = 2
 max-new-tokens = 4
 num-iterations = 2
 eval-examples = 2
+updates = 2
+clip = 0.2
+kl = 0.1
+[[step]]
+command = "train sft"
+run = "{name}-{seed}-control"
+from = "{name}-{seed}-sft"
+data = "{name}-{seed}"
+mixture = "classic-sft"
+gsm8k-solved = 10
+device-batch-size = 4
+flops-of = "{name}-{seed}-rl"
+[[step]]
+command = "eval chat"
+run = "{name}-{seed}-control"
+max-problems = 2
+max-new-tokens = 4
+[[step]]
+command = "eval chat"
+run = "{name}-{seed}-rl"
+max-problems = 2
+max-new-tokens = 4
 "#;
 
 #[test]
@@ -110,18 +132,46 @@ fn a_list_runs_from_nothing_to_a_page_and_does_nothing_twice() {
     std::fs::write(&list, LIST).unwrap();
     let (base, list) = (dir.path().join("base"), list.display().to_string());
     let said = succeed(&base, &["speedrun", &list, "--seeds", "2", "--seed", "1"]);
-    for wanted in ["generated world", "Trigram bpb", "CORE metric", "ChatCORE metric", "pass@1", "± "] {
+    for wanted in [
+        "generated world",
+        "Trigram bpb",
+        "CORE metric",
+        "ChatCORE metric",
+        "pass@1",
+        "± ",
+        "Kneser–Ney",
+        "control: more sft",
+    ] {
         assert!(said.contains(wanted), "{wanted}: {said}");
     }
     let again = succeed(&base, &["speedrun", &list, "--seed", "1"]);
-    assert_eq!(again.matches("] done: ").count(), 9, "{again}");
+    assert_eq!(again.matches("] done: ").count(), 12, "{again}");
+    let table = succeed(&base, &["speedrun", &list, "--seeds", "2", "--seed", "1", "--json"]);
+    let table: serde_json::Value = serde_json::from_str(table.lines().last().unwrap()).unwrap();
+    let rows = table["table"].as_array().unwrap();
+    let [base_row, .., control] = &rows[..] else { panic!("{table}") };
+    assert!(
+        base_row["here"]["mean"].as_f64().unwrap() > 0.0
+            && base_row["beside"].as_str().unwrap().contains("trigram")
+    );
+    assert_eq!(control["beside"], "control: more sft");
+    for seed in table["seeds"].as_array().unwrap() {
+        let [there, here] = [0, 1].map(|i| seed["stages"][2]["flops"][i].as_f64().unwrap());
+        assert!(there >= here && here > 0.0, "the control gets at least as much: {seed}");
+    }
     let page = std::fs::read_to_string(base.join("runs/tiny-1-rl/report.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("tiny-1-base") && page.contains("&lt;b&gt;"));
     assert!(succeed(&base, &["watch", "tiny-1-rl"]).contains("reward"));
+    assert!(succeed(&base, &["watch", "tiny-1-rl", "--answers"]).contains("× 0.0 |"));
+    fail(&base, &["watch", "tiny-1-sft", "--answers"], 1, "train rl");
     assert_eq!(
         std::fs::read_to_string(base.join("runs/tiny-1-rl/rollouts.jsonl")).unwrap().lines().count(),
-        4
+        2,
+        "two updates learn from one draw"
     );
+    fail(&base, &["train", "rl", "--from", "tiny-1-sft", "--clip", "0.2", "--run", "x"], 2, "--updates 2");
+    let control = ["train", "sft", "--from", "tiny-1-sft", "--data", "tiny-1", "--run", "x", "--flops-of"];
+    fail(&base, &[&control[..], &["nobody"]].concat(), 1, "no run \"nobody\"");
     fail(&base, &["train", "rl", "--from", "tiny-1-sft", "--num-samples", "3", "--run", "x"], 2, "use 8");
     fail(&base, &["train", "mid", "--from", "tiny-1-base", "--run", "tiny-1-base"], 2, "its own name");
     fail(&base, &["eval", "chat", "-i", "tiny-1-sft", "-a", "GSM9K"], 2, "SpellingBee");

@@ -174,6 +174,12 @@ impl Globals {
     pub fn precision(&self) -> Precision {
         self.dtype.unwrap_or_default()
     }
+    /// With a dtype, where none is given: bf16 if the machine multiplies it itself, in about 60 % of the time of f32, else f32.
+    pub fn with_fast_dtype(&self) -> Globals {
+        let fast = self.device() == Device::Cpu && simd::multiplies_bf16();
+        let dtype = self.dtype.unwrap_or(if fast { Precision::Bf16 } else { Precision::F32 });
+        Globals { dtype: Some(dtype), ..self.clone() }
+    }
     /// How models are built.
     pub fn gpt_options(&self) -> GptOptions {
         let compute = match (self.device, self.precision()) {

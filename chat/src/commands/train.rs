@@ -20,8 +20,10 @@ use base::BaseArgs;
 use clap::Args;
 use serde_json::json;
 use std::process::ExitCode;
+use train::report::collect;
+use train::run::Layout;
 use train::stage::sft::{Sft, SftOptions};
-use train::stage::{RunOptions, StageSummary, run_stage};
+use train::stage::{RunOptions, Stage, StageSummary, run_stage};
 
 /// Training commands.
 #[derive(clap::Subcommand)]
@@ -32,7 +34,9 @@ pub enum Command {
     )]
     Base(Box<BaseArgs>),
     /// Fine-tune a pretrained model on conversations
-    #[command(after_help = "Example:\n  nanochat train sft --from base --run chat --num-iterations 300")]
+    #[command(
+        after_help = "Examples:\n  nanochat train sft --from base --run chat --num-iterations 300\n  nanochat train sft --from sft --run control --flops-of rl    what would as much fine-tuning have done?"
+    )]
     Sft(Box<SftArgs>),
     /// Go on with conversations as one stream, between pretraining and fine-tuning
     #[command(
@@ -41,7 +45,7 @@ pub enum Command {
     Mid(Box<talk::MidArgs>),
     /// Learn from the model's own answers to problems, by reinforcement
     #[command(
-        after_help = "Examples:\n  nanochat train rl --from sft --run rl --num-iterations 60\n  nanochat train rl --from sft --task SpellingBee --num-samples 8 --device-batch-size 8"
+        after_help = "Examples:\n  nanochat train rl --from sft --run rl --num-iterations 60\n  nanochat train rl --from sft --task SpellingBee --num-samples 8 --device-batch-size 8\n  nanochat train rl --from sft --updates 4 --clip 0.2 --kl 0.02    PPO's clipped ratios and a penalty, as in GRPO"
     )]
     Rl(Box<rl::RlArgs>),
     /// Kinds of pretraining side by side, with the same data and seeds
@@ -94,6 +98,10 @@ pub struct SftArgs {
     /// Optimizer steps
     #[arg(long, alias = "num_iterations")]
     num_iterations: Option<usize>,
+    /// Go on for the floating-point operations that this run spent, instead of a number of steps: a control for it. If --from is
+    /// itself fine-tuned like this, its conversations go on where they were
+    #[arg(long, alias = "flops_of", value_name = "RUN", conflicts_with_all = ["num_iterations", "num_epochs", "packed"])]
+    flops_of: Option<String>,
     /// Learning rates as a share of the pretraining ones (default: 0.02; packed: 0.8)
     #[arg(long, alias = "init_lr_frac")]
     init_lr_frac: Option<f64>,
@@ -162,7 +170,7 @@ fn sft(args: &SftArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
     let (conversations, validation) = args.rows.conversations(&layout, &args.stage.data)?;
     let (mut gpt, tokenizer) = (loaded.gpt, loaded.tokenizer);
     let per_epoch = Sft::steps_per_epoch(conversations.len(), args.target_examples_per_step);
-    let options = SftOptions {
+    let mut options = SftOptions {
         device_batch_size: args.device_batch_size,
         target_examples_per_step: args.target_examples_per_step,
         num_iterations: args.num_iterations.unwrap_or(per_epoch * args.num_epochs),
@@ -174,9 +182,15 @@ fn sft(args: &SftArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
     let gpt_options = globals.gpt_options();
     let mut stage = Sft::new(options.clone(), &conversations, &validation, &tokenizer, gpt_options.device)?;
     let base = &loaded.state.options;
+    if let Some(other) = &args.flops_of {
+        if loaded.state.stage == stage.name() && base["training"].get("target_examples_per_step").is_some() {
+            stage.seek(&loaded.state.loader)?;
+        }
+        options = stage.last_for(spent(&layout, other)? / gpt.config().flops_per_token() as f64)?.clone();
+    }
     let talk::Inherited { lrs, hyper, .. } =
         talk::inherited(base, gpt.config(), args.stage.ns_dtype.chosen());
-    let run = RunOptions {
+    let mut run = RunOptions {
         run: layout.run(&args.run),
         steps: options.num_iterations,
         grad_clip: 0.0,
@@ -194,6 +208,19 @@ fn sft(args: &SftArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
             "rope_table": format!("{:?}", gpt_options.rope_table), "ns_dtype": format!("{:?}", hyper.ns),
         }),
     };
+    // Absent for what there always was.
+    if let Some(other) = &args.flops_of {
+        run.options["flops_of"] = json!(other);
+    }
     let mut progress = Progress::new(globals.quiet || globals.json, (run.steps / 50).max(1));
     Ok(run_stage(&mut gpt, &mut stage, hyper, &run, &mut progress, &stop_flag())?)
+}
+
+/// The floating-point operations that a run spent.
+fn spent(layout: &Layout, run: &str) -> anyhow::Result<f64> {
+    let dir = layout.run(run).dir;
+    match collect::read(&dir, run).flops {
+        flops if flops > 0.0 => Ok(flops),
+        _ => bail!("{}: no run {run:?} that says how many operations it took; train it first", dir.display()),
+    }
 }

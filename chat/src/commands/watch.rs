@@ -7,13 +7,14 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 use train::report::Run;
+use train::report::answers::{Answered, LOG, first_and_last};
 use train::report::collect::read;
 use train::stage::report::duration;
 
 /// `watch`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  nanochat watch base\n  nanochat watch rl --once    one picture, for a log"
+    after_help = "Examples:\n  nanochat watch base\n  nanochat watch rl --once    one picture, for a log\n  nanochat watch rl --answers    what it answered in its first and last step, and what was rewarded"
 )]
 pub struct Args {
     /// The run (default: the most recent)
@@ -21,6 +22,9 @@ pub struct Args {
     /// Show it once and end
     #[arg(long)]
     once: bool,
+    /// Show the answers of the first and the last step of a run of `train rl`, each different one once, and end
+    #[arg(long)]
+    answers: bool,
     /// Seconds between two looks
     #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
     every: f64,
@@ -29,8 +33,17 @@ pub struct Args {
 /// Columns of a curve.
 const WIDTH: usize = 60;
 /// What is shown, where the run has it.
-const SHOWN: &[&str] =
-    &["smooth_loss", "val_bpb", "reward", "pass@1", "lr_multiplier", "grad_norm", "tokens_per_second"];
+const SHOWN: &[&str] = &[
+    "smooth_loss",
+    "val_bpb",
+    "reward",
+    "pass@1",
+    "kl",
+    "clipped",
+    "lr_multiplier",
+    "grad_norm",
+    "tokens_per_second",
+];
 
 /// Run the command.
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
@@ -39,6 +52,14 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     let dir = layout.run(&name).dir;
     if !dir.join("metrics.jsonl").is_file() {
         anyhow::bail!("{} has no metrics; known runs: {}", dir.display(), layout.runs().join(", "));
+    }
+    if args.answers {
+        let answered = first_and_last(&dir);
+        if answered.is_empty() {
+            anyhow::bail!("{} has no answers: {LOG} is written by `train rl`", dir.display());
+        }
+        answered.iter().flat_map(Answered::lines).try_for_each(|line| output::line(&line))?;
+        return Ok(ExitCode::SUCCESS);
     }
     let live = std::io::stdout().is_terminal() && !args.once;
     loop {

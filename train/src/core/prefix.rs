@@ -45,7 +45,9 @@ pub(super) fn batches(
         let (more, wider) = (item.all.len(), rest(&item).unwrap_or(0).max(width));
         match out.last_mut() {
             // The cache holds every position of every row.
-            Some(batch) if batch[0].len == item.len && (rows + more) * (item.len + wider) <= 2 * batch_tokens => {
+            Some(batch)
+                if batch[0].len == item.len && (rows + more) * (item.len + wider) <= 2 * batch_tokens =>
+            {
                 (rows, width) = (rows + more, wider);
                 batch.push(item);
             }
@@ -100,7 +102,11 @@ mod tests {
         assert_eq!(two(&[9, 1, 2, 3, 4], &[9, 1, 2, 3, 5], 4), Some(3));
         assert_eq!(two(&[9, 1, 2, 3, 4], &[9, 1, 2, 3, 5], 3), Some(2));
         assert_eq!(two(&[9, 1, 2, 3, 4], &[9, 1, 2, 3, 5], 2), None, "too short to pay");
-        assert_eq!(two(&[9, 1, 2, 7, 4], &[9, 1, 8, 7, 4], 3), Some(2), "where the texts differ before the span");
+        assert_eq!(
+            two(&[9, 1, 2, 7, 4], &[9, 1, 8, 7, 4], 3),
+            Some(2),
+            "where the texts differ before the span"
+        );
         assert_eq!(two(&[9, 1, 2, 3, 4, 5], &[8, 1, 2, 3, 4, 5], 4), None, "nothing in common");
         assert_eq!(of(&[sequence(&[9, 1, 2, 3], 3)]), None, "one sequence shares with nobody");
         assert_eq!(two(&[9, 1, 2], &[9, 1, 2, 3], 3), Some(1), "an empty span");
@@ -121,7 +127,15 @@ mod tests {
     #[test]
     fn scores_are_those_of_each_sequence_read_by_itself_in_both_families() {
         for config in [
-            GptConfig { sequence_len: 80, vocab_size: 50, n_layer: 2, n_head: 2, n_kv_head: 1, n_embd: 32, ..GptConfig::default() },
+            GptConfig {
+                sequence_len: 80,
+                vocab_size: 50,
+                n_layer: 2,
+                n_head: 2,
+                n_kv_head: 1,
+                n_embd: 32,
+                ..GptConfig::default()
+            },
             GptConfig { window_pattern: "SL".into(), ..GptConfig::current_from_depth(2, 50, 80).unwrap() },
         ] {
             let mut gpt = Gpt::new(config, 1, GptOptions::default()).unwrap();
@@ -133,10 +147,17 @@ mod tests {
             let mut ids = |n: usize| -> Vec<u32> { (0..n).map(|_| rng.below(50)).collect() };
             let mut items = Vec::new();
             for (begin, lengths, start) in [
-                (30, vec![3, 1, 7, 2], 30), (66, vec![4, 4], 68), (30, vec![5, 5, 1], 30), (9, vec![2], 9), (1, vec![9, 9], 1), (70, vec![9, 4], 40),
+                (30, vec![3, 1, 7, 2], 30),
+                (66, vec![4, 4], 68),
+                (30, vec![5, 5, 1], 30),
+                (9, vec![2], 9),
+                (1, vec![9, 9], 1),
+                (70, vec![9, 4], 40),
             ] {
                 let first = ids(begin);
-                items.push(lengths.into_iter().map(|n| sequence(&[first.clone(), ids(n)].concat(), start)).collect());
+                items.push(
+                    lengths.into_iter().map(|n| sequence(&[first.clone(), ids(n)].concat(), start)).collect(),
+                );
             }
             let items: Vec<Vec<Sequence>> = items;
             assert_eq!(items.iter().filter(|i| of(i).is_some()).count(), 4);

@@ -3,11 +3,12 @@
 use super::batch::Batch;
 use crate::error::{Result, TrainError};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tensor::Device;
 
 /// `b` rows of `t` ids and targets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rows {
     /// Token ids (b·t), row after row.
     pub ids: Vec<i32>,

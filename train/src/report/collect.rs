@@ -1,5 +1,6 @@
 //! From the files of a run to numbers. What is missing or cut short is left out; a page is for looking, not for proof.
 
+use super::answers::{Answered, first_and_last};
 use crate::error::{Result, TrainError};
 use crate::run::Layout;
 use serde_json::Value;
@@ -33,8 +34,16 @@ pub struct Run {
     pub chat_core: Option<f64>,
     /// Accuracy of each task, of both kinds.
     pub scores: Vec<(String, f64)>,
+    /// Problems of each task that were asked.
+    pub asked: BTreeMap<String, usize>,
+    /// Floating-point operations of all steps, by the model's formula.
+    pub flops: f64,
+    /// The run whose operations this one was given, to be compared with it.
+    pub control_of: Option<String>,
     /// Beginnings and how they were continued, of the last time.
     pub samples: Vec<(String, String)>,
+    /// What was answered in the first and the last step, where answers are logged.
+    pub answers: Vec<Answered>,
     /// Its options, as text.
     pub config: String,
 }
@@ -44,6 +53,8 @@ pub struct Run {
 pub struct Line {
     /// The runs.
     pub runs: Vec<Run>,
+    /// Runs that were given the operations of one of these.
+    pub controls: Vec<Run>,
 }
 
 /// Where it ran.
@@ -95,7 +106,16 @@ pub fn collect(layout: &Layout, name: &str) -> Result<Line> {
         runs.push(run);
     }
     runs.reverse();
-    Ok(Line { runs })
+    Ok(Line { controls: controls(layout, &runs), runs })
+}
+
+/// Those of all runs whose options name one of `runs` as what they are compared with, in the order of their names.
+fn controls(layout: &Layout, runs: &[Run]) -> Vec<Run> {
+    let entries = std::fs::read_dir(layout.base().join("runs")).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
+    names.sort();
+    let of_ours = |run: &Run| runs.iter().any(|ours| run.control_of.as_ref() == Some(&ours.name));
+    names.iter().map(|name| read(&layout.run(name).dir, name)).filter(of_ours).collect()
 }
 
 /// What a run's folder says.
@@ -108,6 +128,8 @@ pub fn read(dir: &Path, name: &str) -> Run {
         name: name.into(),
         stage: option("stage").unwrap_or_else(|| "?".into()),
         from: option("from"),
+        control_of: option("flops_of"),
+        answers: first_and_last(dir),
         config,
         ..Run::default()
     };
@@ -124,6 +146,7 @@ pub fn read(dir: &Path, name: &str) -> Run {
             for row in result["tasks"].as_array().into_iter().flatten() {
                 if let (Some(name), Some(accuracy)) = (row[task].as_str(), row["accuracy"].as_f64()) {
                     run.scores.push((name.into(), accuracy));
+                    run.asked.extend(row["asked"].as_u64().map(|n| (name.to_string(), n as usize)));
                 }
             }
         }
@@ -143,6 +166,10 @@ fn newest(dir: &Path, beginning: &str) -> Option<Value> {
 }
 
 impl Run {
+    /// The accuracy in a task.
+    pub fn accuracy(&self, task: &str) -> Option<f64> {
+        self.scores.iter().find(|(name, _)| name == task).map(|&(_, accuracy)| accuracy)
+    }
     fn add(&mut self, line: &Value) {
         let Some(step) = line["step"].as_f64() else { return };
         match line["kind"].as_str() {
@@ -150,6 +177,7 @@ impl Run {
                 let seconds = line["seconds"].as_f64().unwrap_or(0.0);
                 self.steps = self.steps.max(step as usize + 1);
                 self.seconds += seconds;
+                self.flops += line["flops"].as_f64().unwrap_or(0.0);
                 self.tokens += seconds * line["tokens_per_second"].as_f64().unwrap_or(0.0);
                 self.figures(line, step);
             }

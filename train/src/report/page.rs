@@ -1,14 +1,24 @@
 //! The page in HTML: one file with its style inside and its curves as SVG, no scripts, nothing fetched.
 
 use super::collect::{Line, Machine, Run};
+use super::evidence::{HEADER, comparisons};
 use super::short;
 use super::svg::curve;
 use crate::core::GPT2;
 use crate::stage::report::duration;
 
 /// Curves that are shown, in this order, where a run has them.
-const SHOWN: &[&str] =
-    &["smooth_loss", "val_bpb", "reward", "pass@1", "sequence_length", "grad_norm", "tokens_per_second"];
+const SHOWN: &[&str] = &[
+    "smooth_loss",
+    "val_bpb",
+    "reward",
+    "pass@1",
+    "kl",
+    "clipped",
+    "sequence_length",
+    "grad_norm",
+    "tokens_per_second",
+];
 
 /// The page of a line of runs; with a price per hour, what it cost.
 pub fn html(line: &Line, machine: &Machine, price_per_hour: Option<f64>) -> String {
@@ -27,10 +37,14 @@ pub fn html(line: &Line, machine: &Machine, price_per_hour: Option<f64>) -> Stri
         );
     }
     out += "</table>\n";
-    line.runs
-        .iter()
-        .filter_map(beside_trigram)
-        .for_each(|text| out += &format!("<p>{}</p>\n", escape(&text)));
+    let evidence = comparisons(line);
+    if !evidence.is_empty() {
+        out += &format!("<h2>What each stage achieves</h2>\n<table><tr><th>{}</tr>\n", HEADER.join("<th>"));
+        for row in &evidence {
+            out += &format!("<tr><td>{}</tr>\n", row.cells().map(|c| escape(&c)).join("<td>"));
+        }
+        out += "</table>\n";
+    }
     if line.runs.iter().any(|r| r.core.is_some()) {
         out += &format!("<p>CORE of the 1.6-billion GPT-2, on the published tasks: {GPT2}.</p>\n");
     }
@@ -58,6 +72,13 @@ pub fn html(line: &Line, machine: &Machine, price_per_hour: Option<f64>) -> Stri
             }
             out += "</ul>\n";
         }
+        if !run.answers.is_empty() {
+            out += "<details><summary>answers of the first and the last step: how often × reward | text</summary>\n";
+            for answered in &run.answers {
+                out += &format!("<pre>{}</pre>\n", escape(&answered.lines().join("\n")));
+            }
+            out += "</details>\n";
+        }
         out += &format!("<details><summary>options</summary><pre>{}</pre></details>\n", escape(&run.config));
     }
     out + "</body></html>\n"
@@ -70,16 +91,6 @@ pub(super) fn summary(line: &Line, machine: &Machine, price_per_hour: Option<f64
         .map_or(String::new(), |p| format!(", ${:.3} at ${p:.2} per hour", p * seconds / 3600.0));
     let Machine { cpu, threads, simd, system } = machine;
     format!("{} in training steps{cost}, on {cpu}, {threads} threads, {simd}, {system}", duration(seconds))
-}
-
-/// What a pretrained model achieves beside counting.
-pub(super) fn beside_trigram(run: &Run) -> Option<String> {
-    let [model, trigram] = run.trigram?;
-    Some(format!(
-        "{}: {model:.4} bits per byte of held-out text; an interpolated Kneser–Ney trigram, which learnt from the same \
-         tokens, needs {trigram:.4}.",
-        run.name
-    ))
 }
 
 /// The row of a run in the table of stages.
@@ -103,10 +114,7 @@ pub(super) fn cells(run: &Run) -> Vec<String> {
 
 /// The accuracy of a run in a task.
 pub(super) fn score(run: &Run, task: &str) -> String {
-    run.scores
-        .iter()
-        .find(|(name, _)| name == task)
-        .map_or("-".into(), |&(_, accuracy)| format!("{accuracy:.4}"))
+    run.accuracy(task).map_or("-".into(), |accuracy| format!("{accuracy:.4}"))
 }
 
 fn escape(text: &str) -> String {

@@ -1,7 +1,8 @@
 //! The page in Markdown: the tables without the curves.
 
 use super::collect::{Line, Machine};
-use super::page::{beside_trigram, cells, score, summary};
+use super::evidence::{HEADER, comparisons};
+use super::page::{cells, score, summary};
 
 /// The text of a line of runs.
 pub fn markdown(line: &Line, machine: &Machine, price_per_hour: Option<f64>) -> String {
@@ -13,7 +14,11 @@ pub fn markdown(line: &Line, machine: &Machine, price_per_hour: Option<f64>) -> 
     out +=
         &header(&words(&["stage", "run", "steps", "tokens", "time", "loss", "val bpb", "CORE", "ChatCORE"]));
     line.runs.iter().for_each(|run| out += &row(&cells(run)));
-    line.runs.iter().filter_map(beside_trigram).for_each(|text| out += &format!("\n{text}\n"));
+    let evidence = comparisons(line);
+    if !evidence.is_empty() {
+        out += &format!("\n{}", header(&words(&HEADER)));
+        evidence.iter().for_each(|c| out += &row(&c.cells()));
+    }
     let tasks = line.tasks();
     if !tasks.is_empty() {
         let stages = line.runs.iter().map(|r| r.stage.clone());

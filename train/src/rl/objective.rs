@@ -8,6 +8,7 @@ use crate::data::padded::pad;
 use crate::data::{Batch, Rows};
 use crate::error::Result;
 use kernels::planted;
+use serde::{Deserialize, Serialize};
 use tensor::{DType, Device, Tensor};
 use tokenizer::conversation::Rendered;
 
@@ -18,7 +19,7 @@ pub fn advantages(rewards: &[f64]) -> Vec<f64> {
 }
 
 /// One pass: some rows of an example.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pass {
     /// Ids and targets, padded to the longest of the example.
     pub rows: Rows,
@@ -26,6 +27,8 @@ pub struct Pass {
     pub weights: Vec<f64>,
     /// Targets that count, at least 1.
     pub valid: usize,
+    /// What a target with advantage 1 weighs.
+    pub share: f64,
 }
 
 /// The passes of one example: `sequences` with what was drawn marked, `b` rows at a time. Sequences are padded with `pad_id`;
@@ -52,7 +55,7 @@ pub fn passes(
             false => 0.0,
         };
         let weights = rows.targets.iter().enumerate().map(weight).collect();
-        Pass { rows, weights, valid }
+        Pass { rows, weights, valid, share }
     };
     (0..count).map(pass).collect()
 }

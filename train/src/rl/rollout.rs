@@ -44,6 +44,8 @@ pub struct Rollout {
     pub texts: Vec<String>,
     /// 1 or 0.
     pub rewards: Vec<f64>,
+    /// Tokens that went through the model: each prompt once for a draw, and all that was drawn.
+    pub forward_tokens: usize,
 }
 
 /// A line of the log.
@@ -90,12 +92,20 @@ impl Rollout {
         let mut drawn = draw(gpt, tokenizer, requests)?.into_iter();
         let mut rollouts = Vec::with_capacity(problems.len());
         for ((&problem, example), prompt) in problems.iter().zip(&examples).zip(prompts) {
-            let mut rollout =
-                Rollout { problem, sequences: vec![], prompt: prompt.len(), texts: vec![], rewards: vec![] };
+            let forward_tokens = chunks * prompt.len();
+            let mut rollout = Rollout {
+                problem,
+                sequences: vec![],
+                prompt: prompt.len(),
+                texts: vec![],
+                rewards: vec![],
+                forward_tokens,
+            };
             for sample in drawn.by_ref().take(chunks).flatten() {
                 let text = ToolTokens::decode(tokenizer, &sample.tokens);
                 rollout.rewards.push(f64::from(u8::from(task.is_right(example, &text)?)));
                 rollout.texts.push(text);
+                rollout.forward_tokens += sample.tokens.len();
                 let mut row = Rendered { ids: prompt.clone(), mask: vec![0; prompt.len()] };
                 row.ids.extend(sample.tokens);
                 row.mask.extend(sample.sampled.into_iter().map(u8::from));

@@ -43,6 +43,10 @@ pub trait Stage {
     fn notice(&mut self) -> Option<String> {
         None
     }
+    /// Tokens of the last step that went through the model forward only, beside those of its batches.
+    fn forward_tokens(&self) -> usize {
+        0
+    }
     /// Scores beside the bits per byte, when it is time to evaluate.
     fn examine(&mut self, _: &Gpt) -> Result<Vec<(String, f64)>> {
         Ok(Vec::new())
@@ -122,8 +126,11 @@ pub fn run_stage(
         // A run can end between a checkpoint and the validation and samples that follow it: they come now.
         let (evaluated, sampled) = (metrics.evaluated().cloned(), metrics.sampled());
         match evaluated {
-            Some(line) => at.validated(planted!("looping.validation_forgotten", line["val_bpb"].as_f64() => None)),
-            None if planted!("looping.missed_validation_stays_missed", at.due(run.eval_every, run) => false) => {
+            Some(line) => {
+                at.validated(planted!("looping.validation_forgotten", line["val_bpb"].as_f64() => None))
+            }
+            None if planted!("looping.missed_validation_stays_missed", at.due(run.eval_every, run) => false) =>
+            {
                 validate(gpt, stage, &mut at, &mut metrics, reporter)?;
             }
             None => {}
@@ -158,6 +165,7 @@ pub fn run_stage(
                 "kind": "train", "stage": stage.name(), "step": at.step - 1, "loss": result.loss, "smooth_loss": line.loss,
                 "lr_multiplier": settings.lr_multiplier, "grad_norm": result.grad_norm, "seconds": seconds,
                 "data_seconds": waited.as_secs_f64(), "tokens_per_second": line.tokens_per_second, "gflops": line.gflops,
+                "flops": flops(gpt, result.tokens, stage.forward_tokens()),
             }),
             stage.figures(),
         ))?;
@@ -234,6 +242,11 @@ fn sample(
         metrics.write(&json!({"kind": "sample", "step": at.step - 1, "prompt": prompt, "text": text}))?;
     }
     Ok(())
+}
+
+/// What a step computed, by the model's formula: `tokens` learnt from, and others that went forward only, a third of the work.
+fn flops(gpt: &Gpt, tokens: usize, forward_tokens: usize) -> f64 {
+    gpt.config().flops_per_token() as f64 * (tokens as f64 + forward_tokens as f64 / 3.0)
 }
 
 /// A line of metrics with more figures.

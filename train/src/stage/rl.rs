@@ -1,8 +1,10 @@
 //! Reinforcement learning: each step draws answers to some problems with the weights as they are, judges them, and moves the
 //! weights once towards those that were better than the others of the same problem.
 //!
-//! Nothing is drawn ahead and nothing is used twice, so ratios of old to new probabilities are 1 and need no clipping. The
-//! formula is in `../rl/objective.rs`. Every answer is logged with its reward in `rollouts.jsonl`.
+//! As the original does it nothing is drawn ahead and nothing is used twice, so ratios of new to old probabilities are 1. With
+//! `updates` above 1 the same answers are learnt in several steps, with ratios, which may be clipped; a penalty may hold the
+//! policy near a frozen reference. The formulas are in `../rl/objective.rs` and `../rl/surrogate.rs`. Every answer is logged with
+//! its reward in `rollouts.jsonl`.
 
 use super::looping::Stage;
 use crate::bpb::BitsPerByte;
@@ -14,6 +16,7 @@ use crate::optim::StepSettings;
 use crate::random::python_hash::rollout_seed;
 use crate::rl::objective::Pass;
 use crate::rl::rollout::{self, Line};
+use crate::rl::surrogate::{Held, Moved, Trust, log_probabilities};
 use crate::rl::{Rollout, advantages, pass_at_k, passes};
 use crate::schedule::linear_lr_multiplier;
 use crate::tasks::Task;
@@ -56,6 +59,26 @@ pub struct RlOptions {
     pub train_stop: bool,
     /// Of the draws.
     pub seed: u64,
+    /// Optimizer steps that learn from the same answers.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub updates: usize,
+    /// Ratios beyond 1 ± this teach nothing more (0 = no clipping).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clip: f64,
+    /// Weight of the penalty for leaving the reference policy (0 = none).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub kl: f64,
+}
+
+// What is not used is not written, so the options of older runs are still the same.
+fn one() -> usize {
+    1
+}
+fn is_one(n: &usize) -> bool {
+    *n == 1
+}
+fn is_zero(x: &f64) -> bool {
+    *x == 0.0
 }
 
 /// The stage.
@@ -65,8 +88,14 @@ pub struct Rl {
     test: Option<Box<dyn Task>>,
     tokenizer: Tokenizer,
     device: Device,
+    /// The policy that the penalty compares with.
+    reference: Option<Gpt>,
+    /// The answers of the last draw, where they are used again.
+    held: Vec<Held>,
     /// The passes of this step that are still to be learnt.
     queue: VecDeque<Pass>,
+    /// Tokens of this step that went forward only.
+    forward_tokens: usize,
     micro: usize,
     figures: Vec<(String, f64)>,
     log: Option<PathBuf>,
@@ -101,6 +130,24 @@ impl Rl {
             let why = "temperature 0 gives equal samples, so nothing is learnt; use --temperature 1";
             return Err(TrainError::Config(why.into()));
         }
+        let bad = |x: f64| !(x.is_finite() && x >= 0.0);
+        if bad(options.clip) || options.clip >= 1.0 || bad(options.kl) {
+            let (clip, kl) = (options.clip, options.kl);
+            let why = format!(
+                "--clip {clip} --kl {kl}: use a clip from 0 to less than 1, and a penalty of at least 0"
+            );
+            return Err(TrainError::Config(why));
+        }
+        if options.updates == 0 {
+            return Err(TrainError::Config(
+                "--updates 0 learns nothing from the answers; use at least 1".into(),
+            ));
+        }
+        if options.clip > 0.0 && options.updates == 1 {
+            let why =
+                "--clip has nothing to clip: on the first update every ratio is 1; add --updates 2 or more";
+            return Err(TrainError::Config(why.into()));
+        }
         let micro = options.examples_per_step * (samples / rows);
         Ok(Rl {
             micro,
@@ -109,21 +156,84 @@ impl Rl {
             test,
             tokenizer: tokenizer.clone(),
             device,
+            reference: None,
+            held: Vec::new(),
             queue: VecDeque::new(),
+            forward_tokens: 0,
             figures: Vec::new(),
             log,
             open: None,
         })
     }
+    /// With the frozen policy that the penalty compares with; only needed where there is a penalty.
+    pub fn with_reference(self, reference: Gpt) -> Rl {
+        Rl { reference: Some(reference), ..self }
+    }
     /// Steps of one pass over `problems`.
     pub fn steps_per_epoch(problems: usize, examples_per_step: usize) -> usize {
         (problems / examples_per_step.max(1)).max(1)
     }
-    fn draw(&self) -> rollout::Options {
+    fn drawing(&self) -> rollout::Options {
         let RlOptions {
             num_samples, device_batch_size, max_new_tokens, temperature, top_k, train_stop, ..
         } = self.options;
         rollout::Options { num_samples, device_batch_size, max_new_tokens, temperature, top_k, train_stop }
+    }
+    /// The answers of a draw as passes with their first weights.
+    fn draw(&mut self, gpt: &Gpt, number: usize, step: usize) -> Result<Vec<Pass>> {
+        let pad = self.tokenizer.special(Special::AssistantEnd);
+        let RlOptions { examples_per_step: n, device_batch_size, seed, .. } = self.options;
+        let (mut reward, mut length, mut mixed) = (0.0, 0.0, 0.0);
+        let problems: Vec<usize> = (0..n).map(|e| (number * n + e) % self.task.len()).collect();
+        let seed = |problem, chunk| rollout_seed(number, problem, chunk) ^ seed ^ SEED;
+        let draw = self.drawing();
+        let mut drawn = Vec::new();
+        for rollout in Rollout::draw_all(gpt, &self.tokenizer, self.task.as_ref(), &problems, &draw, seed)? {
+            let advantages = advantages(&rollout.rewards);
+            drawn.extend(passes(&rollout.sequences, &advantages, device_batch_size, n, pad));
+            reward += rollout.mean_reward() / n as f64;
+            length += rollout.mean_length() / n as f64;
+            mixed += f64::from(u8::from(advantages.iter().any(|&a| a != 0.0))) / n as f64;
+            self.forward_tokens += rollout.forward_tokens;
+            self.record(step, &rollout)?;
+        }
+        let figures = [("reward", reward), ("sequence_length", length), ("informative", mixed)];
+        self.figures = figures.map(|(name, value)| (name.to_string(), value)).to_vec();
+        Ok(drawn)
+    }
+    /// A pass with the log-probabilities that later updates compare with.
+    fn hold(&mut self, gpt: &Gpt, pass: Pass) -> Result<Held> {
+        let old = self.log_probabilities(gpt, &pass)?;
+        let mut reference = Vec::new();
+        if self.options.kl > 0.0 {
+            let Some(frozen) = self.reference.take() else {
+                return Err(TrainError::Config("a penalty needs a reference policy to compare with".into()));
+            };
+            let known = self.log_probabilities(&frozen, &pass);
+            self.reference = Some(frozen);
+            reference = known?;
+        }
+        Ok(Held { pass, old, reference })
+    }
+    fn log_probabilities(&mut self, gpt: &Gpt, pass: &Pass) -> Result<Vec<f64>> {
+        self.forward_tokens += pass.rows.ids.len();
+        log_probabilities(gpt, pass, self.device)
+    }
+    /// Queue the held passes with the weights that they have under the policy as it is; if they are `fresh`, it drew them.
+    fn reweigh(&mut self, gpt: &Gpt, fresh: bool) -> Result<()> {
+        let trust = Trust { clip: self.options.clip, kl: self.options.kl };
+        let mut moved = Moved::default();
+        let held = std::mem::take(&mut self.held);
+        for held in &held {
+            let now = if fresh { held.old.clone() } else { self.log_probabilities(gpt, &held.pass)? };
+            self.queue.push_back(held.reweighed(&now, trust, &mut moved));
+        }
+        self.held = held;
+        let tokens = moved.tokens.max(1) as f64;
+        for (name, value) in [("kl", moved.kl / tokens), ("clipped", moved.clipped as f64 / tokens)] {
+            self.figures.push((name.into(), value));
+        }
+        Ok(())
     }
     fn record(&mut self, step: usize, rollout: &Rollout) -> Result<()> {
         let Some(path) = &self.log else { return Ok(()) };
@@ -145,33 +255,44 @@ impl Stage for Rl {
     fn name(&self) -> &'static str {
         "rl"
     }
-    /// The rollouts of a step follow from its number, so nothing has to be saved.
+    /// The rollouts of a draw follow from its number; they are saved only while they are used again.
     fn position(&self) -> Value {
-        json!({})
+        match self.held.is_empty() {
+            true => json!({}),
+            false => json!({ "held": self.held }),
+        }
     }
-    fn seek(&mut self, _: &Value) -> Result<()> {
+    fn seek(&mut self, position: &Value) -> Result<()> {
         self.queue.clear();
+        self.held = match position.get("held") {
+            None => Vec::new(),
+            Some(held) => serde_json::from_value(held.clone())
+                .map_err(|e| TrainError::Config(format!("the saved answers cannot be read: {e}")))?,
+        };
         Ok(())
     }
     fn prepare(&mut self, gpt: &Gpt, step: usize) -> Result<()> {
-        let pad = self.tokenizer.special(Special::AssistantEnd);
-        let RlOptions { examples_per_step: n, device_batch_size, seed, .. } = self.options;
         self.queue.clear();
-        let (mut reward, mut length, mut mixed) = (0.0, 0.0, 0.0);
-        let problems: Vec<usize> = (0..n).map(|e| (step * n + e) % self.task.len()).collect();
-        let seed = |problem, chunk| rollout_seed(step, problem, chunk) ^ seed ^ SEED;
-        let draw = self.draw();
-        for rollout in Rollout::draw_all(gpt, &self.tokenizer, self.task.as_ref(), &problems, &draw, seed)? {
-            let advantages = advantages(&rollout.rewards);
-            self.queue.extend(passes(&rollout.sequences, &advantages, device_batch_size, n, pad));
-            reward += rollout.mean_reward() / n as f64;
-            length += rollout.mean_length() / n as f64;
-            mixed += f64::from(u8::from(advantages.iter().any(|&a| a != 0.0))) / n as f64;
-            self.record(step, &rollout)?;
+        self.figures.clear();
+        self.forward_tokens = 0;
+        let updates = self.options.updates;
+        let passes =
+            if step.is_multiple_of(updates) { self.draw(gpt, step / updates, step)? } else { Vec::new() };
+        if updates == 1 && self.options.kl == 0.0 {
+            self.queue.extend(passes);
+            return Ok(());
         }
-        let figures = [("reward", reward), ("sequence_length", length), ("informative", mixed)];
-        self.figures = figures.map(|(name, value)| (name.to_string(), value)).to_vec();
+        if !passes.is_empty() {
+            self.held = passes.into_iter().map(|pass| self.hold(gpt, pass)).collect::<Result<_>>()?;
+        }
+        self.reweigh(gpt, step.is_multiple_of(updates))?;
+        if updates == 1 {
+            self.held.clear();
+        }
         Ok(())
+    }
+    fn forward_tokens(&self) -> usize {
+        self.forward_tokens
     }
     fn next_batch(&mut self) -> Result<Batch> {
         let pass = self.queue.pop_front();
@@ -244,6 +365,9 @@ mod tests {
             eval_examples: 4,
             train_stop: false,
             seed: 42,
+            updates: 1,
+            clip: 0.0,
+            kl: 0.0,
         };
         let refuse = |change: fn(&mut RlOptions), hint: &str| {
             let mut changed = options.clone();
@@ -255,6 +379,10 @@ mod tests {
         refuse(|o| o.num_samples = 12, "use 16");
         refuse(|o| (o.num_samples, o.device_batch_size) = (1, 1), "--num-samples 2");
         refuse(|o| o.temperature = 0.0, "--temperature 1");
+        refuse(|o| o.updates = 0, "at least 1");
+        refuse(|o| o.clip = 0.2, "--updates 2");
+        refuse(|o| (o.clip, o.updates) = (1.0, 2), "less than 1");
+        refuse(|o| o.kl = f64::NAN, "at least 0");
         let empty =
             Rl::new(options.clone(), Box::new(Talk::of("t", vec![])), None, &bytes, Device::Cpu, None);
         assert!(empty.is_err());

@@ -69,6 +69,21 @@ impl Sft {
             options,
         })
     }
+    /// The fewest steps, from the conversations that come next, of which the batches have `tokens` positions. The stage lasts so
+    /// long from then on.
+    pub fn last_for(&mut self, tokens: f64) -> Result<&SftOptions> {
+        let (begin, batches) = (self.train.position(), self.micro_batches());
+        let (mut steps, mut seen) = (0, 0.0);
+        while seen < tokens || steps == 0 {
+            for _ in 0..batches {
+                seen += self.train.next(self.options.device_batch_size, Device::Cpu)?.tokens() as f64;
+            }
+            steps += 1;
+        }
+        self.train.seek(begin);
+        self.options.num_iterations = steps;
+        Ok(&self.options)
+    }
     /// Steps of one pass over the conversations.
     pub fn steps_per_epoch(conversations: usize, examples_per_step: usize) -> usize {
         (conversations / examples_per_step.max(1)).max(1)
@@ -108,5 +123,41 @@ impl Stage for Sft {
             sums.add(gpt, &feed.next(b, self.device)?, &self.token_bytes)?;
         }
         Ok(sums)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokenizer::conversation::{Message, Role};
+
+    #[test]
+    fn a_control_lasts_until_its_tokens_are_spent_and_begins_where_it_was() {
+        let bytes = Tokenizer::from_ranks((0..=u8::MAX).map(|byte| vec![byte]).collect()).unwrap();
+        let talk = |n: usize| Conversation {
+            messages: vec![Message::new(Role::User, "?"), Message::new(Role::Assistant, "a".repeat(n))],
+        };
+        let talks: Vec<Conversation> = [3, 9, 5, 20].map(talk).into();
+        let options = SftOptions {
+            device_batch_size: 1,
+            target_examples_per_step: 2,
+            num_iterations: 1,
+            init_lr_frac: 0.1,
+            max_tokens: 100,
+            eval_conversations: 0,
+            seed: 3,
+        };
+        let mut stage = Sft::new(options, &talks, &[], &bytes, Device::Cpu).unwrap();
+        stage.seek(&serde_json::json!({"epoch": 1, "item": 2})).unwrap();
+        let begin = stage.position();
+        let rest: usize = (0..2).map(|_| stage.next_batch().unwrap().tokens()).sum();
+        let pass: usize = (0..4).map(|_| stage.next_batch().unwrap().tokens()).sum();
+        for (tokens, steps) in
+            [(0.0, 1), (1.0, 1), (rest as f64, 1), (rest as f64 + 1.0, 2), ((rest + pass) as f64, 3)]
+        {
+            stage.seek(&begin).unwrap();
+            assert_eq!(stage.last_for(tokens).unwrap().num_iterations, steps, "{tokens}");
+            assert_eq!(stage.position(), begin);
+        }
     }
 }

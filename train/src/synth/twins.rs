@@ -21,13 +21,15 @@ use std::path::Path;
 pub struct TwinSizes {
     /// Training rows of each task.
     pub train: usize,
-    /// Test rows of each task.
+    /// Test rows of each task but the next.
     pub test: usize,
+    /// Test rows of GSM8K: more, so that the accuracies of two models can be told apart.
+    pub test_problems: usize,
 }
 
 impl Default for TwinSizes {
     fn default() -> Self {
-        TwinSizes { train: 2000, test: 200 }
+        TwinSizes { train: 2000, test: 200, test_problems: 1000 }
     }
 }
 
@@ -54,7 +56,8 @@ pub fn write_twins(seed: u64, sizes: TwinSizes, dir: &Path) -> io::Result<()> {
         let rows: Vec<Value> = rows.iter().map(Asked::as_mmlu).collect();
         save(dir, "cais--mmlu", "all", split, &rows)?;
     }
-    for (split, side, n) in [("train", Split::Train, sizes.train), ("test", Split::Test, sizes.test)] {
+    for (split, side, n) in [("train", Split::Train, sizes.train), ("test", Split::Test, sizes.test_problems)]
+    {
         let rows: Vec<Value> = (0..n).map(|_| problem(&mut rng, &world, side)).collect();
         save(dir, "openai--gsm8k", "main", split, &rows)?;
     }
@@ -127,6 +130,9 @@ fn choices(rng: &mut Rng, world: &World, topics: &[Topic], held_out: bool, n: us
     all
 }
 
+/// Percent of the word problems that take one step, which conversations tell, too, and answer in a sentence; the others take two.
+const ONE_STEP: usize = 20;
+
 /// A word problem of one or two steps, in the published form.
 fn problem(rng: &mut Rng, world: &World, side: Split) -> Value {
     let people: Vec<&Subject> = world.of(Topic::Person);
@@ -134,7 +140,7 @@ fn problem(rng: &mut Rng, world: &World, side: Split) -> Value {
     let told = sums::word_problem(rng, first, &people);
     let (r, call) = (first.result(), |s: &str, r: u32| format!("<<{s}={r}>>{r}"));
     let step = call(&first.expression(), r);
-    if rng.chance(60) {
+    if rng.chance(ONE_STEP) {
         let answer = format!("We get {step}.\n#### {r}");
         return json!({"question": format!("{} {}", told.text, told.question), "answer": answer});
     }
@@ -196,7 +202,7 @@ mod tests {
     #[test]
     fn the_readers_of_the_published_files_read_the_twins() {
         let dir = crate::data::scratch("twins");
-        write_twins(3, TwinSizes { train: 60, test: 20 }, &dir).unwrap();
+        write_twins(3, TwinSizes { train: 60, test: 20, test_problems: 20 }, &dir).unwrap();
         for subset in ["ARC-Easy", "ARC-Challenge"] {
             assert_eq!(Choice::arc(&dir, subset, "test").unwrap().len(), 20);
         }

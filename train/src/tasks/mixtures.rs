@@ -43,11 +43,19 @@ pub struct Sizes {
     pub mmlu_epochs: usize,
     /// Passes over GSM8K in the current mixture.
     pub gsm8k_epochs: usize,
+    /// Solved problems of GSM8K in any mixture, from its beginning; reinforcement may know the answers of the others.
+    pub gsm8k_solved: usize,
 }
 
 impl Default for Sizes {
     fn default() -> Self {
-        Sizes { simple_spelling: 200_000, spelling_bee: 80_000, mmlu_epochs: 3, gsm8k_epochs: 4 }
+        Sizes {
+            simple_spelling: 200_000,
+            spelling_bee: 80_000,
+            mmlu_epochs: 3,
+            gsm8k_epochs: 4,
+            gsm8k_solved: usize::MAX,
+        }
     }
 }
 
@@ -62,7 +70,7 @@ pub fn open(dir: &Path, recipe: Recipe, sizes: &Sizes) -> Result<(Mixture, Mixtu
             let mut tasks: Tasks = vec![
                 Box::new(Choice::arc(dir, "ARC-Easy", "train")?),
                 Box::new(Choice::arc(dir, "ARC-Challenge", "train")?),
-                Box::new(Gsm8k::open(dir, "main", "train")?),
+                solved(dir, sizes)?,
                 cut(Talk::smoltalk(dir, "train")?, 10_000),
             ];
             own(dir, 1, 300, 300, &mut tasks)?;
@@ -76,13 +84,17 @@ fn cut(task: impl Task + 'static, stop: usize) -> Box<dyn Task> {
     Box::new(Slice::new(Box::new(task), 0, Some(stop), 1))
 }
 
+fn solved(dir: &Path, sizes: &Sizes) -> Result<Box<dyn Task>> {
+    Ok(cut(Gsm8k::open(dir, "main", "train")?, sizes.gsm8k_solved))
+}
+
 fn large(dir: &Path, sizes: &Sizes, mmlu: usize, gsm8k: usize) -> Result<Tasks> {
     let mut tasks: Tasks = vec![Box::new(Talk::smoltalk(dir, "train")?)];
     for _ in 0..mmlu {
         tasks.push(Box::new(Choice::mmlu(dir, "auxiliary_train")?));
     }
     for _ in 0..gsm8k {
-        tasks.push(Box::new(Gsm8k::open(dir, "main", "train")?));
+        tasks.push(solved(dir, sizes)?);
     }
     own(dir, 2, sizes.simple_spelling, sizes.spelling_bee, &mut tasks)?;
     Ok(tasks)

@@ -12,13 +12,11 @@ use super::shared::{self, Generation, Loaded};
 use crate::globals::{Globals, Precision};
 use crate::output;
 use anyhow::Context;
-use kernels::simd;
 use recipe::Recipe;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
-use tensor::Device;
 use train::data::{Dataset, documents};
 use train::engine::Sampling;
 use train::run::Layout;
@@ -58,7 +56,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     if args.fresh {
         forget(&layout, &name)?;
     }
-    let globals = &Globals { dtype: Some(precision(globals)), ..globals.clone() };
+    let globals = &globals.with_fast_dtype();
     if globals.precision() == Precision::Bf16 {
         output::line(
             "bf16 activations, which this machine multiplies itself (--dtype f32: slower, other bits)",
@@ -69,12 +67,6 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     } else {
         own_text(&args.text, &recipe::TEXT.of(args.generation), &layout, &name, globals, begun)
     }
-}
-
-/// Unless a dtype is given: bf16 where the machine multiplies it itself, in about 60 % of the time of f32, else f32.
-fn precision(globals: &Globals) -> Precision {
-    let fast = globals.device() == Device::Cpu && simd::multiplies_bf16();
-    globals.dtype.unwrap_or(if fast { Precision::Bf16 } else { Precision::F32 })
 }
 
 fn world(

@@ -50,7 +50,10 @@ pub fn run(args: &CoreArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
     let mut rows = Vec::new();
     let mut csv = format!("{:<35}, {:<10}, {:<10}\n", "Task", "Accuracy", "Centered");
     if !globals.json {
-        output::line(&format!("{:<35} {:>7} {:>9} {:>9} {:>9}", "task", "items", "accuracy", "centred", "seconds"))?;
+        output::line(&format!(
+            "{:<35} {:>7} {:>9} {:>9} {:>9}",
+            "task", "items", "accuracy", "centred", "seconds"
+        ))?;
     }
     for task in &bundle.tasks {
         let (items, since) = (in_order(task.rows()?, args.max_per_task), Instant::now());

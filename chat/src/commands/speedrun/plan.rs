@@ -94,9 +94,9 @@ impl Plan {
         }
         if said.is_empty() { "data that are there already".into() } else { said.join("; ") }
     }
-    /// The run of the last training.
+    /// The run of the last training that is not a control of another.
     pub fn last_run(&self) -> Option<String> {
-        self.steps.iter().rev().filter(|s| s.words.first().is_some_and(|w| w == "train")).find_map(Step::run)
+        self.steps.iter().rev().filter(|s| !s.is_control()).find_map(Step::run)
     }
 }
 
@@ -105,6 +105,10 @@ impl Step {
     pub fn said(&self) -> String {
         let quoted = |w: &String| if w.contains([' ', '|']) { format!("'{w}'") } else { w.clone() };
         self.words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+    }
+    /// Is it a training that another one is compared with?
+    fn is_control(&self) -> bool {
+        self.words.iter().any(|w| w == "--flops-of")
     }
     /// The run that a training writes.
     pub fn run(&self) -> Option<String> {
@@ -137,6 +141,8 @@ mod tests {
             "train base --num-iterations 5 --prompt 'x y' --prompt z --run a-3 --resume"
         );
         assert_eq!(plan.steps[1].said(), "data import f.txt --name b --shards");
+        let more = format!("{text}\n[[step]]\ncommand = \"train sft\"\nrun = \"c\"\nflops-of = \"a-3\"");
+        assert_eq!(Plan::read(&more, 3).unwrap().last_run().as_deref(), Some("a-3"), "a control is no stage");
         assert_eq!((plan.last_run().as_deref(), plan.steps[1].run()), (Some("a-3"), None));
         assert!(plan.sources().contains("f.txt"));
     }

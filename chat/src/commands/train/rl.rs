@@ -8,12 +8,13 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
+use train::report::answers;
 use train::stage::rl::{Rl, RlOptions};
 use train::stage::{RunOptions, StageSummary, run_stage};
-use train::tasks::Task;
 use train::tasks::gsm8k::Gsm8k;
 use train::tasks::mixtures::WORDS;
 use train::tasks::spelling::{self, SpellingBee};
+use train::tasks::{Slice, Task};
 
 /// Problems that can be learnt from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -38,6 +39,9 @@ pub struct RlArgs {
     /// Problems to learn from
     #[arg(long, value_enum, default_value_t = TaskArg::Gsm8k)]
     task: TaskArg,
+    /// Learn from so many problems, those from the beginning (default: all)
+    #[arg(long, value_name = "N")]
+    problems: Option<usize>,
     /// Name of the data set (default: that of the run it starts from)
     #[arg(long, value_name = "NAME")]
     data: Option<String>,
@@ -71,6 +75,15 @@ pub struct RlArgs {
     /// Learning rates as a share of the pretraining ones
     #[arg(long, alias = "init_lr_frac", default_value_t = 0.05)]
     init_lr_frac: f64,
+    /// Optimizer steps that learn from the same answers, with ratios of new to old probabilities
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    updates: usize,
+    /// With --updates: a token whose ratio is beyond 1 ± this teaches nothing more, as in PPO (0 = no clipping)
+    #[arg(long, default_value_t = 0.0, value_name = "EPSILON")]
+    clip: f64,
+    /// Weight of a penalty for leaving the run it starts from: β times the k3 estimate of KL, per token (0 = none)
+    #[arg(long, default_value_t = 0.0, value_name = "BETA")]
+    kl: f64,
     /// Learn to stop, too; the original leaves the token out that ends an answer
     #[arg(long)]
     train_stop: bool,
@@ -94,8 +107,6 @@ pub struct RlArgs {
     ns_dtype: NsArg,
 }
 
-/// Answers and rewards, beside the metrics.
-const ROLLOUTS: &str = "rollouts.jsonl";
 /// Problems of SpellingBee to learn from, and held-out ones.
 const SPELLING: (usize, usize) = (8000, 256);
 
@@ -121,7 +132,11 @@ pub fn rl(args: &RlArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
             )
         }
     };
-    let per_epoch = Rl::steps_per_epoch(task.len(), args.examples_per_step);
+    let task: Box<dyn Task> = match args.problems {
+        Some(n) => Box::new(Slice::new(task, 0, Some(n), 1)),
+        None => task,
+    };
+    let per_epoch = Rl::steps_per_epoch(task.len(), args.examples_per_step) * args.updates;
     let options = RlOptions {
         device_batch_size: args.device_batch_size,
         examples_per_step: args.examples_per_step,
@@ -134,13 +149,19 @@ pub fn rl(args: &RlArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
         eval_examples: args.eval_examples,
         train_stop: args.train_stop,
         seed: globals.seed,
+        updates: args.updates,
+        clip: args.clip,
+        kl: args.kl,
     };
     let run_dir = layout.run(&args.run);
-    let log = run_dir.dir.join(ROLLOUTS);
+    let log = run_dir.dir.join(answers::LOG);
     let device = globals.gpt_options().device;
     let mut stage = Rl::new(options.clone(), task, Some(test), &tokenizer, device, Some(log))?;
+    if args.kl > 0.0 {
+        stage = stage.with_reference(shared::load_run(globals, Some(&args.from), None)?.gpt);
+    }
     let Inherited { lrs, scalar_lr, hyper } = inherited(&state.options, gpt.config(), args.ns_dtype.chosen());
-    let run = RunOptions {
+    let mut run = RunOptions {
         run: run_dir,
         steps: options.num_iterations,
         grad_clip: 0.0,
@@ -158,6 +179,10 @@ pub fn rl(args: &RlArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
             "dtype": globals.gpt_options().compute.to_string(), "ns_dtype": format!("{:?}", hyper.ns),
         }),
     };
+    // Absent for what there always was.
+    if let Some(n) = args.problems {
+        run.options["problems"] = json!(n);
+    }
     let mut progress = Progress::new(globals.quiet || globals.json, (run.steps / 50).max(1));
     Ok(run_stage(&mut gpt, &mut stage, hyper, &run, &mut progress, &stop_flag())?)
 }

@@ -51,6 +51,9 @@ pub struct RowArgs {
     /// Passes over GSM8K in the current mixture
     #[arg(long, alias = "gsm8k_epochs", default_value_t = Sizes::default().gsm8k_epochs)]
     gsm8k_epochs: usize,
+    /// Solved problems of GSM8K in a mixture (default: all); `train rl` may learn from all of them, by their answers alone
+    #[arg(long, value_name = "N")]
+    gsm8k_solved: Option<usize>,
 }
 
 /// Mixtures of public tasks.
@@ -107,6 +110,7 @@ impl RowArgs {
             spelling_bee: self.spelling_bee,
             mmlu_epochs: self.mmlu_epochs,
             gsm8k_epochs: self.gsm8k_epochs,
+            gsm8k_solved: self.gsm8k_solved.unwrap_or(usize::MAX),
         };
         let dir = self.tasks.clone().unwrap_or_else(|| layout.tasks(data));
         let (train, validation) = mixtures::open(&dir, recipe, &sizes)?;
