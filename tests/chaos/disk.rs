@@ -45,7 +45,9 @@ fn on_a_full_disk_it_ends_with_an_error_and_goes_on_when_there_is_room() {
     let rounds = wanted.min(12);
     let dir = tempfile::tempdir().unwrap();
     let Some(disk) = SmallDisk::mount(&dir.path().join("disk"), 64) else {
-        println!("notice: no small file system can be mounted here (that needs root on Linux); only the limit of file sizes is tried");
+        println!(
+            "notice: no small file system can be mounted here (that needs root on Linux); only the limit of file sizes is tried"
+        );
         return;
     };
     println!("a file system of 64 MB in memory");
@@ -104,7 +106,9 @@ fn where_a_file_cannot_grow_it_ends_with_an_error_and_goes_on_when_it_can() {
         let blocks = (1 + rng.below(500)).to_string();
         let whole = reference.again(&base);
         let mut limited = Command::new("sh");
-        limited.args(["-c", "trap '' XFSZ; ulimit -f $0; exec \"$@\"", &blocks]).env("NANOCHAT_BASE_DIR", &base);
+        limited
+            .args(["-c", "trap '' XFSZ; ulimit -f $0; exec \"$@\"", &blocks])
+            .env("NANOCHAT_BASE_DIR", &base);
         limited.arg(whole.get_program()).args(whole.get_args());
         let error = Life::start(&mut limited).end().refused(&["File too large", &base.display().to_string()]);
         println!("{blocks:>3} blocks at most: {}", error.replace(&base.display().to_string(), ""));

@@ -29,7 +29,8 @@ fn wanted(few: usize) -> (usize, u64) {
 /// The steps in which `n` interruptions fall, in order, and how many fall there: a training is hit four times as often as
 /// anything else.
 fn spread(reference: &Reference, n: usize) -> Vec<(usize, usize)> {
-    let weights = |(i, step): (usize, &list::Done)| vec![i; if step.name.starts_with("train") { 4 } else { 1 }];
+    let weights =
+        |(i, step): (usize, &list::Done)| vec![i; if step.name.starts_with("train") { 4 } else { 1 }];
     let all: Vec<usize> = reference.steps.iter().enumerate().flat_map(weights).collect();
     let aims: Vec<usize> = (0..n).map(|j| all[(2 * j + 1) * all.len() / (2 * n)]).collect();
     aims.iter().map(|aim| (*aim, aims.iter().filter(|other| *other == aim).count())).collect()
@@ -50,10 +51,12 @@ fn into(
     rng: &mut Philox,
 ) -> (usize, Duration) {
     let mut reached = aim;
-    life.wait_for(|line| list::begun(line).is_some_and(|(step, _)| {
-        reached = step;
-        step >= aim
-    }));
+    life.wait_for(|line| {
+        list::begun(line).is_some_and(|(step, _)| {
+            reached = step;
+            step >= aim
+        })
+    });
     // As far as brings the last of several interruptions of a step to its end.
     let delay = reference.steps[reached].took.mul_f64(1.2 * f64::from(rng.uniform()) / share.max(1) as f64);
     std::thread::sleep(delay);
@@ -83,12 +86,15 @@ fn killed_at_random_points_of_all_stages_and_inside_of_checkpoints_it_ends_with_
             (inside, also) = (inside + 1, ", inside a checkpoint");
         }
         let now = reference.nothing_is_lost(&base, &newest);
-        let last = now.last().map_or("no checkpoint yet".into(), |(run, step)| format!("{run} at step {step}"));
+        let last =
+            now.last().map_or("no checkpoint yet".into(), |(run, step)| format!("{run} at step {step}"));
         println!("kill {:2}: in {name:10} after {delay:?}{also}; {last}", kill + 1);
         newest = now;
     }
     reference.ends_the_same(&base);
-    println!("seed {seed}: {hit} of {kills} kills hit a living run, {inside} inside a checkpoint; all bits equal");
+    println!(
+        "seed {seed}: {hit} of {kills} kills hit a living run, {inside} inside a checkpoint; all bits equal"
+    );
     assert!(2 * hit > kills && 10 * inside >= kills, "the kills missed the run");
 }
 
@@ -112,6 +118,8 @@ fn asked_to_stop_it_stops_cleanly_and_ends_with_the_same_bits() {
         println!("SIG{signal} in {:10} after {delay:?}: {}", reference.steps[step].name, said.trim());
     }
     reference.ends_the_same(&base);
-    println!("seed {seed}: {signals} signals, {saved} of them in trainings that saved at once; all bits equal");
+    println!(
+        "seed {seed}: {signals} signals, {saved} of them in trainings that saved at once; all bits equal"
+    );
     assert!(saved > 0, "no signal met a training");
 }

@@ -23,7 +23,9 @@ fn train(loader: &str) -> String {
 /// Three shards to learn from and one to validate on, and a vocabulary.
 fn prepare(base: &Path) {
     for shard in 0..4 {
-        let text = |i: usize| format!("In shard {shard} the document {i} tells of {} and {}.", i * 7 % 31, i * i % 57);
+        let text = |i: usize| {
+            format!("In shard {shard} the document {i} tells of {} and {}.", i * 7 % 31, i * i % 57)
+        };
         let texts: Vec<String> = (0..DOCUMENTS).map(text).collect();
         std::fs::create_dir_all(base.join("data/d")).unwrap();
         write_texts(&base.join(format!("data/d/shard_0000{shard}.parquet")), &texts, 32).unwrap();

@@ -205,7 +205,10 @@ mod tests {
         assert_eq!(shards.read(0, 0).unwrap(), ["a"]);
         write("what was not there before");
         let error = shards.read(0, 0).unwrap_err().to_string();
-        assert!(error.contains("shard_00000.parquet: changed since") && error.contains("--resume"), "{error}");
+        assert!(
+            error.contains("shard_00000.parquet: changed since") && error.contains("--resume"),
+            "{error}"
+        );
         assert_ne!(Shards::of(vec![path.clone()]).unwrap().fingerprint(), before);
         std::fs::remove_file(&path).unwrap();
         assert!(shards.read(0, 0).unwrap_err().to_string().contains("shard_00000.parquet: gone since"));

@@ -179,7 +179,8 @@ impl Source {
     /// The next batch of documents: at most as many as a batch has, all of one row group.
     pub fn next_texts(&mut self) -> Result<Vec<(DocumentId, String)>> {
         // Once round all row groups, and one more because a walk can begin in the middle of one.
-        let all: usize = 1 + (0..self.documents.files()).map(|file| self.documents.groups(file)).sum::<usize>();
+        let all: usize =
+            1 + (0..self.documents.files()).map(|file| self.documents.groups(file)).sum::<usize>();
         let mut empty = 0;
         loop {
             let at = self.place.at;

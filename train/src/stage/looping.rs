@@ -122,8 +122,11 @@ pub fn run_stage(
         // A run can end between a checkpoint and the validation and samples that follow it: they come now.
         let (evaluated, sampled) = (metrics.evaluated().cloned(), metrics.sampled());
         match evaluated {
-            Some(line) => at.validated(planted!("looping.validation_forgotten", line["val_bpb"].as_f64() => None)),
-            None if planted!("looping.missed_validation_stays_missed", at.due(run.eval_every, run) => false) => {
+            Some(line) => {
+                at.validated(planted!("looping.validation_forgotten", line["val_bpb"].as_f64() => None))
+            }
+            None if planted!("looping.missed_validation_stays_missed", at.due(run.eval_every, run) => false) =>
+            {
                 validate(gpt, stage, &mut at, &mut metrics, reporter)?;
             }
             None => {}

@@ -27,10 +27,12 @@ use train::synth::{self, SynthOptions};
 
 /// `bench data`.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  nanochat bench data                                       generated documents, depth 4\n  \
+#[command(
+    after_help = "Examples:\n  nanochat bench data                                       generated documents, depth 4\n  \
 nanochat bench data --data climbmix --tokenizer default   your shards and your vocabulary\n  \
 nanochat bench data --json result.json                    the result in a file, too\n\n\
-`times training` is the median, over rounds, of preparation's tokens per second over training's.")]
+`times training` is the median, over rounds, of preparation's tokens per second over training's."
+)]
 pub struct Args {
     /// With --json: write the result to this file
     #[arg(value_name = "FILE")]
@@ -75,7 +77,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
         (Some(data), Some(tokenizer)) => {
             let data = Dataset::open(&globals.layout()?.data(data))?;
             if !data.is_sharded() {
-                bail!(Usage("--data: only shards are read piece by piece; import the texts with --shards".into()));
+                bail!(Usage(
+                    "--data: only shards are read piece by piece; import the texts with --shards".into()
+                ));
             }
             (Shards::open(data.dir(), Split::Train)?, load_tokenizer(&globals.layout()?, tokenizer)?)
         }
@@ -261,8 +265,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("r.json").display().to_string();
         let small = [
-            "--json", &file, "--depth", "1", "--n-embd", "32", "--n-head", "1", "--vocab", "300", "--seq-len", "32", "--batch", "2",
-            "--rounds", "1", "--steps", "2", "--quiet",
+            "--json",
+            &file,
+            "--depth",
+            "1",
+            "--n-embd",
+            "32",
+            "--n-head",
+            "1",
+            "--vocab",
+            "300",
+            "--seq-len",
+            "32",
+            "--batch",
+            "2",
+            "--rounds",
+            "1",
+            "--steps",
+            "2",
+            "--quiet",
         ];
         let (args, globals) = parsed::<Args>(&small);
         run(&args, &globals).unwrap();
