@@ -1,7 +1,7 @@
 //! Files of public benchmarks that others made: they are read whole, whoever knows everything has 100 %, and whoever guesses is
 //! where guessing is. `cargo xtask soak tasks` fetches them and names their folder in `NANOCHAT_PUBLIC_TASKS`; without it nothing
 //! is checked here, which a notice says.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::path::PathBuf;
 use tokenizer::conversation::{Content, Conversation};
