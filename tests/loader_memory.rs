@@ -2,7 +2,7 @@
 //!
 //! What a loader holds is what it holds back (documents that wait for their place) and the row group that it reads. Both are
 //! bounded, so after the first pass over the data nothing is added, whatever comes and goes meanwhile.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use allocation_counter::measure;
 use tokenizer::conversation::{Conversation, Message, Role};

@@ -106,3 +106,28 @@ pub fn weights(config: &GptConfig, seed: u64, device: Device) -> Result<Vec<(Str
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Gpt, GptConfig, GptOptions};
+
+    #[test]
+    fn footgun_numbers_that_mix_start_at_what_is_said_and_not_at_what_memory_held() {
+        let config = GptConfig::current_from_depth(4, 50, 8).unwrap();
+        for _ in 0..2 {
+            // The second model lies in the memory of the first, which was full of NaN.
+            let mut gpt = Gpt::new(config.clone(), 1, GptOptions::default()).unwrap();
+            let near = |name: &str, want: &[f64]| {
+                let found = gpt.params().iter().find(|p| p.name == name).unwrap();
+                let got = found.value().to_f64_vec();
+                let close = got.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-6);
+                assert!(close && got.len() == want.len(), "{name}: {got:?}");
+            };
+            near("resid_lambdas", &[1.15, 1.15 - 0.1 / 3.0, 1.15 - 0.2 / 3.0, 1.05]);
+            near("x0_lambdas", &[0.2, 0.15, 0.1, 0.05]);
+            near("smear_lambda", &[0.0]);
+            near("backout_lambda", &[0.2]);
+            gpt.params_mut().iter_mut().for_each(|p| p.value_mut().fill(f64::NAN).unwrap());
+        }
+    }
+}

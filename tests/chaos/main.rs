@@ -6,7 +6,7 @@
 //! fifty times. `NANOCHAT_CHAOS` is the number of kills, `NANOCHAT_CHAOS_SEED` where the random points come from. Next:
 //! `life.rs`, a process that can be killed; `state.rs`, what is compared.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod disk;
 mod life;

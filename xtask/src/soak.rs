@@ -30,7 +30,7 @@ pub const COMMAND: Command = Command {
     cargo xtask soak page              the page's pictures anew, light and dark, from a run that can answer
     cargo xtask soak runs              50 kills over all stages, signals, full disks, lost shards: the same bits
     cargo xtask soak runs --kills 200 --seed 7
-    cargo xtask soak tasks             HumanEval's solutions in the sandbox, TensorBoard's reader
+    cargo xtask soak tasks             HumanEval's solutions in the sandbox, MMLU and CORE's tasks, TensorBoard's reader
 
 A level that this machine lacks runs as the best one it has, and the last line of each run says which
 that was. About ten minutes on two cores. `serve` installs the packages openai and playwright into

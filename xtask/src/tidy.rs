@@ -8,6 +8,7 @@
 //! check, for example `tidy/length.rs`.
 
 pub mod book;
+mod footguns;
 mod gradient_docs;
 mod headers;
 pub mod includes;
@@ -74,6 +75,7 @@ const CHECKS: &[Check] = &[
     Check { name: "links", rule: links::RULE, find: links::check },
     Check { name: "mentions", rule: mentions::RULE, find: mentions::check },
     Check { name: "includes", rule: includes::RULE, find: includes::check },
+    Check { name: "footguns", rule: footguns::RULE, find: footguns::check },
     Check { name: "book", rule: book::RULE, find: book::check },
 ];
 

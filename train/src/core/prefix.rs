@@ -7,6 +7,7 @@
 use super::score::{Scorer, Sequence, SpanScore};
 use crate::error::Result;
 use kernels::planted;
+use model::cache::PAGE_LEN;
 use std::ops::Range;
 use tensor::Tensor;
 
@@ -28,8 +29,11 @@ pub(super) fn of(sequences: &[Sequence]) -> Option<usize> {
     let counted = sequences.iter().map(|s| s.start.max(1).min(s.read().max(1)) - 1).min()?;
     let len = alike.min(counted);
     let rest = sequences.iter().map(|s| s.read().saturating_sub(len)).max()?;
-    (!others.is_empty() && rest > 0 && 2 * len >= rest).then_some(len)
+    (!others.is_empty() && rest > 0 && len >= PAYS.max(rest / 2)).then_some(len)
 }
+
+/// A shorter beginning is sooner read again than the pages of the cache are copied.
+const PAYS: usize = PAGE_LEN / 4;
 
 /// Items with beginnings of the same length, as many as fit a pass.
 pub(super) fn batches(
@@ -44,9 +48,10 @@ pub(super) fn batches(
     for item in items {
         let (more, wider) = (item.all.len(), rest(&item).unwrap_or(0).max(width));
         match out.last_mut() {
-            // The cache holds every position of every row.
+            // The cache holds whole pages of every row.
             Some(batch)
-                if batch[0].len == item.len && (rows + more) * (item.len + wider) <= 2 * batch_tokens =>
+                if batch[0].len == item.len
+                    && (rows + more) * (item.len + wider).next_multiple_of(PAGE_LEN) <= 2 * batch_tokens =>
             {
                 (rows, width) = (rows + more, wider);
                 batch.push(item);
@@ -98,18 +103,18 @@ mod tests {
 
     #[test]
     fn the_beginning_ends_before_the_state_that_predicts_the_first_counted_token() {
-        let two = |a: &[u32], b: &[u32], start| of(&[sequence(a, start), sequence(b, start)]);
-        assert_eq!(two(&[9, 1, 2, 3, 4], &[9, 1, 2, 3, 5], 4), Some(3));
-        assert_eq!(two(&[9, 1, 2, 3, 4], &[9, 1, 2, 3, 5], 3), Some(2));
-        assert_eq!(two(&[9, 1, 2, 3, 4], &[9, 1, 2, 3, 5], 2), None, "too short to pay");
-        assert_eq!(
-            two(&[9, 1, 2, 7, 4], &[9, 1, 8, 7, 4], 3),
-            Some(2),
-            "where the texts differ before the span"
-        );
-        assert_eq!(two(&[9, 1, 2, 3, 4, 5], &[8, 1, 2, 3, 4, 5], 4), None, "nothing in common");
-        assert_eq!(of(&[sequence(&[9, 1, 2, 3], 3)]), None, "one sequence shares with nobody");
-        assert_eq!(two(&[9, 1, 2], &[9, 1, 2, 3], 3), Some(1), "an empty span");
+        // Twenty ids in front of each.
+        let behind = |ids: &[u32], start: usize| sequence(&[&[7; 20], ids].concat(), 20 + start);
+        let two = |a: &[u32], b: &[u32], start| of(&[behind(a, start), behind(b, start)]);
+        assert_eq!(two(&[1, 2, 3, 4], &[1, 2, 3, 5], 3), Some(22));
+        assert_eq!(two(&[1, 2, 3, 4], &[1, 2, 3, 5], 2), Some(21));
+        assert_eq!(two(&[1, 2, 7, 4], &[1, 8, 7, 4], 2), Some(21), "they differ before the span");
+        assert_eq!(two(&[1, 2], &[1, 2, 3], 2), Some(20), "an empty span");
+        assert_eq!(of(&[behind(&[1, 2, 3], 2)]), None, "one sequence shares with nobody");
+        assert_eq!(of(&[sequence(&[9, 1, 2], 2), sequence(&[9, 1, 3], 2)]), None, "too short to pay");
+        let (one, other) = (vec![7; 90], [vec![7; 30], vec![8; 60]].concat());
+        assert_eq!(of(&[sequence(&one, 80), sequence(&other, 80)]), Some(30));
+        assert_eq!(of(&[sequence(&one, 20), sequence(&other, 20)]), None, "the rest is too long");
     }
 
     #[test]
@@ -121,7 +126,7 @@ mod tests {
             let all = vec![item(0, 5), item(1, 7), item(2, 5), item(3, 5)];
             batches(all, &sequences, tokens).iter().map(Vec::len).collect::<Vec<_>>()
         };
-        assert_eq!((of(1000), of(18), of(1)), (vec![3, 1], vec![2, 1, 1], vec![1, 1, 1, 1]));
+        assert_eq!((of(1000), of(128), of(1)), (vec![3, 1], vec![2, 1, 1], vec![1, 1, 1, 1]));
     }
 
     #[test]
@@ -152,6 +157,7 @@ mod tests {
                 (30, vec![5, 5, 1], 30),
                 (9, vec![2], 9),
                 (1, vec![9, 9], 1),
+                (12, vec![2, 2], 12),
                 (70, vec![9, 4], 40),
             ] {
                 let first = ids(begin);

@@ -68,7 +68,9 @@ const HEAD_ROWS: usize = 256;
 impl<'a> Scorer<'a> {
     /// With as long sequences as the model has positions for.
     pub fn new(gpt: &'a Gpt, bos: u32) -> Scorer<'a> {
-        Scorer { gpt, bos, batch_tokens: 4096, max_len: gpt.rotary().positions(), one_by_one: false }
+        // Beyond that a processor's caches overflow; a GPU wants to be filled.
+        let batch_tokens = if gpt.options().device.memory().is_some() { 16_384 } else { 512 };
+        Scorer { gpt, bos, batch_tokens, max_len: gpt.rotary().positions(), one_by_one: false }
     }
     /// The score of each sequence of each item. Those that begin alike are read together, the others with others of
     /// similar length; the order of the result is that of the input. `progress(done)` stops the work by returning `false`; then

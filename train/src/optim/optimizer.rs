@@ -294,6 +294,22 @@ mod tests {
     }
 
     #[test]
+    fn footgun_value_gates_are_matrices_of_muon_and_the_smear_gate_is_adamws() {
+        let hyper = Hyper::current(model::scaling::CurrentLrs::default());
+        assert!(matches!(hyper.rule("transformer.h.1.attn.ve_gate.weight"), Rule::NorMuon { .. }));
+        assert!(matches!(hyper.rule("smear_gate.weight"), Rule::AdamW { .. }));
+        let rate = |name: &str| match hyper.rule(name) {
+            Rule::AdamW { lr, betas, .. } => (lr, betas.0),
+            other => panic!("{name}: {other:?}"),
+        };
+        let ((of_residual, _), (of_first, beta)) = (rate("resid_lambdas"), rate("x0_lambdas"));
+        assert!(
+            (of_first / of_residual - 100.0).abs() < 1e-9 && beta < 0.97,
+            "{of_residual} {of_first} {beta}"
+        );
+    }
+
+    #[test]
     fn equal_gradients_move_every_weight_by_its_rate_at_each_step() {
         let (mut params, mut optimizer) = two_tables();
         for step in 1..=3 {

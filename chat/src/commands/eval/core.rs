@@ -23,9 +23,9 @@ pub struct CoreArgs {
     /// Items of each task (0 = all); fewer also change the few-shot examples
     #[arg(long, alias = "max_per_task", default_value_t = 0)]
     max_per_task: usize,
-    /// Positions in a forward pass
-    #[arg(long, default_value_t = 4096)]
-    batch_tokens: usize,
+    /// Positions in a forward pass (default: 512, on a GPU 16384)
+    #[arg(long)]
+    batch_tokens: Option<usize>,
     /// Each text by itself and whole, with logits at every position, as the original does it: slow, to compare with
     #[arg(long, conflicts_with = "batch_tokens")]
     one_by_one: bool,
@@ -40,11 +40,9 @@ pub fn run(args: &CoreArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
     let layout = globals.layout()?;
     let data = loaded.state.options["data"].as_str().unwrap_or("synth");
     let bundle = Bundle::open(&args.bundle.clone().unwrap_or_else(|| layout.core_bundle(data)))?;
-    let scorer = Scorer {
-        batch_tokens: args.batch_tokens.max(1),
-        one_by_one: args.one_by_one,
-        ..Scorer::new(&loaded.gpt, loaded.tokenizer.bos())
-    };
+    let scorer = Scorer::new(&loaded.gpt, loaded.tokenizer.bos());
+    let batch_tokens = args.batch_tokens.unwrap_or(scorer.batch_tokens).max(1);
+    let scorer = Scorer { batch_tokens, one_by_one: args.one_by_one, ..scorer };
     let begun = Instant::now();
     let mut progress = Progress::new(globals.quiet || globals.json, 1);
     let mut rows = Vec::new();

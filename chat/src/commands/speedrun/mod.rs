@@ -51,6 +51,8 @@ pub enum Preset {
     Small,
     /// The 561-million model of the classic generation, on public data sets
     D20,
+    /// 24 blocks of the current generation, on public data sets
+    D24,
 }
 
 impl Preset {
@@ -58,6 +60,7 @@ impl Preset {
         match self {
             Preset::Small => include_str!("small.toml"),
             Preset::D20 => include_str!("d20.toml"),
+            Preset::D24 => include_str!("d24.toml"),
         }
     }
 }
@@ -181,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_presets_are_lists_of_commands_that_exist() {
-        for preset in [Preset::Small, Preset::D20] {
+        for preset in [Preset::Small, Preset::D20, Preset::D24] {
             let plan = Plan::read(preset.text(), 7).unwrap();
             for step in &plan.steps {
                 crate::check_words(&step.words).unwrap();
@@ -191,5 +194,6 @@ mod tests {
         let small = Plan::read(Preset::Small.text(), 7).unwrap();
         assert!(small.sources().contains("generated"), "{}", small.sources());
         assert!(Plan::read(Preset::D20.text(), 7).unwrap().sources().contains("fineweb-edu"));
+        assert!(Plan::read(Preset::D24.text(), 7).unwrap().sources().contains("climbmix"));
     }
 }
