@@ -18,7 +18,7 @@ import torch
 
 import read_safetensors
 from model import Classic, Shape
-from optimizers import Muon, adamw, apply_gradients, build_optimizers, newton_schulz
+from optimizers import Muon, apply_gradients, build_optimizers, fused_adamw, newton_schulz
 
 failures = 0
 
@@ -119,7 +119,7 @@ def check_optimizers(case: Path):
         def adam_settings(h, name, decay=decay):
             return {"lr": h["wte_lr" if "wte" in name else "lm_head_lr"], "weight_decay": decay}
 
-        five_steps(data, hyper, adam_names, suffix, adamw, adam_settings, 1e-5)
+        five_steps(data, hyper, adam_names, suffix, fused_adamw, adam_settings, 1e-5)
     ns = read_safetensors.load(case / "newton_schulz5.safetensors")
     for name in sorted(key.removesuffix(".G") for key in ns if key.endswith(".G")):
         got = newton_schulz(ns[f"{name}.G"], torch.float32)
@@ -152,17 +152,13 @@ def check_curve(case: Path):
                 report(f"curve/{case.name} p1.{name}", max_abs(p.detach(), weights[f"p1.{name}"]), 1e-4)
 
 
-def main():
+def run(checks):
+    """Every check on every folder that its pattern matches below NANOCHAT_GOLDENS; ends the program."""
     root = os.environ.get("NANOCHAT_GOLDENS")
     if not root:
         print("set NANOCHAT_GOLDENS to the folder of reference data", file=sys.stderr)
         sys.exit(2)
     torch.set_num_threads(1)
-    checks = [
-        (check_model, "model/g1/*"),
-        (check_optimizers, "optimizer/g1/synthetic"),
-        (check_curve, "train_curve/g1/*"),
-    ]
     for check, pattern in checks:
         cases = sorted(Path(root).glob(pattern))
         if not cases:
@@ -175,4 +171,8 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run([
+        (check_model, "model/g1/*"),
+        (check_optimizers, "optimizer/g1/synthetic"),
+        (check_curve, "train_curve/g1/*"),
+    ])

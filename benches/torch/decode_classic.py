@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from model import Classic, Shape, SOFTCAP, rms, rope_tables, rotate
-from train_classic import DTYPES, add_shape_options, notices, set_up
+from train import DTYPES, add_shape_options, notices, set_up
 
 TOP_K = 50
 STD = 0.02  # of the matrices that begin as zeros: with those, all tokens would be equally likely

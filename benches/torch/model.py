@@ -9,10 +9,11 @@ checkpoints use, which lets `check_classic.py` load reference weights straight i
     per block:  x += c_proj(attention(rms(x)));  x += mlp.c_proj(relu(c_fc(rms(x)))^2)
     logits = 15 tanh(lm_head(rms(x)) / 15)
 
-Read next: `optimizers.py` (what updates the weights), `train_classic.py` (what is timed).
+Read next: `optimizers.py` (what updates the weights), `train.py` (what is timed).
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn as nn
@@ -26,7 +27,7 @@ IGNORED = -1  # target id that counts for nothing
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes that define a classic model."""
+    """The sizes that define a model."""
 
     depth: int
     n_embd: int
@@ -59,10 +60,10 @@ def rms(x):
     return F.rms_norm(x, (x.size(-1),), eps=RMS_EPS)
 
 
-def rope_tables(seq_len: int, head_dim: int, dtype: torch.dtype):
+def rope_tables(seq_len: int, head_dim: int, dtype: torch.dtype, base: float = ROPE_BASE):
     """cos and sin of position * base^(-2j/D), computed in f32, each (1, T, 1, D/2)."""
     channel = torch.arange(0, head_dim, 2, dtype=torch.float32)
-    inv_freq = 1.0 / (ROPE_BASE ** (channel / head_dim))
+    inv_freq = 1.0 / (base ** (channel / head_dim))
     angle = torch.outer(torch.arange(seq_len, dtype=torch.float32), inv_freq)[None, :, None, :]
     return angle.cos().to(dtype), angle.sin().to(dtype)
 
@@ -100,10 +101,10 @@ class Attention(nn.Module):
 class Mlp(nn.Module):
     """C -> 4C -> C with relu squared between; not gated."""
 
-    def __init__(self, shape: Shape):
+    def __init__(self, shape: Shape, linear=partial(nn.Linear, bias=False)):
         super().__init__()
-        self.c_fc = nn.Linear(shape.n_embd, 4 * shape.n_embd, bias=False)
-        self.c_proj = nn.Linear(4 * shape.n_embd, shape.n_embd, bias=False)
+        self.c_fc = linear(shape.n_embd, 4 * shape.n_embd)
+        self.c_proj = linear(4 * shape.n_embd, shape.n_embd)
 
     def forward(self, x):
         return self.c_proj(F.relu(self.c_fc(x)).square())
@@ -150,6 +151,10 @@ class Classic(nn.Module):
             else:
                 fan_out, fan_in = p.shape
                 p.normal_(0.0, min(1.0, (fan_out / fan_in) ** 0.5) / fan_in**0.5, generator=generator)
+
+    def narrow_tables(self):
+        """What is looked up becomes bf16, and the stream with it."""
+        self.transformer["wte"].to(torch.bfloat16)
 
     def logits(self, ids):
         """ids (B, T) -> capped logits (B, T, V), in the dtype the head computed in."""

@@ -6,7 +6,7 @@ SGD, then replaces the average by a nearby matrix with singular values close to 
 five Newton-Schulz iterations (Jordan et al., 2024, "Muon: an optimizer for hidden layers in
 neural networks").
 
-Read next: `train_classic.py`.
+Read next: `train.py`.
 """
 
 import torch
@@ -65,8 +65,8 @@ class Muon(torch.optim.Optimizer):
                 p.add_(update.to(p.dtype), alpha=-lr * max(1.0, rows / cols) ** 0.5)
 
 
-def adamw(groups) -> torch.optim.AdamW:
-    """AdamW as one fused kernel, or as the tensor-list form where this build has no fused one."""
+def fused_adamw(groups) -> torch.optim.AdamW:
+    """AdamW as one fused kernel, or as the tensor-list form where this build has no fused one. Groups may say otherwise."""
     options = {"betas": ADAM_BETAS, "eps": ADAM_EPS, "weight_decay": 0.0}
     try:
         return torch.optim.AdamW(groups, fused=True, **options)
@@ -77,7 +77,7 @@ def adamw(groups) -> torch.optim.AdamW:
 def build_optimizers(model, ns_dtype=torch.bfloat16, compiled=False):
     """[AdamW over head and embedding, Muon over the blocks' matrices], rates scaled by width."""
     scale = (model.shape.n_embd / LR_REFERENCE_WIDTH) ** -0.5
-    adam = adamw([
+    adam = fused_adamw([
         {"params": list(model.lm_head.parameters()), "lr": LM_HEAD_LR * scale},
         {"params": list(model.transformer["wte"].parameters()), "lr": WTE_LR * scale},
     ])

@@ -5,7 +5,7 @@ reading its stdin. Whatever the machine does (clock changes, neighbours) thus fa
 the ratio of one round says more than two separate runs. The order flips every round.
 
     python paired.py --ours "nanochat bench train --serve-steps" \\
-                     --torch "python train_classic.py --serve-steps" --rounds 7 --steps 3
+                     --torch "python train.py --serve-steps" --rounds 7 --steps 3
 
 Protocol on each side, one line each way: "step N" (or another kind of work, --work) is answered by a
 JSON object holding {"ms": [N times]} and, where known, "tokens_per_step"; "quit" ends. Lines that do

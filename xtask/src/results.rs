@@ -17,7 +17,7 @@ use std::process::Command as Process;
 pub const COMMAND: Command = Command {
     name: "results",
     summary: "measure every kernel and rewrite benches/RESULTS.md and its plot",
-    args: "[--quick] [--torch [--venv DIR]] | --emulator | --serving | --data",
+    args: "[--quick] [--torch [--venv DIR]] | --emulator | --serving | --data | --parts",
     help:
         "
 Builds for release and measures on this machine; close everything else first. About twelve minutes, with
@@ -30,6 +30,7 @@ Builds for release and measures on this machine; close everything else first. Ab
     cargo xtask results --emulator             the emulator's speed, and nothing else
     cargo xtask results --serving              the engine and the server, and nothing else: five minutes
     cargo xtask results --data                 how fast rows are prepared, and nothing else: a minute
+    cargo xtask results --parts                what the parts of the current model cost, and nothing else: four minutes
 
 Without --venv a virtual environment with torch is made in target/torch-venv (once; some gigabytes). Where
 that is impossible a notice says so, and the rest is done. The training step is `cargo xtask bench-vs-torch`.",
@@ -45,6 +46,7 @@ struct Options {
     emulator: bool,
     serving: bool,
     data: bool,
+    parts: bool,
 }
 
 fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
@@ -60,6 +62,9 @@ fn run(context: &Context, args: &[String]) -> Result<Outcome, String> {
     }
     if o.data {
         return data(context).map(|()| Outcome::Done);
+    }
+    if o.parts {
+        return parts(context).map(|()| Outcome::Done);
     }
     let target = target_folder(&context.root);
     let folder = target.join("results");
@@ -101,12 +106,13 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--emulator" => o.emulator = true,
             "--serving" => o.serving = true,
             "--data" => o.data = true,
+            "--parts" => o.parts = true,
             "--venv" => o.venv = Some(words.next().ok_or("--venv wants a folder")?.into()),
             other => return Err(format!("unknown option `{other}`")),
         }
     }
-    if (o.emulator || o.serving || o.data) && args.len() > 1 {
-        return Err("--emulator, --serving and --data go with no other option".into());
+    if (o.emulator || o.serving || o.data || o.parts) && args.len() > 1 {
+        return Err("--emulator, --serving, --data and --parts go with no other option".into());
     }
     if o.venv.is_some() && !o.torch {
         return Err("--venv is for --torch".into());
@@ -199,6 +205,41 @@ fn serving(context: &Context) -> Result<(), String> {
     succeed("writing the results", &mut write)
 }
 
+/// What is measured of the parts: the names of the results and the arguments of `nanochat bench parts`.
+const PARTS: &[(&str, &str)] = &[
+    ("parts-1.f32", "--dtype f32 --rounds 5"),
+    ("parts-1.together.f32", "--dtype f32 --rounds 15 --together"),
+    ("parts-2.bf16", "--dtype bf16 --rounds 7"),
+    ("parts-2.together.bf16", "--dtype bf16 --rounds 21 --together"),
+];
+/// The model of all of these.
+const PARTED: &str =
+    "--generation current --depth 12 --vocab-size 4096 --sequence-len 512 --device-batch-size 2";
+
+/// A model with and without each of its parts, in turn, into a section of the document.
+fn parts(context: &Context) -> Result<(), String> {
+    let target = target_folder(&context.root);
+    let folder = target.join("results").join("parts");
+    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    for package in ["nanochat-chat", "nanochat-benches"] {
+        let mut build = cargo();
+        build.args(["build", "--release", "--bins", "-p", package]).current_dir(&context.root);
+        succeed("building for release", &mut build)?;
+    }
+    let program = |name: &str| target.join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    for (name, args) in PARTS {
+        println!("nanochat bench parts {PARTED} {args}");
+        let json = folder.join(format!("{name}.json"));
+        let file = File::create(&json).map_err(|e| format!("{}: {e}", json.display()))?;
+        let mut bench = Process::new(program("nanochat"));
+        bench.args(["bench", "parts", "--json"]).args(PARTED.split(' ')).args(args.split(' ')).stdout(file);
+        succeed("nanochat bench parts", &mut bench)?;
+    }
+    let mut write = Process::new(program("results"));
+    write.arg("--parts").arg(folder).arg(context.root.join("benches"));
+    succeed("writing the results", &mut write)
+}
+
 /// Single kernels against PyTorch. That there is none is told, and no failure.
 fn torch(context: &Context, o: &Options, target: &Path, nanochat: &Path, json: &Path) -> Result<(), String> {
     let python = match &o.venv {
@@ -233,7 +274,15 @@ mod tests {
     #[test]
     fn options_are_read_and_senseless_ones_refused() {
         let venv = Some(PathBuf::from("env"));
-        let all = Options { quick: true, torch: true, venv, emulator: false, serving: false, data: false };
+        let all = Options {
+            quick: true,
+            torch: true,
+            venv,
+            emulator: false,
+            serving: false,
+            data: false,
+            parts: false,
+        };
         assert_eq!(options(&["--quick", "--torch", "--venv", "env"]), Ok(all));
         assert_eq!(options(&[]), Ok(Options::default()));
         assert!(options(&["--venv"]).unwrap_err().contains("wants a folder"));
@@ -241,6 +290,8 @@ mod tests {
         assert!(options(&["--data"]).is_ok_and(|o| o.data));
         assert!(options(&["--emulator"]).is_ok_and(|o| o.emulator));
         assert!(options(&["--serving"]).is_ok_and(|o| o.serving));
+        assert!(options(&["--parts"]).is_ok_and(|o| o.parts));
+        assert!(options(&["--parts", "--torch"]).unwrap_err().contains("no other option"));
         assert!(options(&["--emulator", "--quick"]).unwrap_err().contains("no other option"));
         assert!(options(&["--serving", "--emulator"]).unwrap_err().contains("no other option"));
         assert!(options(&["--rounds"]).unwrap_err().contains("unknown option"));

@@ -4,10 +4,10 @@
 //! and rewrites the marked sections of `BENCHES/RESULTS.md` and the picture `BENCHES/roofline.svg`. Sections without new
 //! results stay. `results --section NAME FILE BENCHES` puts a table that is Markdown already into its section, and
 //! `results --ablations FOLDER BENCHES` what `cargo xtask ablations` left in FOLDER into theirs, `results --serving FOLDER BENCHES`
-//! what `cargo xtask results --serving` left.
+//! what `cargo xtask results --serving` left, `results --parts FOLDER BENCHES` what `cargo xtask results --parts` left.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use benches::{ablations, plot, sections, serving, tables};
+use benches::{ablations, parts, plot, sections, serving, tables};
 use serde_json::Value;
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,10 +19,11 @@ fn main() -> ExitCode {
         [folder, benches] => write(Path::new(folder), Path::new(benches)),
         ["--ablations", folder, benches] => ideas(Path::new(folder), Path::new(benches)),
         ["--serving", folder, benches] => served(Path::new(folder), Path::new(benches)),
+        ["--parts", folder, benches] => cost_of_parts(Path::new(folder), Path::new(benches)),
         ["--section", name, file, benches] => section(name, Path::new(file), Path::new(benches)),
         _ => {
             eprintln!(
-                "usage: results FOLDER BENCHES, or results --section NAME FILE BENCHES, or results --ablations|--serving FOLDER BENCHES"
+                "usage: results FOLDER BENCHES, or results --section NAME FILE BENCHES, or results --ablations|--serving|--parts FOLDER BENCHES"
             );
             return ExitCode::from(2);
         }
@@ -64,21 +65,32 @@ fn ideas(folder: &Path, benches: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// `engine-*.json` and `serve-*.json` of a folder.
-fn served(folder: &Path, benches: &Path) -> Result<(), String> {
+/// All results of a folder whose names begin so, in the order of the names.
+fn all(folder: &Path, prefix: &str) -> Result<Vec<Value>, String> {
     let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let mut names: Vec<String> =
         entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     names.sort();
-    let all = |prefix: &str| -> Result<Vec<Value>, String> {
-        let mine = names.iter().filter(|name| name.starts_with(prefix) && name.ends_with(".json"));
-        mine.map(|name| serde_json::from_str(&read(&folder.join(name))?).map_err(|e| format!("{name}: {e}")))
-            .collect()
-    };
+    let mine = names.iter().filter(|name| name.starts_with(prefix) && name.ends_with(".json"));
+    mine.map(|name| serde_json::from_str(&read(&folder.join(name))?).map_err(|e| format!("{name}: {e}")))
+        .collect()
+}
+
+/// `engine-*.json` and `serve-*.json` of a folder.
+fn served(folder: &Path, benches: &Path) -> Result<(), String> {
     let path = benches.join("RESULTS.md");
-    let section = serving::section(&all("engine-")?, &all("serve-")?, &today());
+    let section = serving::section(&all(folder, "engine-")?, &all(folder, "serve-")?, &today());
     put(&path, &sections::replace(&read(&path)?, "serving", &section)?)?;
     println!("written: the section serving of {}", path.display());
+    Ok(())
+}
+
+/// `parts-*.json` of a folder.
+fn cost_of_parts(folder: &Path, benches: &Path) -> Result<(), String> {
+    let path = benches.join("RESULTS.md");
+    let section = parts::section(&all(folder, "parts-")?, &today());
+    put(&path, &sections::replace(&read(&path)?, "parts", &section)?)?;
+    println!("written: the section parts of {}", path.display());
     Ok(())
 }
 

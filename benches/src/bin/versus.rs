@@ -1,5 +1,6 @@
 //! The last step of `cargo xtask bench-vs-torch`: `versus FOLDER BENCHES` reads every result in FOLDER and rewrites the sections
-//! `versus` and `scaling` of `BENCHES/RESULTS.md` and the picture `BENCHES/scaling.svg`, as far as there are results.
+//! `versus` and `scaling` of `BENCHES/RESULTS.md` and the picture `BENCHES/scaling.svg`, as far as there are results; rows of the
+//! first that have none stay.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use benches::{curves, sections, versus};
@@ -39,8 +40,7 @@ fn write(folder: &Path, benches: &Path) -> Result<(), String> {
     }
     let path = benches.join("RESULTS.md");
     let document = fs::read_to_string(&path).map_err(|e| failed(&path, &e))?;
-    let mut document =
-        sections::replace(&document, "versus", &versus::table(&results, versus::peaks(&document)))?;
+    let mut document = sections::replace(&document, "versus", &versus::renewed(&document, &results))?;
     if let Some(picture) = curves::svg(&results) {
         document = sections::replace(&document, "scaling", &versus::scaling(&results))?;
         let path = benches.join("scaling.svg");

@@ -78,6 +78,15 @@ pub fn all() -> Vec<Configuration> {
                 all.push(Configuration::new(&name, "step", &options, mode, [steps, steps + 1]));
             }
         }
+        for (depth, vocab, batch, steps) in [(4, 32768, 8, 2), (6, 32768, 8, 1)] {
+            let name = format!("train.current.d{depth}.v{vocab}.b{batch}.{dtype}");
+            let options = format!(
+                "--generation current --depth {depth} --vocab {vocab} --batch {batch} --seq-len 512 --dtype {dtype}"
+            );
+            for mode in [Mode::Compiled, Mode::Best] {
+                all.push(Configuration::new(&name, "step", &options, mode, [steps, steps + 1]));
+            }
+        }
         for depth in [4, 12] {
             let model = format!("--depth {depth} --vocab 32768 --dtype {dtype}");
             for mode in [Mode::Eager, Mode::Best] {
@@ -125,7 +134,12 @@ mod tests {
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.';
         assert!(names.iter().all(|name| name.chars().all(plain)), "{names:?}");
-        for name in ["train.d6.v32768.b32.bf16.best", "decode.d12.b8.f32.eager", "scaling.t4096.compiled"] {
+        for name in [
+            "train.d6.v32768.b32.bf16.best",
+            "train.current.d6.v32768.b8.f32.compiled",
+            "decode.d12.b8.f32.eager",
+            "scaling.t4096.compiled",
+        ] {
             assert!(names.iter().any(|n| n == name), "{name}");
         }
     }

@@ -154,7 +154,7 @@ fn paired_arguments(c: &Configuration, o: &Options, sides: &Sides, json: &Path) 
         let shared = threads.iter().chain(&c.options).map(String::as_str);
         words.chain(shared).map(quoted).collect::<Vec<_>>().join(" ")
     };
-    let script = sides.scripts.join(if train { "train_classic.py" } else { "decode_classic.py" });
+    let script = sides.scripts.join(if train { "train.py" } else { "decode_classic.py" });
     let [binary, python, script] = [sides.binary, sides.python, &script].map(|p| p.to_string_lossy());
     let ours = line(&[&binary, "bench", if train { "train" } else { "decode" }], &[]);
     let torch = line(&[c.mode.environment(), &[&python, &script]].concat(), c.mode.options());
@@ -203,10 +203,7 @@ mod tests {
         assert_eq!(after(&words, "--ours"), ours);
         let torch = after(&words, "--torch");
         assert!(torch.starts_with("THP_MEM_ALLOC_ENABLE=1 ") && torch.ends_with(model), "{torch}");
-        assert!(
-            torch.contains("train_classic.py --serve-steps --compile --matmul-precision medium"),
-            "{torch}"
-        );
+        assert!(torch.contains("train.py --serve-steps --compile --matmul-precision medium"), "{torch}");
         assert_eq!([after(&words, "--work"), after(&words, "--rounds")], ["step", "7"]);
         let quick = arguments("decode.d4.b8.f32.eager", &["--quick"]);
         assert!(after(&quick, "--ours").contains("bench decode --serve"));

@@ -1,11 +1,11 @@
 //! `nanochat bench parts`: what each part of a model costs beyond its multiplications, by switching it off.
 //!
 //! A model with all its parts and one without a part take micro-batches (forward and backward) in turn. With times t₁ (with) and t₀
-//! (without) and operations f₁, f₀ by the formula of [`GptConfig::flops_per_token`], the part costs `t₁/t₀ − f₁/f₀` of a micro-batch
-//! beyond what its operations explain: passes over memory, mostly. The update is timed once, at the end, and apart, because a
-//! step of a long run has many micro-batches and one update. Windows are not in the list: they save time.
+//! (without) and operations f₁, f₀ ([`flops_per_token`]), the part costs `t₁/t₀ − f₁/f₀` of a micro-batch beyond what its
+//! operations explain: passes over memory, mostly. The update is timed once, at the end, and apart, because a step of a long
+//! run has many micro-batches and one update. Windows save time; what they cost here is that less is saved than they promise.
 
-use super::facts::{self, number};
+use super::facts::{self, Watch, number};
 use super::steps::{Bench, Shape};
 use crate::commands::shared::NsArg;
 use crate::globals::{Globals, Usage};
@@ -46,25 +46,20 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
         bail!(Usage("--device-batch-size and --rounds must be at least 1".into()));
     }
     let whole = args.shape.config(args.sequence_len)?;
-    let parts: Vec<Part> =
-        Part::EVERY.into_iter().filter(|part| *part != Part::Windows && whole.has(*part)).collect();
+    let parts: Vec<Part> = Part::EVERY.into_iter().filter(|part| whole.has(*part)).collect();
     if parts.is_empty() {
         bail!(Usage("this model has no part to leave out: give --generation current".into()));
     }
-    let each = parts.iter().map(|part| vec![*part]).filter(|_| !args.together);
-    let choices: Vec<Vec<Part>> = each.chain([parts.clone()]).collect();
+    let choices = choices(&parts, args.together);
     let of = |config| {
         let (rows, ns) = (args.device_batch_size, args.ns_dtype.chosen());
         Bench::with(config, args.shape.generation, rows, ns, globals.seed, globals.gpt_options())
     };
     let mut with = of(whole.clone())?;
     let mut results = Vec::new();
-    for choice in &choices {
+    let watch = Watch::begin();
+    for (name, choice) in &choices {
         let config = choice.iter().try_fold(whole.clone(), |config, part| config.without(*part))?;
-        let name = match choice[..] {
-            [part] => part.name(),
-            _ => "all of these",
-        };
         let mut without = of(config.clone())?;
         let times = turns(&mut with, &mut without, args.rounds, name, globals)?;
         let updates = [with.update()?, without.update()?];
@@ -76,15 +71,43 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     }
     if globals.json {
         let mut all = facts::place(globals);
-        facts::join(&mut all, json!({ "parts": results }));
+        let shape = json!({
+            "depth": whole.n_layer, "n_embd": whole.n_embd, "vocab": whole.vocab_size, "seq_len": whole.sequence_len,
+            "batch": args.device_batch_size,
+        });
+        facts::join(&mut all, watch.end());
+        facts::join(&mut all, json!({ "shape": shape, "rounds": args.rounds, "parts": results }));
         output::line(&all.to_string())?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is left out, and what that is called: each part, unless all are wanted together; all but windows; all.
+fn choices(parts: &[Part], together: bool) -> Vec<(&'static str, Vec<Part>)> {
+    let each = parts.iter().map(|part| (part.name(), vec![*part])).filter(|_| !together);
+    let saving_none: Vec<Part> = parts.iter().copied().filter(|part| *part != Part::Windows).collect();
+    let all = [("all but windows", saving_none), ("all", parts.to_vec())];
+    let all = all.into_iter().filter(|(name, left_out)| match *name {
+        "all" => parts.contains(&Part::Windows) && parts.len() > 1,
+        _ => left_out.len() > 1,
+    });
+    each.chain(all).collect()
+}
+
+/// Operations of a micro-batch per token: six for each number of a matrix that multiplies, and twelve for each channel of a head
+/// and each pair of positions that attention looks at. Other than [`GptConfig::flops_per_token`], which takes every position
+/// for the last of its row, this counts the pairs: windows are to be measured by what they leave out.
+fn flops_per_token(config: &GptConfig) -> f64 {
+    let t = config.sequence_len;
+    let pairs = |window: usize| (0..t).map(|position| position.min(window) + 1).sum::<usize>() as f64;
+    let seen: f64 =
+        (0..config.n_layer).map(|layer| pairs(config.window(layer).unwrap_or(t)) / t as f64).sum();
+    6.0 * config.matrix_params() as f64 + 12.0 * (config.n_head * config.head_dim()) as f64 * seen
+}
+
 /// Operations with the part over operations without it.
 fn flops_ratio(with: &GptConfig, without: &GptConfig) -> f64 {
-    with.flops_per_token() as f64 / without.flops_per_token() as f64
+    flops_per_token(with) / flops_per_token(without)
 }
 
 /// `rounds` micro-batches of both in turn, after one of each: [with, without].
@@ -122,7 +145,7 @@ fn row(name: &str, times: &[[f64; 2]], updates: [f64; 2], flops: f64) -> Value {
 
 fn line(row: &Value) -> String {
     format!(
-        "{:<14} micro-batch {:8.1} ms, without {:8.1} ms: {:+.1} % beyond FLOPs ({:+.1} to {:+.1}); update {:7.1} ms, without {:7.1} ms",
+        "{:<15} micro-batch {:8.1} ms, without {:8.1} ms: {:+.1} % beyond FLOPs ({:+.1} to {:+.1}); update {:7.1} ms, without {:7.1} ms",
         row["part"].as_str().unwrap_or_default(),
         number(row, "/micro_batch_ms/with/median"),
         number(row, "/micro_batch_ms/without/median"),
@@ -146,6 +169,30 @@ mod tests {
         let row = row("smear", &times, [5.0, 4.0], 1.04);
         assert!((number(&row, "/beyond_flops/median") - 0.06).abs() < 1e-12, "{row}");
         assert!(line(&row).contains("+6.0 % beyond FLOPs"), "{}", line(&row));
+    }
+
+    #[test]
+    fn windows_leave_pairs_out() {
+        let (args, _) = parsed::<Args>(&["--generation", "current", "--depth", "4", "--sequence-len", "512"]);
+        let whole = args.shape.config(512).unwrap();
+        let without = whole.clone().without(Part::Windows).unwrap();
+        // Three of four layers see 128 positions and the own one: 129 each, but for the first 128, which see fewer.
+        let (all, near) = (512 * 513 / 2, 129 * 512 - 128 * 129 / 2);
+        let saved = 3.0 * 12.0 * 256.0 * (all - near) as f64 / 512.0;
+        assert_eq!(flops_per_token(&without) - flops_per_token(&whole), saved);
+    }
+
+    #[test]
+    fn each_part_is_left_out_alone_and_then_all() {
+        let (args, _) = parsed::<Args>(&["--generation", "current"]);
+        let whole = args.shape.config(512).unwrap();
+        let parts: Vec<Part> = Part::EVERY.into_iter().filter(|part| whole.has(*part)).collect();
+        let names = |together| choices(&parts, together).iter().map(|(name, _)| *name).collect::<Vec<_>>();
+        assert_eq!(names(true), ["all but windows", "all"]);
+        for name in ["windows", "value-embeds", "mixing", "smear", "backout", "qk-gain"] {
+            assert!(names(false).contains(&name), "{name}");
+        }
+        assert_eq!(choices(&[Part::Smear], false).len(), 1);
     }
 
     #[test]

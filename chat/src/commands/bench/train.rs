@@ -1,6 +1,6 @@
 //! `nanochat bench train`: whole training steps, timed.
 //!
-//! A step is forward, loss, backward, clipping, AdamW and Muon, as in training; the batch of random tokens is drawn
+//! A step is forward, loss, backward, clipping (classic alone), AdamW and Muon, as in training; the batch of random tokens is drawn
 //! outside the clock, reading the loss is inside. With `--serve-steps` the steps are run as standard input asks for them,
 //! so that another program can be measured in alternation with this one (`benches/torch/paired.py`).
 

@@ -1,11 +1,11 @@
-"""Times training steps of the classic model in PyTorch on the CPU.
+"""Times training steps of either generation in PyTorch on the CPU.
 
-One step = forward, backward, clipping, AdamW + Muon, dropping the gradients. Tokens are random
+One step = forward, backward, clipping (classic alone), AdamW + Muon, dropping the gradients. Tokens are random
 with a fixed seed and drawn before the clock starts; no learning-rate schedule runs, only the
 momentum ramp. Options, fields and the stdin protocol are described in README.md.
 
-    python train_classic.py --depth 4 --vocab 4096 --threads 2
-    python train_classic.py --serve-steps       # then: "step 3", "step 3", ..., "quit"
+    python train.py --depth 4 --vocab 4096 --threads 2
+    python train.py --serve-steps       # then: "step 3", "step 3", ..., "quit"
 """
 
 import argparse
@@ -22,10 +22,20 @@ import time
 
 import torch
 
-from model import Classic, Shape, flops_per_token
-from optimizers import apply_gradients, build_optimizers
+import current
+import model
+import normuon
+import optimizers
+from model import Shape
 
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
+
+
+# The network, its FLOPs formula, and its optimizers, of each generation.
+GENERATIONS = {
+    "classic": (model.Classic, model.flops_per_token, optimizers),
+    "current": (current.Current, current.flops_per_token, normuon),
+}
 
 
 def add_shape_options(p):
@@ -65,6 +75,7 @@ def notices(args):
 def parse_args(argv=None):
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_shape_options(p)
+    p.add_argument("--generation", choices=GENERATIONS, default="classic")
     p.add_argument("--seq-len", type=int, default=512)
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--steps", type=int, default=10)
@@ -84,22 +95,23 @@ class Trainer:
         set_up(args)
         self.args = args
         self.shape = Shape(args.depth, args.n_embd, args.n_head, args.n_kv_head, args.seq_len, args.vocab)
-        model = Classic(self.shape, rope_dtype=DTYPES[args.dtype])
-        model.init_weights(args.seed)
+        network, flops_per_token, self.recipe = GENERATIONS[args.generation]
+        net = network(self.shape, rope_dtype=DTYPES[args.dtype])
+        net.init_weights(args.seed)
         if args.dtype == "bf16":
             # As the original does on accelerators: a bf16 embedding makes the residual stream
-            # bf16, and autocast casts the f32 matrices where they multiply.
-            model.transformer["wte"].to(torch.bfloat16)
-        self.flops_per_step = flops_per_token(model, self.shape) * args.batch * args.seq_len
-        self.parameters = list(model.parameters())
-        self.optimizers = build_optimizers(model, DTYPES[args.ns_dtype], args.compile)
-        self.model = torch.compile(model, dynamic=False) if args.compile else model
+            # bf16, and the f32 matrices are cast where they multiply (in classic by autocast).
+            net.narrow_tables()
+        self.flops_per_step = flops_per_token(net, self.shape) * args.batch * args.seq_len
+        self.parameters = list(net.parameters())
+        self.optimizers = self.recipe.build_optimizers(net, DTYPES[args.ns_dtype], args.compile)
+        self.model = torch.compile(net, dynamic=False) if args.compile else net
         self.tokens = torch.Generator().manual_seed(args.seed + 1)
         self.steps_done = 0
         self.loss = float("nan")
 
     def autocast(self):
-        if self.args.dtype == "bf16":
+        if self.args.dtype == "bf16" and self.args.generation == "classic":
             return torch.autocast("cpu", dtype=torch.bfloat16)
         return contextlib.nullcontext()
 
@@ -112,7 +124,7 @@ class Trainer:
         with self.autocast():
             loss = self.model(ids, targets)
         loss.backward()
-        apply_gradients(self.parameters, self.optimizers, self.steps_done)
+        self.recipe.apply_gradients(self.parameters, self.optimizers, self.steps_done)
         self.loss = loss.item()
         elapsed = time.perf_counter() - start
         self.steps_done += 1
@@ -124,6 +136,7 @@ class Trainer:
         median = statistics.median(steps_ms)
         return {
             "impl": "torch",
+            "generation": a.generation,
             "version": torch.__version__,
             "mode": "compiled" if a.compile else "eager",
             "dtype": a.dtype,
