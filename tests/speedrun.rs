@@ -95,6 +95,7 @@ command = "train rl"
 run = "{name}-{seed}-rl"
 from = "{name}-{seed}-sft"
 data = "{name}-{seed}"
+skip-problems = 10
 num-samples = 2
 device-batch-size = 2
 examples-per-step = 2
@@ -170,6 +171,8 @@ fn a_list_runs_from_nothing_to_a_page_and_does_nothing_twice() {
         "two updates learn from one draw"
     );
     fail(&base, &["train", "rl", "--from", "tiny-1-sft", "--clip", "0.2", "--run", "x"], 2, "--updates 2");
+    let none = ["train", "rl", "--from", "tiny-1-sft", "--run", "x", "--skip-problems", "40"];
+    fail(&base, &none, 2, "no problem to learn from");
     let control = ["train", "sft", "--from", "tiny-1-sft", "--data", "tiny-1", "--run", "x", "--flops-of"];
     fail(&base, &[&control[..], &["nobody"]].concat(), 1, "no run \"nobody\"");
     fail(&base, &["train", "rl", "--from", "tiny-1-sft", "--num-samples", "3", "--run", "x"], 2, "use 8");

@@ -39,7 +39,10 @@ pub struct RlArgs {
     /// Problems to learn from
     #[arg(long, value_enum, default_value_t = TaskArg::Gsm8k)]
     task: TaskArg,
-    /// Learn from so many problems, those from the beginning (default: all)
+    /// Leave out so many problems from the beginning, such as those whose solutions were learnt (--gsm8k-solved)
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    skip_problems: usize,
+    /// Learn from so many problems (default: all that there are)
     #[arg(long, value_name = "N")]
     problems: Option<usize>,
     /// Name of the data set (default: that of the run it starts from)
@@ -132,10 +135,12 @@ pub fn rl(args: &RlArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
             )
         }
     };
-    let task: Box<dyn Task> = match args.problems {
-        Some(n) => Box::new(Slice::new(task, 0, Some(n), 1)),
-        None => task,
-    };
+    let stop = args.problems.map(|n| args.skip_problems.saturating_add(n));
+    let task = Slice::new(task, args.skip_problems, stop, 1);
+    if task.is_empty() {
+        let (skip, n) = (args.skip_problems, args.problems.map_or("all".into(), |n| n.to_string()));
+        bail!(Usage(format!("--skip-problems {skip} --problems {n}: that leaves no problem to learn from")));
+    }
     let per_epoch = Rl::steps_per_epoch(task.len(), args.examples_per_step) * args.updates;
     let options = RlOptions {
         device_batch_size: args.device_batch_size,
@@ -156,7 +161,7 @@ pub fn rl(args: &RlArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
     let run_dir = layout.run(&args.run);
     let log = run_dir.dir.join(answers::LOG);
     let device = globals.gpt_options().device;
-    let mut stage = Rl::new(options.clone(), task, Some(test), &tokenizer, device, Some(log))?;
+    let mut stage = Rl::new(options.clone(), Box::new(task), Some(test), &tokenizer, device, Some(log))?;
     if args.kl > 0.0 {
         stage = stage.with_reference(shared::load_run(globals, Some(&args.from), None)?.gpt);
     }
@@ -180,6 +185,9 @@ pub fn rl(args: &RlArgs, globals: &Globals) -> anyhow::Result<StageSummary> {
         }),
     };
     // Absent for what there always was.
+    if args.skip_problems > 0 {
+        run.options["skip_problems"] = json!(args.skip_problems);
+    }
     if let Some(n) = args.problems {
         run.options["problems"] = json!(n);
     }
