@@ -61,7 +61,10 @@ mod tests {
             }],
         });
         let text = section(&[result], "2026-01-02");
-        assert!(text.starts_with("a machine; 2026-01-02. Other programs used up to 0.25 of its cores.\n"), "{text}");
+        assert!(
+            text.starts_with("a machine; 2026-01-02. Other programs used up to 0.25 of its cores.\n"),
+            "{text}"
+        );
         let line = "| d12, V 4096, 2×512, f32 | smear | 110 | 100 | **+2.1 %** (-1.0 to +4.0) | 20 | 20 |\n";
         assert!(text.ends_with(line), "{text}");
     }
