@@ -84,8 +84,9 @@ fn speed(r: &Value, peaks: Option<[f64; 2]>) -> Option<String> {
     let speed = flops * number(r, "ours_tokens_per_s") / 1e9;
     let peak = peaks.map(|[wide, narrow]| if parts.contains(&"bf16") { narrow } else { wide });
     Some(match peak {
-        Some(peak) => format!("{speed:.0} ({:.0} %)", 100.0 * speed / peak),
-        None => format!("{speed:.0}"),
+        Some(peak) if speed <= peak => format!("{speed:.0} ({:.0} %)", 100.0 * speed / peak),
+        // more than the peak: the machine was not as it was when that was measured
+        _ => format!("{speed:.0}"),
     })
 }
 

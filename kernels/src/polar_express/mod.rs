@@ -114,6 +114,9 @@ const SHAPES: &[Schulz] = &[
 
 const REAL: &[Schulz] = &[
     ("d4.attn.all", &[16, 256, 256], false),
+    ("d4.attn.all.bf16", &[16, 256, 256], true),
     ("d12.mlp_up", &[3072, 768], false),
+    ("d12.mlp_up.bf16", &[3072, 768], true),
     ("d12.attn_proj", &[768, 768], false),
+    ("d12.attn_proj.bf16", &[768, 768], true),
 ];
