@@ -183,7 +183,8 @@ impl Stage for Base {
     fn notice(&mut self) -> Option<String> {
         let done = self.train.epochs_done();
         let more = done > std::mem::replace(&mut self.told, done);
-        more.then(|| format!("all documents were read, {done} times by now: they begin again"))
+        let times = if done == 1 { "once".to_string() } else { format!("{done} times") };
+        more.then(|| format!("all documents were read {times} and begin again"))
     }
     fn settings(&self, step: usize) -> StepSettings {
         let (step, n) = (step as u64, self.options.num_iterations as u64);
