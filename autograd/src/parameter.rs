@@ -67,15 +67,9 @@ impl Parameter {
         let narrow = |p: &&Parameter| dtype != p.value.dtype() && p.value.device().memory().is_some();
         if params.iter().all(narrow) && !params.iter().all(|p| p.has_fresh(dtype)) {
             params.iter().for_each(|p| drop(p.rounded.take())); // their memory is what the new copies take
-            let (rows, c) = (params.iter().map(|p| p.value.dim(0)).sum(), params[0].value.dim(1));
             let _label = memory::label("weights");
-            let mut all = Tensor::uninit(&[rows, c], dtype, params[0].value.device())?;
+            let all = Tensor::joined(&params.map(|p| &p.value), 0, dtype)?;
             let mut first = 0;
-            for p in params {
-                all.write_narrow(0, first, &p.value)?;
-                first += p.value.dim(0);
-            }
-            first = 0;
             for p in params {
                 let copy = all.narrow(0, first, p.value.dim(0))?;
                 p.rounded.replace(Some(Rounded { copy, fresh: true }));

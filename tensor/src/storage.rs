@@ -90,34 +90,35 @@ impl Storage {
     /// A copy in another device's memory.
     pub(crate) fn copied_to(&self, device: Device) -> Result<Storage> {
         let failed = |e: cuda::DriverError| KernelError::Device { op: "to_device", what: e.to_string() };
-        let (copy, own) = (Storage::new(self.bytes, device)?, self.bytes);
-        let downloaded;
-        let data = match self.device.memory() {
-            Some(memory) => {
-                downloaded = memory.download(self.address, own).map_err(failed)?;
-                &downloaded[..]
-            }
-            // SAFETY: `own` initialised bytes that nobody writes while `self` is borrowed.
-            None => unsafe { std::slice::from_raw_parts(self.address as *const u8, own) },
-        };
-        match device.memory() {
-            Some(memory) => memory.upload(copy.address, data).map_err(failed)?,
-            // SAFETY: as long, and nobody else's.
-            None => unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), copy.address as *mut u8, own) },
+        let mut copy = Storage::new(self.bytes, device)?;
+        match self.device.memory() {
+            Some(memory) => copy.overwrite(&memory.download(self.address, self.bytes).map_err(failed)?)?,
+            None => copy.overwrite(self.host_bytes())?,
         }
         Ok(copy)
     }
-    /// Overwrite the beginning of this block, on a device with memory of its own, with all bytes of one of the host's.
-    pub(crate) fn overwrite(&mut self, host: &Storage) -> kernels::Result<()> {
-        const OP: &str = "upload";
-        let (true, Some(memory), None) =
-            (host.bytes <= self.bytes, self.device.memory(), host.device.memory())
-        else {
+    /// Its bytes, where the host can read them; else none.
+    pub(crate) fn host_bytes(&self) -> &[u8] {
+        let readable = if self.device.memory().is_none() { self.bytes } else { 0 };
+        // SAFETY: `readable` initialised bytes that nobody writes while `self` is borrowed.
+        unsafe { std::slice::from_raw_parts(self.address as *const u8, readable) }
+    }
+    /// Overwrite the beginning of the block.
+    pub(crate) fn overwrite(&mut self, data: &[u8]) -> kernels::Result<()> {
+        const OP: &str = "to_device";
+        if data.len() > self.bytes {
             return Err(KernelError::WrongSpace { op: OP, arg: "data" });
-        };
-        // SAFETY: `bytes` initialised bytes that nobody writes while `host` is borrowed.
-        let data = unsafe { std::slice::from_raw_parts(host.address as *const u8, host.bytes) };
-        memory.upload(self.address, data).map_err(|e| KernelError::Device { op: OP, what: e.to_string() })
+        }
+        match self.device.memory() {
+            Some(memory) => memory
+                .upload(self.address, data)
+                .map_err(|e| KernelError::Device { op: OP, what: e.to_string() })?,
+            // SAFETY: at least as long, and nobody else's while it is borrowed.
+            None => unsafe {
+                std::ptr::copy_nonoverlapping(data.as_ptr(), self.address as *mut u8, data.len());
+            },
+        }
+        Ok(())
     }
     /// The device whose memory this is.
     pub fn device(&self) -> Device {

@@ -6,7 +6,7 @@ use crate::optim::{Optimizer, StepSettings, clip_grad_norm};
 use autograd::Tape;
 use kernels::planted;
 use model::Gpt;
-use tensor::Tensor;
+use tensor::{DType, Tensor};
 
 /// What a step found.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,7 +57,8 @@ pub fn step(
     }
     optimizer.step(gpt.params_mut(), settings)?;
     // only now, and all at once: reading a number waits for everything before it
-    let read = read_all(&read)?;
+    let dtype = read.first().map_or(DType::F32, Tensor::dtype);
+    let read = Tensor::joined(&read.iter().collect::<Vec<_>>(), 0, dtype)?.to_f64_vec();
     let losses = &read[..micro_batches];
     if let Some(loss) = losses.iter().find(|loss| !loss.is_finite()) {
         return Err(TrainError::Diverged { step: at, loss: *loss });
@@ -70,14 +71,4 @@ pub fn step(
         }
     }
     Ok(result)
-}
-
-/// Single numbers, from the device in one copy.
-fn read_all(numbers: &[Tensor]) -> Result<Vec<f64>> {
-    let Some(first) = numbers.first() else { return Ok(Vec::new()) };
-    let mut all = Tensor::uninit(&[numbers.len()], first.dtype(), first.device())?;
-    for (i, number) in numbers.iter().enumerate() {
-        all.write_narrow(0, i, number)?;
-    }
-    Ok(all.to_f64_vec())
 }

@@ -185,8 +185,22 @@ const SERVING: &[(&str, &str)] = &[
 
 /// The engine against the bare loop, the server against the engine, into a section of the document.
 fn serving(context: &Context) -> Result<(), String> {
+    benches(context, "serving", SERVING, |bench, args, json| {
+        bench.args(args.split(' ')).arg("--json").arg(json);
+        Ok(())
+    })
+}
+
+/// Runs `nanochat bench` once for each of `all`, made complete by `prepare`, which gets the arguments and the file for the results; then
+/// writes section `name` from all of these.
+fn benches(
+    context: &Context,
+    name: &str,
+    all: &[(&str, &str)],
+    prepare: impl Fn(&mut Process, &str, &Path) -> Result<(), String>,
+) -> Result<(), String> {
     let target = target_folder(&context.root);
-    let folder = target.join("results").join("serving");
+    let folder = target.join("results").join(name);
     std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     for package in ["nanochat-chat", "nanochat-benches"] {
         let mut build = cargo();
@@ -194,14 +208,15 @@ fn serving(context: &Context) -> Result<(), String> {
         succeed("building for release", &mut build)?;
     }
     let program = |name: &str| target.join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    for (name, args) in SERVING {
-        println!("nanochat bench {args}");
+    for (file, args) in all {
+        println!("{name}: {args}");
         let mut bench = Process::new(program("nanochat"));
-        bench.arg("bench").args(args.split(' ')).arg("--json").arg(folder.join(format!("{name}.json")));
+        bench.arg("bench");
+        prepare(&mut bench, args, &folder.join(format!("{file}.json")))?;
         succeed("nanochat bench", &mut bench)?;
     }
     let mut write = Process::new(program("results"));
-    write.arg("--serving").arg(folder).arg(context.root.join("benches"));
+    write.arg(format!("--{name}")).arg(folder).arg(context.root.join("benches"));
     succeed("writing the results", &mut write)
 }
 
@@ -218,26 +233,11 @@ const PARTED: &str =
 
 /// A model with and without each of its parts, in turn, into a section of the document.
 fn parts(context: &Context) -> Result<(), String> {
-    let target = target_folder(&context.root);
-    let folder = target.join("results").join("parts");
-    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    for package in ["nanochat-chat", "nanochat-benches"] {
-        let mut build = cargo();
-        build.args(["build", "--release", "--bins", "-p", package]).current_dir(&context.root);
-        succeed("building for release", &mut build)?;
-    }
-    let program = |name: &str| target.join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    for (name, args) in PARTS {
-        println!("nanochat bench parts {PARTED} {args}");
-        let json = folder.join(format!("{name}.json"));
-        let file = File::create(&json).map_err(|e| format!("{}: {e}", json.display()))?;
-        let mut bench = Process::new(program("nanochat"));
-        bench.args(["bench", "parts", "--json"]).args(PARTED.split(' ')).args(args.split(' ')).stdout(file);
-        succeed("nanochat bench parts", &mut bench)?;
-    }
-    let mut write = Process::new(program("results"));
-    write.arg("--parts").arg(folder).arg(context.root.join("benches"));
-    succeed("writing the results", &mut write)
+    benches(context, "parts", PARTS, |bench, args, json| {
+        let file = File::create(json).map_err(|e| format!("{}: {e}", json.display()))?;
+        bench.args(["parts", "--json"]).args(PARTED.split(' ')).args(args.split(' ')).stdout(file);
+        Ok(())
+    })
 }
 
 /// Single kernels against PyTorch. That there is none is told, and no failure.

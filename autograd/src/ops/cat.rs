@@ -2,9 +2,9 @@
 //!
 //! Gradient. Every element of an input is one element of y, so each input gets its own range: `dx_i = dy[start_i ..]`.
 
-use crate::{AutogradError, GradSlot, OpN, Result, Var, apply_n};
+use crate::{GradSlot, OpN, Result, Var, apply_n};
 use kernels::planted;
-use tensor::{Tensor, TensorError};
+use tensor::{DType, Tensor, TensorError};
 
 /// The operation.
 pub struct Cat {
@@ -18,26 +18,16 @@ impl OpN for Cat {
     type Saved = Vec<usize>;
 
     fn forward(&self, x: &[&Tensor], _: &[bool]) -> Result<(Vec<Tensor>, Vec<usize>)> {
-        let misfit = |t: Option<&&Tensor>| {
-            let (lhs, rhs) = (t.map_or(vec![], |t| t.dims().to_vec()), vec![self.axis]);
-            AutogradError::Tensor(TensorError::Shape { op: "cat", lhs, rhs })
-        };
-        let empty = || misfit(x.first());
-        let first = x.first().ok_or_else(empty)?;
-        let lengths: Vec<usize> = x.iter().map(|t| t.dim(self.axis)).collect();
-        let mut dims = first.dims().to_vec();
-        let total = lengths.iter().try_fold(0usize, |sum, len| sum.checked_add(*len));
-        *dims.get_mut(self.axis).ok_or_else(empty)? = total.ok_or_else(empty)?;
-        if let Some(other) = x.iter().find(|t| t.dtype() != first.dtype()) {
-            let (got, want) = (other.dtype(), first.dtype());
+        let dtype = x.first().map_or(DType::F32, |t| t.dtype()); // of nothing: refused below
+        if let Some(other) = x.iter().find(|t| t.dtype() != dtype) {
+            let (got, want) = (other.dtype(), dtype);
             return Err(TensorError::DTypeMismatch { op: Self::NAME, got, want }.into());
         }
-        let mut y = Tensor::uninit(&dims, first.dtype(), first.device())?;
-        let mut start = 0;
-        for (t, len) in x.iter().zip(&lengths) {
-            y.write_narrow(self.axis, start, t)?;
-            start += len;
-        }
+        let y = Tensor::joined(x, self.axis, dtype).map_err(|e| match e {
+            TensorError::Shape { op: "joined", lhs, rhs } => TensorError::Shape { op: Self::NAME, lhs, rhs },
+            other => other,
+        })?;
+        let lengths = x.iter().map(|t| t.dim(self.axis)).collect();
         Ok((vec![y], lengths))
     }
     fn vjp(&self, lengths: Vec<usize>, dy: &[Option<&Tensor>], dx: &[Option<&GradSlot>]) -> Result<()> {

@@ -25,7 +25,7 @@ impl Op<4, 3> for Linears {
         let [q, k, v] = ws.map(|w| w.dim(0));
         let parts = [(0, q), (q, k), (q + k, v)];
         let together = Tensor::adjacent(&ws).filter(|all| all.dtype() == x.dtype());
-        let all = together.map_or_else(|| joined(ws, parts, x), Ok)?;
+        let all = together.map_or_else(|| Tensor::joined(&ws, 0, x.dtype()), Ok)?;
         let rows = flat(x)?;
         let y = rows.matmul(&all.transpose(0, 1)?)?.reshape(&[&x.dims()[..axis], &[all.dim(0)]].concat())?;
         let part = |i: usize| y.narrow(axis, parts[i].0, parts[i].1);
@@ -44,16 +44,6 @@ impl Op<4, 3> for Linears {
         }
         Ok(())
     }
-}
-
-/// The weights one below the other, rounded to the dtype of `x`.
-fn joined(ws: [&Tensor; 3], parts: [(usize, usize); 3], x: &Tensor) -> Result<Tensor> {
-    let rows = parts.iter().map(|(_, rows)| rows).sum();
-    let mut all = Tensor::uninit(&[rows, ws[0].dim(1)], x.dtype(), x.device())?;
-    for (w, (first, _)) in ws.iter().zip(parts) {
-        all.write_narrow(0, first, w)?;
-    }
-    Ok(all)
 }
 
 impl Var {

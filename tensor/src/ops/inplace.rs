@@ -1,6 +1,6 @@
 //! Updates in place: refused while anyone else holds the storage.
 
-use crate::{Device, Element, Result, Tensor, TensorError};
+use crate::{DType, Device, Element, Result, Tensor, TensorError};
 use kernels::{accumulate, clip, copy};
 use std::sync::Arc;
 
@@ -33,18 +33,31 @@ impl Tensor {
         if self.numel() != data.len() || !self.layout().is_contiguous() {
             return Err(TensorError::Shape { op: OP, lhs: vec![data.len()], rhs: self.dims().to_vec() });
         }
-        if self.device().memory().is_none() {
-            if let Some(slice) = self.view_mut()?.as_mut_slice::<T>() {
-                slice.copy_from_slice(data);
-            }
-            return Ok(());
-        }
         let host = Tensor::from_slice(data, self.dims(), Device::Cpu)?;
         let (offset, others) = (self.layout().offset(), Arc::strong_count(&self.storage) - 1);
         let (0, Some(storage)) = (offset, Arc::get_mut(&mut self.storage)) else {
             return Err(TensorError::SharedStorage { others });
         };
-        Ok(storage.overwrite(&host.storage)?)
+        Ok(storage.overwrite(host.storage.host_bytes())?)
+    }
+    /// `parts` one after the other along `axis`, each rounded once into `dtype`; their other dimensions agree, or it is refused.
+    pub fn joined(parts: &[&Tensor], axis: usize, dtype: DType) -> Result<Tensor> {
+        let misfit = || TensorError::Shape {
+            op: "joined",
+            lhs: parts.first().map_or(Vec::new(), |t| t.dims().to_vec()),
+            rhs: vec![axis],
+        };
+        let first = parts.first().ok_or_else(misfit)?;
+        let mut dims = first.dims().to_vec();
+        let total = parts.iter().try_fold(0usize, |sum, t| sum.checked_add(t.dim(axis)));
+        *dims.get_mut(axis).ok_or_else(misfit)? = total.ok_or_else(misfit)?;
+        let mut all = Tensor::uninit(&dims, dtype, first.device())?;
+        let mut start = 0;
+        for part in parts {
+            all.write_narrow(axis, start, part)?;
+            start += part.dim(axis);
+        }
+        Ok(all)
     }
     /// Overwrite elements `start ..` along `axis` with `src`.
     pub fn write_narrow(&mut self, axis: usize, start: usize, src: &Tensor) -> Result<()> {

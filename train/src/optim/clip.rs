@@ -9,8 +9,8 @@ use kernels::clip::clip_factor;
 use kernels::reduce::{ReduceOp, reduce};
 use tensor::{DType, Device, Layout, Tensor, TensorError};
 
-/// Scale the gradients so that their joint L2 norm is at most `max`; the norm before, a tensor of one element, and whether it
-/// was finite can be read from that. `max` 0 only measures.
+/// Scale the gradients so that their joint L2 norm is at most `max`; returns the norm before, a tensor of one element. `max` 0 only
+/// measures.
 pub fn clip_grad_norm(params: &[Parameter], max: f64) -> Result<Tensor> {
     let gradients: Vec<Tensor> = params.iter().filter_map(|p| p.grad().get()).collect();
     let Some(first) = gradients.first() else { return Ok(Tensor::zeros(&[1], DType::F32, Device::Cpu)?) };

@@ -10,6 +10,7 @@ use autograd::Parameter;
 use kernels::planted;
 use model::scaling::{ClassicLrs, CurrentLrs};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 use tensor::{AdamWParams, DType, Device, Tensor, TensorError, memory};
 
@@ -142,6 +143,24 @@ pub struct Optimizer {
 /// Updates of matrices of one shape, which have one rate, and where its numbers are.
 type Groups<U> = BTreeMap<Vec<usize>, (Range<usize>, Vec<U>)>;
 
+/// One more update of matrices of shape `dims`; the first of them says what all are `told`, and where that is.
+fn join<U>(
+    groups: &mut Groups<U>,
+    dims: Vec<usize>,
+    update: U,
+    told: impl FnOnce(&[usize]) -> Result<Range<usize>>,
+) -> Result<()> {
+    let (_, updates) = match groups.entry(dims) {
+        Entry::Occupied(group) => group.into_mut(),
+        Entry::Vacant(group) => {
+            let place = told(group.key())?;
+            group.insert((place, Vec::new()))
+        }
+    };
+    updates.push(update);
+    Ok(())
+}
+
 impl Optimizer {
     /// Fresh states, by [`Hyper::rule`].
     pub fn new(params: &[Parameter], hyper: Hyper) -> Result<Optimizer> {
@@ -188,22 +207,17 @@ impl Optimizer {
                     adamw.push((place, state, p, g));
                 }
                 State::Muon(state, lr) => {
-                    if !muon.contains_key(&group) {
-                        let told = muon_numbers(&group, *lr * s.lr_multiplier, s.muon_momentum)?;
-                        muon.insert(group.clone(), (numbers.push(&told), Vec::new()));
-                    }
-                    let update = MuonUpdate { state, p: p.value_mut(), g };
-                    muon.entry(group).and_modify(|(_, updates)| updates.push(update));
+                    let lr = *lr * s.lr_multiplier;
+                    join(&mut muon, group, MuonUpdate { state, p: p.value_mut(), g }, |dims| {
+                        Ok(numbers.push(&muon_numbers(dims, lr, s.muon_momentum)?))
+                    })?;
                 }
                 State::NorMuon(state, lr) => {
-                    if !normuon.contains_key(&group) {
-                        let decay = planted!("optimizer.decay_not_scheduled", s.muon_weight_decay => 0.28);
-                        let lr = *lr * s.lr_multiplier;
-                        let told = normuon_numbers(&group, lr, s.muon_momentum, decay, parts)?;
-                        normuon.insert(group.clone(), (numbers.push(&told), Vec::new()));
-                    }
-                    let update = NorMuonUpdate { state, p: p.value_mut(), g };
-                    normuon.entry(group).and_modify(|(_, updates)| updates.push(update));
+                    let decay = planted!("optimizer.decay_not_scheduled", s.muon_weight_decay => 0.28);
+                    let lr = *lr * s.lr_multiplier;
+                    join(&mut normuon, group, NorMuonUpdate { state, p: p.value_mut(), g }, |dims| {
+                        Ok(numbers.push(&normuon_numbers(dims, lr, s.muon_momentum, decay, parts)?))
+                    })?;
                 }
             }
         }

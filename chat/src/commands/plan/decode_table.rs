@@ -3,6 +3,7 @@
 use super::decode::Plan;
 use super::gpu::Gpu;
 use super::operations::Operations;
+use super::table::{gigabytes, model_on, verdict};
 use model::GptConfig;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -35,25 +36,17 @@ impl Report {
     pub fn text(&self) -> String {
         let (config, plan, gpu) = (&self.config, &self.plan, &self.gpu);
         let mut out = format!(
-            "a token for each of {} rows of {} tokens, {} blocks of width {}, {}, on {} ({} GB, {} GB/s)\n\n",
+            "a token for each of {} rows of {} tokens, {}\n\n",
             plan.rows,
             plan.context,
-            config.n_layer,
-            config.n_embd,
-            self.compute,
-            gpu.name,
-            gpu.memory_gb,
-            gpu.gb_per_s,
+            model_on(config, self.compute, gpu),
         );
-        let gb = |bytes: f64| bytes / 1e9;
         let _ = writeln!(out, "{:<26} {:>9}", "memory", "GB");
         for (label, bytes) in &plan.memory {
-            let _ = writeln!(out, "{label:<26} {:>9.3}", gb(*bytes));
+            out += &gigabytes(label, *bytes, "");
         }
-        let _ = writeln!(out, "{:<26} {:>9.3}", "peak while weights load", gb(plan.loading));
-        let verdict = if self.fits() { "fits" } else { "does not fit" };
-        let (peak, room) = (gb(plan.peak()), gb(self.room));
-        let _ = writeln!(out, "{:<26} {peak:>9.3}   {verdict} into {room:.1} GB", "peak");
+        out += &gigabytes("peak while weights load", plan.loading, "");
+        out += &gigabytes("peak", plan.peak(), &verdict(plan.peak(), self.room));
         let _ =
             writeln!(out, "{:<26} {:>9}   of {} tokens", "most rows that fit", plan.most_rows, plan.context);
         let limit =

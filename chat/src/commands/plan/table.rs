@@ -22,6 +22,26 @@ pub struct Report {
     pub compute: DType,
 }
 
+/// A model on a GPU, in words.
+pub(super) fn model_on(config: &GptConfig, compute: DType, gpu: &Gpu) -> String {
+    let (blocks, width) = (config.n_layer, config.n_embd);
+    format!(
+        "{blocks} blocks of width {width}, {compute}, on {} ({} GB, {} GB/s)",
+        gpu.name, gpu.memory_gb, gpu.gb_per_s
+    )
+}
+
+/// A line of the table of memory.
+pub(super) fn gigabytes(label: &str, bytes: f64, remark: &str) -> String {
+    format!("{label:<26} {:>9.3}{remark}\n", bytes / 1e9)
+}
+
+/// Whether `peak` bytes fit into `room`, for the end of a line.
+pub(super) fn verdict(peak: f64, room: f64) -> String {
+    let fits = if peak <= room { "fits" } else { "does not fit" };
+    format!("   {fits} into {:.1} GB", room / 1e9)
+}
+
 impl Report {
     fn operations(&self) -> Operations {
         Operations::new(&self.plan.kernels, &self.gpu, self.compute)
@@ -33,29 +53,16 @@ impl Report {
     pub fn text(&self) -> String {
         let (config, plan, gpu) = (&self.config, &self.plan, &self.gpu);
         let mut out = format!(
-            "a training step of {} rows of {} tokens, {} blocks of width {}, {}, on {} ({} GB, {} GB/s)\n\n",
+            "a training step of {} rows of {} tokens, {}\n\n",
             plan.rows,
             config.sequence_len,
-            config.n_layer,
-            config.n_embd,
-            self.compute,
-            gpu.name,
-            gpu.memory_gb,
-            gpu.gb_per_s,
+            model_on(config, self.compute, gpu),
         );
-        let gb = |bytes: f64| bytes / 1e9;
         let _ = writeln!(out, "{:<26} {:>9}", "memory when forward ends", "GB");
         for (label, bytes) in &plan.memory {
-            let _ = writeln!(out, "{label:<26} {:>9.3}", gb(*bytes as f64));
+            out += &gigabytes(label, *bytes as f64, "");
         }
-        let verdict = if self.fits() { "fits" } else { "does not fit" };
-        let _ = writeln!(
-            out,
-            "{:<26} {:>9.3}   {verdict} into {:.1} GB",
-            "peak of the step",
-            gb(plan.peak),
-            gb(self.room)
-        );
+        out += &gigabytes("peak of the step", plan.peak, &verdict(plan.peak, self.room));
         let _ = writeln!(out, "{:<26} {:>9}\n", "most rows that fit", plan.most_rows);
         out += &self.operations().text();
         out + "\nThe time is a lower bound from the data sheet, not a forecast: no step is faster, and a real one is slower.\n"
